@@ -1,0 +1,30 @@
+"""Reading and validating workflow definitions, and strict JSON for every other document that comes from outside.
+
+Owns what a definition may say (the tables in `build`, `steps` and `kinds`) and how its mistakes are reported.
+Values in, values out: knows no store and no policy, and never evaluates an expression.
+"""
+
+from __future__ import annotations
+
+from cordum.domain.definition.build import Media, build_workflow, load_workflow, parse_document
+from cordum.domain.definition.canonical import canonical, digest
+from cordum.domain.definition.document import Document, Position, pointer
+from cordum.domain.definition.json_reader import read_json
+from cordum.domain.definition.places import Limits
+
+__all__ = [
+    # definitions
+    "load_workflow",
+    "parse_document",
+    "build_workflow",
+    "Document",
+    "Position",
+    "Media",
+    "Limits",
+    # the stored form
+    "canonical",
+    "digest",
+    # any JSON from outside
+    "read_json",
+    "pointer",
+]

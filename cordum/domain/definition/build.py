@@ -1,0 +1,121 @@
+"""From a document to a Workflow: everything is looked at in one pass, and every problem reported at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Literal, TypeAlias
+
+from cordum.domain.definition import evaluated, fields
+from cordum.domain.definition.document import Document, TreeBuilder
+from cordum.domain.definition.graph import check_graph
+from cordum.domain.definition.json_reader import read_json_text, utf8
+from cordum.domain.definition.places import (
+    DEFAULT_LIMITS,
+    Field,
+    Limits,
+    Place,
+    Reading,
+    Table,
+    read_fields,
+    refuse_unknown_keys,
+)
+from cordum.domain.definition.problems import Problems, ReadingStopped
+from cordum.domain.definition.steps import read_steps
+from cordum.domain.definition.yaml_reader import read_yaml_text
+from cordum.domain.ids import WORKFLOW_ID
+from cordum.domain.workflow import FailurePolicy, Workflow
+from cordum.errors import DefinitionInvalid, Problem
+
+Media: TypeAlias = Literal["yaml", "json"]
+
+# In this order: steps come before what may name them.
+WORKFLOW: Table = {
+    "id": Field("id", fields.identifier(WORKFLOW_ID, 128)),
+    "steps": Field("steps", read_steps, required=True),
+    "name": Field("name", fields.text),
+    "description": Field("description", fields.text),
+    "version": Field("version_label", fields.free_label),
+    "timeout_sec": Field("timeout_ms", fields.workflow_seconds),
+    "on_failure": Field("on_failure", fields.choice(FailurePolicy)),
+    "output": Field("output", evaluated.template),
+    "labels": Field("labels", fields.text_mapping),
+}
+_LATER = frozenset({"input_schema", "max_concurrent_runs", "policy_override"})
+
+# Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
+_IGNORED = frozenset({"org_id", "team_id"})
+
+
+def parse_document(data: bytes, media: Media, *, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """The values in `data` and their places. Raises DefinitionInvalid when they cannot be read, or not safely."""
+    problems = Problems()
+    document = _parse(data, media, limits, problems)
+    if document is None or problems:
+        raise _invalid(problems)
+    return document
+
+
+def load_workflow(
+    data: bytes, media: Media, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Workflow:
+    """The workflow that `data` defines. Raises DefinitionInvalid with all its problems."""
+    problems = Problems()
+    document = _parse(data, media, limits, problems)
+    # A duplicate key leaves a document that is still worth looking at; the other problems have lost a value.
+    if document is None or any(problem.code != "duplicate_key" for problem in problems):
+        raise _invalid(problems)
+    return _build(document, default_id, limits, problems)
+
+
+def build_workflow(document: Document, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Workflow:
+    """The workflow that `document` defines; its id is `default_id` when the document has none.
+
+    Raises DefinitionInvalid with all problems, in the order of their places.
+    """
+    return _build(document, default_id, limits, Problems())
+
+
+def _parse(data: bytes, media: Media, limits: Limits, problems: Problems) -> Document | None:
+    tree = TreeBuilder(problems)
+    try:
+        if len(data) > limits.max_bytes:
+            message = f"a definition may have {limits.max_bytes} bytes, this one has {len(data)}"
+            problems.stop(Problem("", "limit_exceeded", message))
+        text = utf8(data, f"{media}_syntax", problems)
+        read = read_yaml_text if media == "yaml" else read_json_text
+        read(text, tree)
+    except ReadingStopped:
+        return None
+    return tree.document()
+
+
+def _build(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Workflow:
+    root = Place(document.value, (), Reading(document, problems, limits))
+    values: dict[str, Any] = {}
+    with suppress(ReadingStopped):
+        values = _read(root, default_id)
+    if problems:
+        raise _invalid(problems)
+    return Workflow(**values)
+
+
+def _read(root: Place, default_id: str | None) -> dict[str, Any]:
+    if not isinstance(root.value, dict):
+        root.refuse("type", "a workflow definition is a mapping")
+        return {}
+    own_id = root.value.get("id", default_id)
+    root.reading.workflow_id = own_id if isinstance(own_id, str) else ""
+    refuse_unknown_keys(root, "a workflow", [*WORKFLOW, *_IGNORED], _LATER)
+    values = read_fields(root, WORKFLOW)
+    if "id" not in root.value:
+        if default_id is None:
+            root.refuse_absence("id")
+        values["id"] = default_id
+    check_graph(root, values.get("steps", {}))
+    return values
+
+
+def _invalid(problems: Problems) -> DefinitionInvalid:
+    found = problems.in_order_of_place()
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return DefinitionInvalid(f"the definition is not valid: {found[0]}{more}", problems=found)

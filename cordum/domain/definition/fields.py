@@ -1,0 +1,179 @@
+"""Readers of single values: each takes a place and gives what it stands for, or refuses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from cordum.domain.definition.places import (
+    Place,
+    Reader,
+    Refused,
+    Table,
+    expected,
+    read_fields,
+    refuse_unknown_keys,
+    take,
+)
+from cordum.domain.definition.problems import shown
+from cordum.domain.ids import is_topic
+
+MAX_DURATION_SEC = 10 * 365 * 24 * 3600
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+_Record = TypeVar("_Record")
+
+
+# --- text ---
+
+
+def text(place: Place) -> str:
+    if not isinstance(place.value, str):
+        raise expected("a string", place)
+    return place.value
+
+
+def free_label(place: Place) -> str:
+    """Text, or an integer taken as text. A decimal is refused because `1.10` would lose its zero."""
+    if isinstance(place.value, int) and not isinstance(place.value, bool):
+        return str(place.value)
+    return text(place)
+
+
+def texts(place: Place) -> tuple[str, ...]:
+    if not isinstance(place.value, list):
+        raise expected("a list of strings", place)
+    found = [take(text, item) for item in place.items()]
+    return tuple(item for item in found if item is not None)
+
+
+def text_mapping(place: Place) -> dict[str, str]:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping of strings", place)
+    found = {str(member.path[-1]): take(text, member) for member in place.members()}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def identifier(pattern: re.Pattern[str], longest: int) -> Reader[str]:
+    """An id of letters, digits and `._-`."""
+
+    def read(place: Place) -> str:
+        value = text(place)
+        if not pattern.match(value):
+            raise Refused("id_format", no_id(value, longest))
+        return value
+
+    return read
+
+
+def no_id(value: str, longest: int) -> str:
+    rule = f'1 to {longest} letters, digits, ".", "_" or "-", beginning with a letter or digit'
+    return f"{shown(value)} is no id: {rule}"
+
+
+def topic(place: Place) -> str:
+    value = text(place)
+    if not is_topic(value):
+        rule = '"job." and then segments of letters, digits, "_" or "-" joined by ".", at most 256 characters'
+        raise Refused("id_format", f"{shown(value)} is no topic: {rule}")
+    return value
+
+
+def one_of(*options: str) -> Reader[str]:
+    def read(place: Place) -> str:
+        value = text(place)
+        if value not in options:
+            hint = place.did_you_mean(options)
+            raise Refused("invalid_choice", f"{shown(value)} is none of {', '.join(options)}{hint}")
+        return value
+
+    return read
+
+
+def choice(options: type[_Choice]) -> Reader[_Choice]:
+    """A member of an enumeration, by its value."""
+    read_value = one_of(*(option.value for option in options))
+    return lambda place: options(read_value(place))
+
+
+# --- numbers ---
+
+
+def integer(least: int, most: int) -> Reader[int]:
+    def read(place: Place) -> int:
+        if isinstance(place.value, bool) or not isinstance(place.value, int):
+            raise expected("an integer", place)
+        _check_range(place.value, least, most)
+        return place.value
+
+    return read
+
+
+def number(least: float, most: float) -> Reader[float]:
+    def read(place: Place) -> float:
+        if isinstance(place.value, bool) or not isinstance(place.value, int | float):
+            raise expected("a number", place)
+        _check_range(place.value, least, most)
+        return float(place.value)
+
+    return read
+
+
+_seconds = number(0, MAX_DURATION_SEC)
+
+
+def seconds(place: Place) -> int:
+    """A duration, as milliseconds. What is more than nothing stays more than nothing."""
+    duration = _seconds(place)
+    return max(round(duration * 1000), 1 if duration else 0)
+
+
+def workflow_seconds(place: Place) -> int:
+    """The duration of a whole run, which has a limit of its own."""
+    most = place.reading.limits.max_workflow_timeout_sec
+    if isinstance(place.value, int | float) and place.value > most:
+        raise Refused("limit_exceeded", f"a workflow may take at most {most} seconds")
+    return seconds(place)
+
+
+def _check_range(value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise Refused("number_range", f"must be between {least} and {most}")
+
+
+# --- steps ---
+
+
+def step_id(place: Place) -> str:
+    """The id of a step that exists."""
+    value, known = text(place), place.reading.steps
+    if value not in known:
+        raise Refused("unknown_step", f"there is no step {shown(value)}{place.did_you_mean(known)}")
+    return value
+
+
+def step_ids(place: Place) -> tuple[str, ...]:
+    """The ids of steps that exist, each once."""
+    if not isinstance(place.value, list):
+        raise expected("a list of step ids", place)
+    found = [take(step_id, item) for item in place.items()]
+    return tuple(dict.fromkeys(item for item in found if item is not None))
+
+
+# --- mappings of fields ---
+
+
+def record(
+    owner: str, table: Table, build: Callable[..., _Record], later: frozenset[str] = frozenset()
+) -> Reader[_Record]:
+    """A mapping read by a table of its own."""
+
+    def read(place: Place) -> _Record:
+        if not isinstance(place.value, dict):
+            raise expected("a mapping", place)
+        refuse_unknown_keys(place, owner, table.keys(), later)
+        return build(**read_fields(place, table))
+
+    return read

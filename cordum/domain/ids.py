@@ -1,0 +1,54 @@
+"""Identifiers: their formats (CONTRACT.md section 1) and how a job id is put together and taken apart."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+\Z")
+MAX_TOPIC = 256
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+APPROVAL_TOPIC = "sys.approval.gate"
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_JOB_ID = re.compile(r"(?P<run>[^:@]+):(?P<ref>[^:@]+)@(?P<attempt>[1-9][0-9]{0,8})\Z")
+
+
+class JobId(NamedTuple):
+    """`<run_id>:<step>@<attempt>`; `step` is a step id, or `<step id>[<i>]` for the child of a fan-out."""
+
+    run_id: str
+    step: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.step}@{self.attempt}"
+
+    @classmethod
+    def parse(cls, text: str) -> JobId | None:
+        """The parts of `text`, or None when it is not a job id."""
+        match = _JOB_ID.match(text)
+        return cls(match["run"], match["ref"], int(match["attempt"])) if match else None
+
+
+def is_topic(text: str) -> bool:
+    return len(text) <= MAX_TOPIC and TOPIC.match(text) is not None
+
+
+def new_run_id(cell: str, now_ms: int, entropy: bytes) -> str:
+    """A run id that sorts by time within its cell.
+
+    The cell's name, 48 bits of milliseconds, 80 random bits (ten bytes).
+    """
+    if len(entropy) != 10:
+        raise ValueError("a run id takes ten random bytes")
+    number = (now_ms << 80) | int.from_bytes(entropy, "big")
+    digits = []
+    for _ in range(26):
+        number, digit = divmod(number, 32)
+        digits.append(_CROCKFORD[digit])
+    return f"{cell}-{''.join(reversed(digits))}"

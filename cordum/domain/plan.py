@@ -1,0 +1,119 @@
+"""What the planner decides: values that one script commits together, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cordum.domain.run import Failure, StepState
+from cordum.domain.states import RunStatus, StepStatus
+from cordum.domain.workflow import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the timeline; the script adds number and time. `source` and `target` are shown as from and to."""
+
+    type: str
+    step: str | None = None
+    attempt: int | None = None
+    source: str | None = None
+    target: str | None = None
+    actor: str | None = None
+    data: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """A step from the state the snapshot showed to the state it shall have; the commit checks the first."""
+
+    step: str
+    before: StepState
+    after: StepState
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to be dispatched. `input` None means: the run's input, which is not copied."""
+
+    step: str
+    attempt: int
+    topic: str
+    priority: int
+    timeout_ms: int
+    input: JSON = None
+    own_input: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """A question to people. `request_hash` and `policy_digest` are what the answer will be bound to."""
+
+    step: str
+    attempt: int
+    gate: str  # "step" for an approval step, "policy" for a rule that asks for a person
+    topic: str
+    request_hash: str
+    policy_digest: str
+    rule_id: str | None
+    reason: str | None
+    request: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A job that must not go on: taken off its queue or ready set, or its worker told to stop."""
+
+    step: str
+    attempt: int
+    status: StepStatus
+    topic: str | None
+    priority: int | None
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Evidence of a leaf that failed for good (CONTRACT.md 3.5)."""
+
+    step: str
+    attempt: int
+    status: StepStatus
+    reason_code: str
+    failure: Failure
+    topic: str | None
+    worker: str | None
+    first_at: int
+    evidence: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """What happens to the run itself. `output` counts only when `has_output`."""
+
+    status: RunStatus
+    output: JSON = None
+    has_output: bool = False
+    error: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that follows from one snapshot. An empty plan is committed too: it clears the run's mark."""
+
+    changes: tuple[StepChange, ...] = ()
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    approvals: tuple[ApprovalRequest, ...] = ()
+    closed_approvals: tuple[tuple[str, str], ...] = ()  # (job id, state it ends in)
+    withdrawals: tuple[Withdrawal, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
+    rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
+    run: RunChange | None = None
+    wake_at: int | None = None  # when to look at the run again though nothing has happened
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing but the mark and the wake-up time would be written."""
+        return not (self.changes or self.events or self.run or self.rescued)

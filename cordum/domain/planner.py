@@ -1,0 +1,65 @@
+"""`plan`: what follows from a snapshot of a run. A pure function, run to a fixpoint.
+
+A plan that settles a step also plans everything that releases, so that one commit leaves nothing behind that another
+look would have to find (without this, runs hang: see "the core's rules" in ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from cordum.domain import endings
+from cordum.domain.attempts import settle_attempts
+from cordum.domain.limits import Limits
+from cordum.domain.plan import Plan
+from cordum.domain.policy import Policy
+from cordum.domain.readiness import mark_rescues, start_ready_steps
+from cordum.domain.run import RunState
+from cordum.domain.states import RunStatus
+from cordum.domain.steps import settle_groups
+from cordum.domain.turn import Turn
+from cordum.domain.workflow import Workflow
+
+
+def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()) -> Plan:
+    """Everything that follows from `run` at `now`; planning an applied plan again gives an empty one.
+
+    `policy` None means that no policy can be had: nothing new is dispatched, everything else goes on.
+    """
+    turn = Turn(workflow, run, policy, now, limits)
+    if run.status.terminal:
+        return turn.plan()
+    if run.status is RunStatus.PENDING:
+        turn.event("run.created", actor=run.created_by, target=RunStatus.PENDING.value)
+        turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
+        turn.status = RunStatus.RUNNING
+    if run.deadline is not None and run.deadline <= now:
+        endings.time_out(turn)
+        return turn.plan()
+    _to_fixpoint(turn)
+    return turn.plan()
+
+
+def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason: str | None) -> Plan:
+    """End the run because a person says so; an ended run gives an empty plan."""
+    turn = Turn(workflow, run, None, now)
+    if not run.status.terminal:
+        endings.cancel(turn, actor, reason)
+    return turn.plan()
+
+
+def _to_fixpoint(turn: Turn) -> None:
+    while True:
+        before = dict(turn.steps)
+        settle_attempts(turn)
+        settle_groups(turn)
+        mark_rescues(turn)
+        endings.end_if_over(turn)
+        if turn.ending is not None:
+            return
+        start_ready_steps(turn)
+        if turn.steps == before:
+            break
+    status = endings.status_while_open(turn)
+    if status is not turn.status:
+        name = "run.waiting" if status is RunStatus.WAITING else "run.resumed"
+        turn.event(name, source=turn.status.value, target=status.value)
+        turn.status = status

@@ -1,0 +1,95 @@
+"""A run as the planner sees it: one consistent snapshot, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cordum.domain.states import RunStatus, SkipReason, StepStatus
+from cordum.domain.workflow import JSON
+
+
+class OutcomeClass(StrEnum):
+    """How an attempt ended."""
+
+    SUCCESS = "success"
+    RETRYABLE = "retryable"
+    FATAL = "fatal"
+    TIMEOUT = "timeout"
+    QUEUE_TIMEOUT = "queue_timeout"
+    LOST = "lost"
+    REJECTED = "rejected"  # an approval that a person turned down
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step or an attempt did not succeed. `code` is a reason code of CONTRACT.md 3.5."""
+
+    code: str
+    message: str
+    kind: str | None = None  # the class of the exception, where there was one
+    traceback: str | None = None
+
+    def document(self) -> dict[str, JSON]:
+        shown: dict[str, JSON] = {"code": self.code, "message": self.message}
+        if self.kind is not None:
+            shown["class"] = self.kind
+        if self.traceback is not None:
+            shown["traceback"] = self.traceback
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """One step of one run. Times are milliseconds since the epoch, by Redis' clock.
+
+    `attempt` is the number of the latest attempt (0: none yet); `retries` counts the retryable outcomes that used up
+    `max_retries`, `losses` the attempts whose worker died; both restart with a generation.
+    """
+
+    status: StepStatus = StepStatus.PENDING
+    attempt: int = 0
+    retries: int = 0
+    losses: int = 0
+    outcome: OutcomeClass | None = None  # of the attempt that a SETTLING step has just ended
+    failure: Failure | None = None
+    worker: str | None = None  # the incarnation that holds the attempt
+    topic: str | None = None  # of the job on its way
+    priority: int | None = None
+    epoch: int | None = None  # of the policy that allowed the job
+    decision: Mapping[str, JSON] | None = None
+    ready_at: int | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    deadline: int | None = None  # of the attempt, the group or the approval
+    queue_deadline: int | None = None
+    retry_at: int | None = None
+    retry_after_ms: int | None = None  # what the worker asked for with its failure
+    skip_reason: SkipReason | None = None
+    approval: str | None = None  # job id of the approval that is open, or that covers the next dispatch
+    approved_request: str | None = None  # hash of the request that a person has allowed
+    dead_letter: str | None = None  # job id of the dead letter of this step
+    rescued: bool = False  # that dead letter is marked: a handler has made good for the step
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One run. `version` and `signals` are what a commit is checked against (see store/lua/apply_plan.lua)."""
+
+    id: str
+    tenant: str
+    workflow_id: str
+    digest: str
+    workflow_version: int
+    created_by: str
+    created_at: int
+    input: JSON
+    steps: Mapping[str, StepState]
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    status: RunStatus = RunStatus.PENDING
+    version: int = 0
+    signals: int = 0
+    generation: int = 1
+    deadline: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)

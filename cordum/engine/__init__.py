@@ -1,0 +1,170 @@
+"""The use cases.
+
+What edges ask for, in terms of the domain, carried out on the store. Knows neither Celery nor Flask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cordum.domain.definition import Media
+from cordum.domain.limits import Limits
+from cordum.domain.policy_document import load_policy
+from cordum.domain.workflow import JSON, Workflow
+from cordum.engine.approvals import Approvals
+from cordum.engine.coordinator import Coordinator
+from cordum.engine.core import Core
+from cordum.engine.jobs import Jobs
+from cordum.engine.runs import Runs
+from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
+from cordum.engine.views import dead_letter_view
+from cordum.engine.workflows import Workflows
+from cordum.redis_address import RedisAddress
+from cordum.settings import Settings
+from cordum.store import Store
+from cordum.store.scripts import Library
+from cordum.timeouts import Timeouts, load_timeouts
+
+__all__ = [
+    # the engine
+    "Engine",
+    # what it is given and gives
+    "Caller",
+    "Claim",
+    "Outcome",
+    "Page",
+    "Saved",
+    "Started",
+    "WorkerInfo",
+]
+
+
+class Engine:
+    """One cell of cordum. Safe to share between threads; after a fork every process needs its own."""
+
+    def __init__(self, store: Store, settings: Settings, limits: Limits | None = None) -> None:
+        core = Core(store, settings, limits or _limits(settings))
+        self.store = store
+        self.settings = settings
+        self.jobs = Jobs(core)
+        self._core = core
+        self._workflows = Workflows(core)
+        self._runs = Runs(core, self._workflows)
+        self._approvals = Approvals(core)
+        self._coordinator = Coordinator(core, self.jobs)
+
+    @classmethod
+    def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
+        """An engine on this Redis; nothing is sent before the first call."""
+        return cls(Store(address, settings.cell, settings.window_minimum, library), settings)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def ping(self) -> None:
+        """Raise Unavailable when Redis does not answer."""
+        self.store.ping()
+
+    # -- workflows -----------------------------------------------------------------------------------------------
+
+    def validate_workflow(self, data: bytes, media: Media, default_id: str | None = None) -> Workflow:
+        return self._workflows.validate(data, media, default_id)
+
+    def save_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
+        return self._workflows.save(tenant, data, media, default_id)
+
+    def workflow(self, tenant: str, workflow_id: str, version: int | None = None) -> dict[str, Any]:
+        return self._workflows.get(tenant, workflow_id, version)
+
+    def workflows(self, tenant: str) -> list[dict[str, Any]]:
+        return self._workflows.list(tenant)
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def start_run(
+        self,
+        caller: Caller,
+        workflow_id: str,
+        input: dict[str, JSON],
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Started:
+        return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
+
+    def run(self, tenant: str, run_id: str) -> dict[str, Any]:
+        return self._runs.get(tenant, run_id)
+
+    def runs(
+        self,
+        tenant: str,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page:
+        return self._runs.list(tenant, workflow_id, status, limit, after)
+
+    def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
+        return self._runs.timeline(tenant, run_id, limit, after)
+
+    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
+        self._runs.cancel(caller, run_id, reason)
+
+    # -- approvals and dead letters ------------------------------------------------------------------------------
+
+    def approvals(
+        self, tenant: str, *, include_resolved: bool = False, limit: int = 50, after: str | None = None
+    ) -> Page:
+        return self._approvals.list(tenant, include_resolved=include_resolved, limit=limit, after=after)
+
+    def approval(self, tenant: str, job_id: str) -> dict[str, Any]:
+        return self._approvals.get(tenant, job_id)
+
+    def approve(self, caller: Caller, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        return self._approvals.approve(caller, job_id, reason)
+
+    def reject(self, caller: Caller, job_id: str, reason: str) -> dict[str, Any]:
+        return self._approvals.reject(caller, job_id, reason)
+
+    def dead_letters(self, tenant: str, *, limit: int = 50, after: str | None = None) -> Page:
+        records = self.store.dead_letters.page(tenant, after, limit)
+        following = records[-1]["job_id"] if len(records) == limit else None
+        return Page([dead_letter_view(record) for record in records], following)
+
+    # -- policy --------------------------------------------------------------------------------------------------
+
+    def publish_policy(self, source: bytes, actor: str) -> dict[str, Any]:
+        """Make this text the active policy; Unprocessable with all its problems when it is not one."""
+        policy = load_policy(source)
+        published, epoch = self.store.policies.publish(policy.digest, source.decode(), actor)
+        return {"published": published, "epoch": epoch, "digest": policy.digest}
+
+    # -- coordination --------------------------------------------------------------------------------------------
+
+    def coordinate(self) -> None:
+        """Advance every run that is due and look after timers, leases and lost messages."""
+        self._coordinator.coordinate()
+
+    def ring(self) -> None:
+        """Call a coordinator, unless one has been called already."""
+        self._coordinator.ring()
+
+
+def _limits(settings: Settings) -> Limits:
+    """The planner's numbers from settings and `timeouts.yaml`."""
+    timeouts = load_timeouts(settings.timeouts_file) if settings.timeouts_file.exists() else Timeouts()
+    waiting = timeouts.queue_timeout_sec
+    return Limits(
+        job_timeout_ms=settings.default_job_timeout_sec * 1000,
+        topic_timeouts_ms=_milliseconds(timeouts.topics),
+        run_timeouts_ms=_milliseconds(timeouts.workflows),
+        queue_timeout_ms=None if waiting is None else round(waiting * 1000),
+        max_losses=settings.max_losses,
+    )
+
+
+def _milliseconds(limits: tuple[tuple[str, float], ...]) -> dict[str, int]:
+    return {pattern: round(seconds * 1000) for pattern, seconds in limits}

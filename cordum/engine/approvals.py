@@ -1,0 +1,97 @@
+"""Approvals: who may decide, and what the decision does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cordum.domain.ids import JobId
+from cordum.domain.run import Failure
+from cordum.domain.workflow import JSON
+from cordum.engine.core import Core, Look
+from cordum.engine.values import Caller, Page
+from cordum.engine.views import approval_view
+from cordum.errors import Forbidden, NotFound, StateConflict
+from cordum.store import codec
+from cordum.store.approvals import Resolution, ResolveReply
+
+ANONYMOUS = "anonymous"
+
+
+class Approvals:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._store = core.store.approvals
+
+    def list(self, tenant: str, *, include_resolved: bool, limit: int, after: str | None) -> Page:
+        records = self._store.page(tenant, after, limit, resolved_too=include_resolved)
+        following = records[-1]["job_id"] if len(records) == limit else None
+        return Page([approval_view(record) for record in records], following)
+
+    def get(self, tenant: str, job_id: str) -> dict[str, Any]:
+        return approval_view(self._record(tenant, job_id))
+
+    def approve(self, caller: Caller, job_id: str, reason: str | None) -> dict[str, Any]:
+        return self._decide(caller, job_id, "approved", reason or "")
+
+    def reject(self, caller: Caller, job_id: str, reason: str) -> dict[str, Any]:
+        return self._decide(caller, job_id, "rejected", reason)
+
+    def _record(self, tenant: str, job_id: str) -> dict[str, str]:
+        record = self._store.get(tenant, job_id)
+        if record is None:
+            raise NotFound(f"there is no approval {job_id}")
+        return record
+
+    def _decide(self, caller: Caller, job_id: str, decision: str, comment: str) -> dict[str, Any]:
+        """Take the decision and have the run advanced; a repeat of the first decision gets the first answer."""
+        record = self._record(caller.tenant, job_id)
+        verified = self._check_person(caller, record)
+        job = JobId(record["run_id"], record["step_id"], int(record["attempt"]))
+        look = self._core.look_as(caller.tenant, job.run_id)
+        reply = self._store.resolve(caller.tenant, job, _resolution(look, record, decision, caller, comment, verified))
+        if reply is ResolveReply.RESOLVED:
+            self._core.advance(job.run_id)
+            return self.get(caller.tenant, job_id)
+        settled = self._record(caller.tenant, job_id)
+        if reply is ResolveReply.ALREADY and settled["state"] == decision:
+            return approval_view(settled)
+        raise _conflict(look, settled)
+
+    def _check_person(self, caller: Caller, record: dict[str, str]) -> bool:
+        """Refuse the submitter; the answer says whether the person is known to be another one."""
+        submitter = record["submitted_by"]
+        if caller.person == ANONYMOUS:
+            if submitter == ANONYMOUS and self._core.settings.allow_anonymous_approval:
+                return False
+            raise Forbidden("an approval needs a name: send X-Principal-Id", code="self_approval_denied")
+        if caller.person == submitter:
+            raise Forbidden("whoever submitted a run cannot approve it", code="self_approval_denied")
+        return True
+
+
+def _resolution(
+    look: Look, record: dict[str, str], decision: str, caller: Caller, comment: str, verified: bool
+) -> Resolution:
+    attempt = int(record["attempt"])
+    if decision == "rejected":
+        message = comment or f"rejected by {caller.person}"
+        failure = Failure("approval_rejected", message)
+        return Resolution(decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure)
+    if record["gate"] == "policy":
+        # The attempt has not begun; the planner decides once more and finds this very request approved.
+        covered = f"{record['request_hash']} {record['policy_digest']}"
+        after = f"pending:{attempt - 1}"
+        return Resolution(decision, caller.person, comment, verified, after, approved_request=covered)
+    output: dict[str, JSON] = {"decision": decision, "decided_by": caller.person, "reason": comment or None}
+    after = f"succeeded:{attempt}"
+    return Resolution(decision, caller.person, comment, verified, after, output=codec.to_json(output))
+
+
+def _conflict(look: Look, settled: dict[str, str]) -> StateConflict:
+    if settled["state"] in ("approved", "rejected"):
+        return StateConflict(
+            f"{settled['decided_by']} has {settled['state']} this already", code="approval_already_resolved"
+        )
+    if look.run.status.terminal:
+        return StateConflict(f"the run has ended: {look.run.status.value}", code="run_terminal")
+    return StateConflict("the step does not wait for this approval any more", code="approval_already_resolved")

@@ -1,0 +1,78 @@
+"""The coordinator: advances every run that is marked due, and looks after what happens by time or by death.
+
+Any number of coordinators may do this at the same time; they need no lock, because every commit checks what it was
+planned from.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from cordum.domain.routing import PRIORITIES
+from cordum.engine.core import Core
+from cordum.engine.jobs import Jobs
+from cordum.errors import Unavailable
+from cordum.store.wakeups import Sweep
+
+_LOG = logging.getLogger(__name__)
+_BATCH = 64
+
+
+class Coordinator:
+    def __init__(self, core: Core, jobs: Jobs) -> None:
+        self._core = core
+        self._store = core.store
+        self._jobs = jobs
+
+    def coordinate(self) -> None:
+        """One call: sweep when it is time, then advance until no run is due."""
+        self.sweep()
+        while due := self._store.wakeups.take_due(_BATCH):
+            for run_id in due:
+                self._advance(run_id)
+
+    def ring(self) -> None:
+        """Have a coordinator look, unless one has been called already."""
+        self._store.wakeups.ring()
+
+    def _advance(self, run_id: str) -> None:
+        """A run that cannot be advanced stays marked and must not keep the others waiting."""
+        try:
+            self._core.advance(run_id)
+        except Unavailable:
+            raise
+        except Exception:
+            _LOG.exception("run %s cannot be advanced", run_id)
+
+    # -- what happens by time ------------------------------------------------------------------------------------
+
+    def sweep(self) -> Sweep | None:
+        """Timers, leases, lost messages, free places; None when somebody has swept just now."""
+        settings = self._core.settings
+        found = self._store.wakeups.sweep(settings.sweep_ms, settings.lease_ms)
+        if found is None:
+            return None
+        for incarnation in found.expired:
+            self._jobs.free_worker(incarnation, "its worker's lease ran out")
+        self._set_windows()
+        for topic in self._store.jobs.topics():
+            self._resend_lost(topic)
+            self._store.jobs.release(topic)
+        return found
+
+    def _resend_lost(self, topic: str) -> None:
+        for priority in PRIORITIES:
+            for job, sent_at in self._store.jobs.unclaimed(topic, priority, self._core.settings.message_grace_ms):
+                if self._store.jobs.resend(job, topic, priority, sent_at):
+                    _LOG.warning("the message of job %s was lost and is sent again", job)
+
+    def _set_windows(self) -> None:
+        """A topic may have twice as many unfinished messages as its workers have slots, and never less than the
+        minimum.
+        """
+        slots: dict[str, int] = {}
+        for info in self._store.workers.known().values():
+            for topic in info.get("topics", ()):
+                slots[topic] = slots.get(topic, 0) + int(info.get("slots", 0))
+        for topic, count in slots.items():
+            self._store.workers.set_window(topic, max(2 * count, self._core.settings.window_minimum))

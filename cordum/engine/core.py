@@ -1,0 +1,109 @@
+"""What all use cases share: the store, the numbers, and two caches of things that never change once read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cordum.domain.definition import load_workflow
+from cordum.domain.limits import Limits
+from cordum.domain.plan import Plan
+from cordum.domain.planner import plan
+from cordum.domain.policy import Policy
+from cordum.domain.policy_document import load_policy
+from cordum.domain.run import RunState
+from cordum.domain.workflow import Workflow
+from cordum.errors import NotFound, Unavailable
+from cordum.settings import Settings
+from cordum.store import Store
+from cordum.store.runs import CommitReply, Snapshot
+
+_CACHED_WORKFLOWS = 256
+_MOST_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run at one moment, together with everything a plan for it depends on."""
+
+    workflow: Workflow
+    snapshot: Snapshot
+    policy: Policy | None
+
+    @property
+    def run(self) -> RunState:
+        return self.snapshot.run
+
+
+class Core:
+    def __init__(self, store: Store, settings: Settings, limits: Limits) -> None:
+        self.store = store
+        self.settings = settings
+        self.limits = limits
+        self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
+        self._policy: Policy | None = None
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def workflow(self, tenant: str, workflow_id: str, digest: str) -> Workflow:
+        """One immutable version, parsed once."""
+        key = (tenant, workflow_id, digest)
+        found = self._workflows.get(key)
+        if found is None:
+            text = self.store.workflows.document(tenant, workflow_id, digest)
+            if text is None:
+                raise NotFound(f"workflow {workflow_id} has no version {digest}")
+            found = load_workflow(text.encode(), "json")
+            self._workflows[key] = found
+            if len(self._workflows) > _CACHED_WORKFLOWS:
+                self._workflows.popitem(last=False)
+        return found
+
+    def policy_now(self) -> tuple[Policy | None, int]:
+        """The active policy (None: none published) and Redis' time in milliseconds."""
+        current = self.store.policies.current(self._policy.epoch if self._policy else 0)
+        if current.source is not None:
+            self._policy = load_policy(current.source.encode(), current.epoch)
+        return self._policy, current.now
+
+    def _policy_of(self, epoch: int) -> Policy | None:
+        known = self._policy.epoch if self._policy else 0
+        return self._policy if known == epoch else self.policy_now()[0]
+
+    def look(self, run_id: str) -> Look | None:
+        snapshot = self.store.runs.snapshot(run_id)
+        if snapshot is None:
+            return None
+        run = snapshot.run
+        return Look(self.workflow(run.tenant, run.workflow_id, run.digest), snapshot, self._policy_of(snapshot.epoch))
+
+    def look_as(self, tenant: str, run_id: str) -> Look:
+        """The run, if it is this tenant's; another tenant's looks exactly like a missing one."""
+        look = self.look(run_id)
+        if look is None or look.run.tenant != tenant:
+            raise NotFound(f"there is no run {run_id}")
+        return look
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    def advance(self, run_id: str) -> None:
+        """Plan and commit until nobody has moved the run in between."""
+        self.change(lambda: self.look(run_id), self._plan)
+
+    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan]) -> None:
+        """Look, decide, commit; when the run has moved meanwhile, do it again.
+
+        Someone else's progress is the only reason to repeat, so this ends; the bound is there for what nobody thought
+        of.
+        """
+        for _ in range(_MOST_ATTEMPTS):
+            seen = look()
+            if seen is None:
+                return
+            if self.store.runs.apply(seen.run, decide(seen)) is CommitReply.COMMITTED:
+                return
+        raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
+
+    def _plan(self, look: Look) -> Plan:
+        return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits)

@@ -1,0 +1,137 @@
+"""What workers do: lease, claim, progress, record, and what is done for them when they die."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from cordum.domain.ids import JobId
+from cordum.domain.plan import Event
+from cordum.domain.run import OutcomeClass
+from cordum.domain.workflow import JSON
+from cordum.engine.core import Core
+from cordum.engine.values import Claim, Outcome, WorkerInfo
+from cordum.store import codec
+from cordum.store.jobs import ClaimReply, LossReply, RecordReply
+
+
+class Jobs:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._store = core.store
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def register(self, worker: WorkerInfo) -> None:
+        """Take a lease, and free at once what a dead predecessor of the same host and name held."""
+        for incarnation, info in self._store.workers.known().items():
+            same = info.get("host") == worker.host and info.get("name") == worker.name
+            if same and incarnation != worker.incarnation and not _alive(worker.host, info.get("pid")):
+                self._store.workers.end_lease(incarnation)
+                self.free_worker(incarnation, "its worker was restarted")
+        self.renew(worker)
+
+    def renew(self, worker: WorkerInfo) -> list[str]:
+        """Hold the lease; the answer names jobs of this worker that must stop."""
+        return self._store.workers.renew(worker.incarnation, worker.document(), self._core.settings.lease_ms)
+
+    def leave(self, incarnation: str) -> None:
+        """A clean goodbye: what the worker still holds is freed at once."""
+        self._store.workers.end_lease(incarnation)
+        self.free_worker(incarnation, "its worker shut down")
+
+    def free_worker(self, incarnation: str, reason: str) -> int:
+        """Take every attempt from a worker whose lease is over; the number of attempts that were lost with it."""
+        lost = 0
+        for job_id in self._store.workers.held(incarnation):
+            job = JobId.parse(job_id)
+            topic = job and self._topic_of(job)
+            if job and topic:
+                reply = self._store.jobs.lose(job, topic, incarnation, reason, child_died=False)
+                lost += reply is LossReply.ADVANCE
+        self._store.workers.forget(incarnation)
+        return lost
+
+    def _topic_of(self, job: JobId) -> str | None:
+        look = self._core.look(job.run_id)
+        state = look.run.steps.get(job.step) if look else None
+        return state.topic if state else None
+
+    # -- attempts ------------------------------------------------------------------------------------------------
+
+    def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim:
+        """Begin an attempt, at most once for each job id; `nonce` is this delivery's own."""
+        job = JobId.parse(job_id)
+        if job is None:
+            return Claim(ClaimReply.STALE)
+        claimed = self._store.jobs.claim(job, topic, priority, incarnation, nonce)
+        if claimed.word is not ClaimReply.CLAIMED:
+            return Claim(claimed.word)
+        return Claim(
+            word=claimed.word,
+            input=codec.from_json(claimed.input),
+            run_id=job.run_id,
+            step_id=job.step,
+            attempt=job.attempt,
+            tenant=claimed.tenant,
+            workflow_id=claimed.workflow_id,
+            labels=json.loads(claimed.labels),
+            timeout_ms=claimed.timeout_ms,
+        )
+
+    def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:
+        """Write down how the attempt ended. STALE: it was not this worker's any more, and nothing was changed."""
+        job = JobId.parse(job_id)
+        if job is None:
+            return RecordReply.STALE
+        succeeded = outcome.kind is OutcomeClass.SUCCESS
+        return self._store.jobs.record(
+            job,
+            topic,
+            incarnation,
+            nonce,
+            outcome.kind,
+            codec.to_json(outcome.output) if succeeded else "",
+            outcome.failure,
+            outcome.retry_after_ms,
+        )
+
+    def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
+        """A living worker reports that the pool child that ran this job is dead."""
+        job = JobId.parse(job_id)
+        if job is None:
+            return LossReply.STALE
+        return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
+
+    def still_running(self, job_id: str, incarnation: str) -> bool:
+        """False once the attempt is no longer this worker's business: cancelled, timed out, or given to another."""
+        job = JobId.parse(job_id)
+        return job is not None and self._store.jobs.still_running(job, incarnation)
+
+    def progress(self, job_id: str, incarnation: str, fraction: float | None, note: str | None) -> bool:
+        """Tell the timeline how far the attempt is; False as for `still_running`."""
+        job = JobId.parse(job_id)
+        if job is None:
+            return False
+        data: dict[str, JSON] = {"fraction": fraction, "note": note}
+        event = Event("step.progress", job.step, job.attempt, actor=incarnation, data=data)
+        return self._store.jobs.still_running(job, incarnation, event)
+
+    def once(self, job_id: str, name: str) -> bool:
+        """True for the first who asks for `name` in this step, over all its attempts."""
+        job = JobId.parse(job_id)
+        return job is not None and self._store.jobs.once(job, name)
+
+
+def _alive(host: str, pid: object) -> bool:
+    """Whether a process of this machine lives; of another machine nothing is known, and its lease will tell."""
+    if host != socket.gethostname() or not isinstance(pid, int):
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,138 @@
+"""Runs: started, read, listed, told, cancelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cordum.domain.ids import new_run_id
+from cordum.domain.plan import Plan
+from cordum.domain.planner import plan, plan_cancel
+from cordum.domain.policy import Policy
+from cordum.domain.run import RunState, StepState
+from cordum.domain.workflow import JSON, Workflow
+from cordum.engine import views
+from cordum.engine.core import Core, Look
+from cordum.engine.values import Caller, Page, Started
+from cordum.engine.workflows import Workflows
+from cordum.errors import IdempotencyKeyReused, Unavailable
+from cordum.store.runs import CreateReply, Idempotency
+from cordum.store.workflows import Stored
+
+_MOST_ATTEMPTS = 20
+
+
+class Runs:
+    def __init__(self, core: Core, workflows: Workflows) -> None:
+        self._core = core
+        self._store = core.store.runs
+        self._workflows = workflows
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        caller: Caller,
+        workflow_id: str,
+        input_: dict[str, JSON],
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Started:
+        """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
+        stored = self._workflows.stored(caller.tenant, workflow_id)
+        workflow = self._core.workflow(caller.tenant, workflow_id, stored.digest)
+        idempotency = self._idempotency(idempotency_key, input_, labels or {})
+        run_id: str | None = None
+        for _ in range(_MOST_ATTEMPTS):
+            policy, now = self._core.policy_now()
+            run_id = run_id or new_run_id(self._core.settings.cell, now, os.urandom(10))
+            run = self._new_run(run_id, caller, stored, workflow, input_, labels or {}, now)
+            word, chosen = self._create(run, workflow, policy, now, idempotency)
+            if word is CreateReply.KEY_REUSED:
+                raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
+            if word is not CreateReply.POLICY_CHANGED:
+                # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
+                return Started(self.get(caller.tenant, chosen), replayed=word is CreateReply.REPLAYED)
+        raise Unavailable("the policy is changing too fast, try again")
+
+    def _create(
+        self, run: RunState, workflow: Workflow, policy: Policy | None, now: int, idempotency: Idempotency | None
+    ) -> tuple[CreateReply, str]:
+        return self._store.create(run, plan(workflow, run, policy, now, self._core.limits), idempotency)
+
+    def _new_run(
+        self,
+        run_id: str,
+        caller: Caller,
+        stored: Stored,
+        workflow: Workflow,
+        input_: JSON,
+        labels: Mapping[str, str],
+        now: int,
+    ) -> RunState:
+        return RunState(
+            id=run_id,
+            tenant=caller.tenant,
+            workflow_id=workflow.id,
+            digest=stored.digest,
+            workflow_version=stored.version,
+            created_by=caller.person,
+            created_at=now,
+            input=input_,
+            steps={step: StepState() for step in workflow.steps},
+            deadline=now + self._core.limits.of_run(workflow),
+            labels={**workflow.labels, **labels},
+        )
+
+    def _idempotency(self, key: str | None, input_: JSON, labels: Mapping[str, str]) -> Idempotency | None:
+        """The key with the fingerprint of the request: SHA-256 of the canonical JSON of body and flags."""
+        if key is None:
+            return None
+        text = json.dumps([input_, dict(labels)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        return Idempotency(key, fingerprint, self._core.settings.idempotency_ttl_sec)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, tenant: str, run_id: str) -> dict[str, Any]:
+        look = self._core.look_as(tenant, run_id)
+        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id))
+
+    def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
+        """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
+        items: list[dict[str, Any]] = []
+        position = after
+        while len(items) < limit:
+            ids = self._store.newest(tenant, workflow_id, position, limit)
+            for run_id in ids:
+                position = run_id
+                look = self._core.look(run_id)
+                if look is not None and status in (None, look.run.status.value):
+                    items.append(views.run_summary(look.snapshot))
+                    if len(items) == limit:
+                        return Page(items, run_id)
+            if len(ids) < limit:
+                return Page(items)
+        return Page(items, position)
+
+    def timeline(self, tenant: str, run_id: str, limit: int, after: str | None) -> Page:
+        self._core.look_as(tenant, run_id)
+        first = int(after) + 1 if after else 1
+        events = self._store.timeline(run_id, first, limit)
+        following = str(events[-1]["seq"]) if len(events) == limit else None
+        return Page([views.event_view(run_id, event) for event in events], following)
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def cancel(self, caller: Caller, run_id: str, reason: str | None) -> None:
+        """End the run now; an ended one stays as it is."""
+
+        def decide(look: Look) -> Plan:
+            return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason)
+
+        look = self._core.look_as(caller.tenant, run_id)
+        if not look.run.status.terminal:
+            self._core.change(lambda: self._core.look(run_id), decide)

@@ -1,0 +1,251 @@
+"""Runs, steps, events, approvals and dead letters as the documents of CONTRACT.md section 5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cordum.domain.ids import JobId
+from cordum.domain.run import StepState
+from cordum.domain.states import StepStatus
+from cordum.domain.workflow import Step, Workflow
+from cordum.store.codec import from_json
+from cordum.store.runs import Snapshot
+
+
+def rfc3339(at_ms: int | None) -> str | None:
+    """Milliseconds since the epoch as RFC 3339 UTC with milliseconds."""
+    if at_ms is None:
+        return None
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def _time(text: str | None) -> str | None:
+    return rfc3339(int(text)) if text else None
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def run_summary(snapshot: Snapshot) -> dict[str, Any]:
+    run, fields = snapshot.run, snapshot.fields
+    return {
+        "id": run.id,
+        "run_id": run.id,
+        "workflow_id": run.workflow_id,
+        "version": run.workflow_version,
+        "status": run.status.value,
+        "tenant": run.tenant,
+        "labels": dict(run.labels),
+        "error": json.loads(fields["error"]) if fields.get("error") else None,
+        "generation": run.generation,
+        "created_by": run.created_by,
+        "triggered_by": run.created_by,
+        "rerun_of": None,
+        "dry_run": False,
+        "created_at": rfc3339(run.created_at),
+        "started_at": rfc3339(run.created_at),
+        "completed_at": _time(fields.get("completed_at")),
+        "updated_at": _time(fields.get("updated_at")),
+    }
+
+
+def run_view(workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    run = snapshot.run
+    return {
+        **run_summary(snapshot),
+        "input": run.input,
+        "output": from_json(snapshot.fields["output"]) if "output" in snapshot.fields else None,
+        "context": {},
+        "wait": _run_wait(workflow, snapshot),
+        "steps": {step.id: step_view(step, workflow, snapshot, inputs) for step in workflow.steps.values()},
+    }
+
+
+def step_view(step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    run = snapshot.run
+    state = run.steps[step.id]
+    leaf = step.group is None
+    return {
+        "step_id": step.id,
+        "name": step.name,
+        "type": step.kind,
+        "status": state.status.public.value,
+        "attempts": state.attempt,
+        "job_id": str(JobId(run.id, step.id, state.attempt)) if leaf and state.attempt else None,
+        "topic": step.topic,
+        "worker": state.worker,
+        "input": _step_input(step, state, snapshot, inputs),
+        "output": run.outputs.get(step.id),
+        "error": state.failure.document() if state.failure and not _succeeded(state) else None,
+        "decision": dict(state.decision) if state.decision else None,
+        "skip_reason": state.skip_reason.value if state.skip_reason else None,
+        "children": list(step.group.steps) if step.group else None,
+        "started_at": rfc3339(state.started_at),
+        "completed_at": rfc3339(state.completed_at) if state.status.terminal else None,
+        "next_attempt_at": rfc3339(state.retry_at) if state.status is StepStatus.RETRYING else None,
+        "wait": _step_wait(step.id, workflow, snapshot),
+    }
+
+
+def _succeeded(state: StepState) -> bool:
+    return state.status is StepStatus.SUCCEEDED
+
+
+def _step_input(step: Step, state: StepState, snapshot: Snapshot, inputs: Mapping[str, Any]) -> Any:
+    """What the latest attempt was given; nothing before there was one."""
+    if not state.attempt or step.group is not None:
+        return None
+    return inputs.get(step.id, snapshot.run.input)
+
+
+def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot) -> dict[str, Any] | None:
+    """Why an open step is not executing (CONTRACT.md 3.1)."""
+    state = snapshot.run.steps[step]
+    since, until = state.ready_at, None
+    match state.status:
+        case StepStatus.WAITING:
+            reason, message, until = "approval", "waits for a person's decision", state.deadline
+        case StepStatus.RETRYING:
+            reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
+        case StepStatus.READY:
+            reason, message = "pool_overloaded", f"waits for room on topic {state.topic}"
+        case StepStatus.QUEUED:
+            reason, message = "no_worker", f"its message waits on {state.topic} for a worker with a free slot"
+        case StepStatus.PENDING if state.ready_at is not None or snapshot.epoch == 0:
+            reason, message = "policy_unavailable", "waits for a policy decision; publish a policy if there is none"
+        case StepStatus.PENDING if step in workflow.owner and _group_runs(step, workflow, snapshot):
+            reason, message = "max_parallel", f"its group {workflow.owner[step]} has no room yet"
+        case StepStatus.PENDING:
+            reason, message = "dependencies", _missing(step, workflow, snapshot)
+        case _:
+            return None
+    return {
+        "reason": reason,
+        "message": message,
+        "since": rfc3339(since or snapshot.run.created_at),
+        "until": rfc3339(until),
+    }
+
+
+def _group_runs(step: str, workflow: Workflow, snapshot: Snapshot) -> bool:
+    return snapshot.run.steps[workflow.owner[step]].status is StepStatus.RUNNING
+
+
+def _missing(step: str, workflow: Workflow, snapshot: Snapshot) -> str:
+    awaited = [*workflow.steps[step].depends_on]
+    if step in workflow.owner:
+        awaited.append(workflow.owner[step])
+    awaited += workflow.handled_by.get(step, ())
+    open_ = [name for name in awaited if not snapshot.run.steps[name].status.terminal]
+    return f"waits for {', '.join(open_ or awaited)}" if awaited else "waits for its turn"
+
+
+def _run_wait(workflow: Workflow, snapshot: Snapshot) -> dict[str, Any] | None:
+    """The wait of the first step that keeps an open run from going on."""
+    if snapshot.run.status.terminal:
+        return None
+    waits = (_step_wait(step, workflow, snapshot) for step in workflow.steps)
+    return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+def event_view(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    time = rfc3339(event["at_ms"])
+    return {
+        "seq": event["seq"],
+        "time": time,
+        "timestamp": time,
+        "type": event["type"],
+        "run_id": run_id,
+        "step_id": event.get("step_id"),
+        "job_id": event.get("job_id"),
+        "attempt": event.get("attempt"),
+        "actor": event.get("actor"),
+        "from": event.get("from"),
+        "to": event.get("to"),
+        "data": event.get("data", {}),
+        "message": _message(event),
+    }
+
+
+def _message(event: Mapping[str, Any]) -> str:
+    """One line for people."""
+    data = event.get("data", {})
+    about = f"{event['step_id']}: " if event.get("step_id") else ""
+    text = str(event["type"]).replace(".", " ").replace("_", " ")
+    error = data.get("error") or {}
+    detail = error.get("message") or data.get("reason") or data.get("decision") or data.get("topic") or data.get("note")
+    return f"{about}{text}" + (f" ({detail})" if detail else "")
+
+
+# -- approvals and dead letters ----------------------------------------------------------------------------------
+
+
+def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
+    request = from_json(record["request"])
+    asked = request if isinstance(request, dict) else {}
+    decided = record["state"] in ("approved", "rejected")
+    return {
+        "job_id": record["job_id"],
+        "run_id": record["run_id"],
+        "step_id": record["step_id"],
+        "workflow_id": record["workflow_id"],
+        "job": {
+            "id": record["job_id"],
+            "state": record["state"],
+            "topic": record["topic"],
+            "tenant": record["tenant"],
+        },
+        "state": record["state"],
+        "gate": record["gate"],
+        "reason": asked.get("approval_reason") or record["reason"] or None,
+        "next_effect": asked.get("next_effect"),
+        "request": request,
+        "approval_required": record["state"] == "pending",
+        "policy_snapshot": record["policy_digest"] or None,
+        "policy_rule_id": record["rule_id"] or None,
+        "policy_reason": record["reason"] or None,
+        "submitted_by": record["submitted_by"],
+        "requested_at": rfc3339(int(record["at"])),
+        "decision": record["state"] if decided else None,
+        "decided_by": record.get("decided_by") if decided else None,
+        "decided_at": _time(record.get("decided_at")),
+        "comment": record.get("comment") or None,
+        "unverified": decided and record.get("verified") == "0",
+    }
+
+
+def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
+    failure = json.loads(record["failure"])
+    at = rfc3339(int(record["at"]))
+    return {
+        "id": record["job_id"],
+        "job_id": record["job_id"],
+        "run_id": record["run_id"],
+        "step_id": record["step_id"],
+        "workflow_id": record["workflow_id"],
+        "workflow_version": int(record["workflow_version"]),
+        "tenant": record["tenant"],
+        "topic": record["topic"] or None,
+        "worker": record["worker"] or None,
+        "state": record["state"],
+        "status": record["status"],
+        "original_state": record["status"],
+        "attempts": int(record["attempts"]),
+        "retry_count": int(record["attempts"]) - 1,
+        "reason_code": record["reason_code"],
+        "error": failure["message"],
+        "error_class": failure.get("class"),
+        "traceback": failure.get("traceback"),
+        "rescued": record.get("rescued") == "1",
+        "evidence": json.loads(record["evidence"]),
+        "first_at": rfc3339(int(record["first_at"])),
+        "failed_at": at,
+        "last_at": at,
+    }

@@ -1,0 +1,44 @@
+"""Redis and Lua. The only package that imports redis; everything else calls it by what it wants to happen."""
+
+from __future__ import annotations
+
+from cordum.redis_address import RedisAddress
+from cordum.store.approvals import Approvals
+from cordum.store.connection import Connection
+from cordum.store.dead_letters import DeadLetters
+from cordum.store.jobs import Jobs
+from cordum.store.keys import CellKeys
+from cordum.store.policies import Policies
+from cordum.store.runs import Runs
+from cordum.store.scripts import Library
+from cordum.store.wakeups import Wakeups
+from cordum.store.workers import Workers
+from cordum.store.workflows import Workflows
+
+__all__ = ["Store"]
+
+
+class Store:
+    """One cell's state, by what is kept.
+
+    Runs, jobs, approvals, ... `window` is the least number of messages a topic may have.
+    """
+
+    def __init__(self, address: RedisAddress, cell: str, window: int, library: Library | None = None) -> None:
+        self.connection = Connection(address, library)
+        self.keys = CellKeys(cell)
+        self.runs = Runs(self.connection, self.keys, window)
+        self.jobs = Jobs(self.connection, self.keys, window)
+        self.approvals = Approvals(self.connection, self.keys)
+        self.dead_letters = DeadLetters(self.connection, self.keys)
+        self.policies = Policies(self.connection, self.keys)
+        self.wakeups = Wakeups(self.connection, self.keys)
+        self.workers = Workers(self.connection, self.keys)
+        self.workflows = Workflows(self.connection, self.keys)
+
+    def ping(self) -> None:
+        """Raise Unavailable when Redis does not answer."""
+        self.connection.read(lambda client: client.ping())
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,98 @@
+"""Approvals: questions to people, each answered once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cordum.domain.ids import JobId
+from cordum.domain.plan import Event
+from cordum.domain.run import Failure
+from cordum.store import codec, keys
+from cordum.store.commit import event_text
+from cordum.store.connection import Connection
+from cordum.store.envelope import coordinator_message
+from cordum.store.indexed import Indexed
+
+
+class ResolveReply(StrEnum):
+    RESOLVED = "RESOLVED"
+    ALREADY = "ALREADY"
+    NOT_FOUND = "NOT_FOUND"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """One person's decision and what it does to the step.
+
+    `after` is the step's new mark; `output` (JSON text) is what an approval step yields; `approved_request` is the
+    request that a policy gate lets through; `failure` says why it was turned down.
+    """
+
+    decision: str  # "approved" or "rejected"
+    person: str
+    comment: str
+    verified: bool
+    after: str
+    output: str = ""
+    failure: Failure | None = None
+    approved_request: str = ""
+
+
+class Approvals:
+    def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
+        self._connection = connection
+        self._cell = cell
+        self._records = Indexed(connection, keys.approval)
+
+    def get(self, tenant: str, job_id: str) -> dict[str, str] | None:
+        return self._records.get(self._cell.approvals(tenant), job_id)
+
+    def page(self, tenant: str, before: str | None, count: int, *, resolved_too: bool) -> list[dict[str, str]]:
+        index = self._cell.approvals(tenant) if resolved_too else self._cell.open_approvals(tenant)
+        return self._records.page(index, before, count)
+
+    def resolve(self, tenant: str, job: JobId, resolution: Resolution) -> ResolveReply:
+        """Take a decision; ALREADY when there is one, STALE when the step waits no longer."""
+        own = keys.RunKeys.of(job.run_id)
+        status = resolution.after.partition(":")[0]
+        event = Event(
+            f"approval.{resolution.decision}",
+            job.step,
+            job.attempt,
+            source="waiting",
+            target="running" if status == "settling" else status,
+            actor=resolution.person,
+            data={"comment": resolution.comment, "verified": resolution.verified},
+        )
+        reply = self._connection.run(
+            "resolve_approval",
+            {
+                "approval": keys.approval(job.run_id, str(job)),
+                "run": own.run,
+                "steps": own.steps,
+                "facts": own.facts,
+                "outputs": own.outputs,
+                "timeline": own.timeline,
+                "clock": self._cell.clock,
+                "open_approvals": self._cell.open_approvals(tenant),
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
+            },
+            run_id=job.run_id,
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            decision=resolution.decision,
+            person=resolution.person,
+            comment=resolution.comment,
+            verified="1" if resolution.verified else "0",
+            after=resolution.after,
+            output=resolution.output,
+            failure=codec.failure_text(resolution.failure),
+            approved_request=resolution.approved_request,
+            event=event_text(job.run_id, event),
+            message=coordinator_message(),
+        )
+        return ResolveReply(reply[0])

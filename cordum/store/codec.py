@@ -1,0 +1,178 @@
+"""Between values and what Redis keeps.
+
+Runs and steps as flat hashes, user data as JSON text that no script looks into.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
+from cordum.domain.states import RunStatus, SkipReason, StepStatus
+from cordum.domain.workflow import JSON
+
+
+def to_json(value: JSON | Mapping[str, JSON]) -> str:
+    """Compact JSON text; integers of any size and the order of keys stay as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(text: str) -> JSON:
+    value: JSON = json.loads(text)
+    return value
+
+
+# -- steps -------------------------------------------------------------------------------------------------------
+
+
+def mark(state: StepState) -> str:
+    """`<status>:<attempt>`: the part of a step's state that every commit is checked against."""
+    return f"{state.status.value}:{state.attempt}"
+
+
+def failure_text(failure: Failure | None) -> str:
+    return "" if failure is None else to_json(failure.document())
+
+
+def _failure(text: str) -> Failure:
+    document = json.loads(text)
+    return Failure(document["code"], document["message"], document.get("class"), document.get("traceback"))
+
+
+def _plain(text: str) -> str:
+    return text
+
+
+def _flag(text: str) -> bool:
+    return text == "1"
+
+
+# Every fact of a step that is kept beside its mark: how it is read. Written by `_fact_text`; absent means the default.
+FACTS: Mapping[str, Callable[[str], Any]] = {
+    "retries": int,
+    "losses": int,
+    "outcome": OutcomeClass,
+    "failure": _failure,
+    "worker": _plain,
+    "topic": _plain,
+    "priority": int,
+    "epoch": int,
+    "decision": json.loads,
+    "ready_at": int,
+    "started_at": int,
+    "completed_at": int,
+    "deadline": int,
+    "queue_deadline": int,
+    "retry_at": int,
+    "retry_after_ms": int,
+    "skip_reason": SkipReason,
+    "approval": _plain,
+    "approved_request": _plain,
+    "dead_letter": _plain,
+    "rescued": _flag,
+}
+_ABSENT = StepState()
+
+
+def _fact_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, Failure):
+        return failure_text(value)
+    if isinstance(value, Mapping):
+        return to_json(dict(value))
+    return str(value)
+
+
+def changed_facts(step: str, before: StepState, after: StepState) -> Iterable[str]:
+    """Alternating hash fields and values of the facts that differ."""
+    for name in FACTS:
+        value = getattr(after, name)
+        if value != getattr(before, name):
+            yield f"{step}#{name}"
+            yield _fact_text(value)
+
+
+def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, StepState]:
+    """The steps of a run from its two hashes, in the order of `marks`."""
+    grouped: dict[str, dict[str, Any]] = {step: {} for step in marks}
+    for field, text in facts.items():
+        step, _, name = field.rpartition("#")
+        if text and name in FACTS and step in grouped:
+            grouped[step][name] = FACTS[name](text)
+    states = {}
+    for step, text in marks.items():
+        status, _, attempt = text.partition(":")
+        states[step] = StepState(status=StepStatus(status), attempt=int(attempt), **grouped[step])
+    return states
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def run_fields(run: RunState) -> dict[str, str]:
+    """The fields of a run's hash that are written when it is created."""
+    return {
+        "id": run.id,
+        "tenant": run.tenant,
+        "workflow_id": run.workflow_id,
+        "digest": run.digest,
+        "workflow_version": str(run.workflow_version),
+        "created_by": run.created_by,
+        "input": to_json(run.input),
+        "labels": to_json(dict(run.labels)),
+        "status": run.status.value,
+        "version": "0",
+        "signals": "0",
+        "generation": str(run.generation),
+        "deadline": _fact_text(run.deadline),
+    }
+
+
+def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Mapping[str, str]) -> RunState:
+    return RunState(
+        id=run["id"],
+        tenant=run["tenant"],
+        workflow_id=run["workflow_id"],
+        digest=run["digest"],
+        workflow_version=int(run["workflow_version"]),
+        created_by=run["created_by"],
+        created_at=int(run["created_at"]),
+        input=from_json(run["input"]),
+        steps=steps,
+        outputs=JsonTexts(outputs),
+        status=RunStatus(run["status"]),
+        version=int(run["version"]),
+        signals=int(run["signals"]),
+        generation=int(run["generation"]),
+        deadline=int(run["deadline"]) if run["deadline"] else None,
+        labels=json.loads(run["labels"]),
+    )
+
+
+class JsonTexts(Mapping[str, JSON]):
+    """JSON texts by key, each parsed when it is first asked for: most plans look at few of a run's outputs."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._values: dict[str, JSON] = {}
+
+    def __getitem__(self, key: str) -> JSON:
+        if key not in self._values:
+            self._values[key] = from_json(self._texts[key])
+        return self._values[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+def pairs(flat: list[str]) -> dict[str, str]:
+    """A HGETALL reply from inside a script."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

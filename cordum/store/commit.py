@@ -1,0 +1,212 @@
+"""A Plan as the arguments of the script that commits it (`_commit.lua` is the reader of what is written here)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cordum.domain.ids import JobId
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Withdrawal
+from cordum.domain.routing import queue_list
+from cordum.domain.run import RunState
+from cordum.domain.states import StepStatus
+from cordum.store import keys
+from cordum.store.codec import changed_facts, failure_text, mark, to_json
+from cordum.store.envelope import job_message
+from cordum.store.scripts import Argument
+
+
+@dataclass
+class Commit:
+    """What a commit script takes: its control document, the keys it is told by number, and the opaque values."""
+
+    control: str = ""
+    more_keys: list[str] = field(default_factory=list)
+    values: list[Argument] = field(default_factory=list)
+
+
+class CommitWriter:
+    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key."""
+
+    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int) -> None:
+        self._cell = cell
+        self._run = run
+        self._own = keys.RunKeys.of(run.id)
+        self._first = first_key
+        self._window = window
+        self._numbers: dict[str, int] = {}
+        self._hashes: list[list[int]] = []
+        self._values: list[Argument] = []
+
+    def write(self, plan: Plan, new_run: dict[str, str] | None = None) -> Commit:
+        run_fields = {**(new_run or {}), **self._run_fields(plan)}
+        self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
+        if new_run is not None:
+            self._hash(self._own.steps, [part for step in self._run.steps for part in (step, "pending:0")])
+        self._hash(self._own.facts, self._facts(plan))
+        self._hash(self._own.inputs, [t for j in plan.jobs if j.own_input for t in (j.step, to_json(j.input))])
+        self._hash(self._own.outputs, [t for step, value in plan.outputs.items() for t in (step, to_json(value))])
+        for request in plan.approvals:
+            self._hash(keys.approval(self._run.id, self._job_id(request)), self._approval(request))
+        for letter in plan.dead_letters:
+            self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
+        for job_id in plan.rescued:
+            self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
+        self._values += [event_text(self._run.id, event) for event in plan.events]
+        self._values += [self._parked(job) for job in plan.jobs]
+        return Commit(json.dumps(self._control(plan), separators=(",", ":")), list(self._numbers), self._values)
+
+    def _control(self, plan: Plan) -> dict[str, Any]:
+        control: dict[str, Any] = {
+            "run": self._run.id,
+            "epoch": self._epoch(plan),
+            "moves": [[c.step, mark(c.before), mark(c.after)] for c in plan.changes],
+            "hashes": self._hashes,
+            "events": len(plan.events),
+            "withdrawn": [self._withdrawal(gone) for gone in plan.withdrawals],
+            "jobs": [self._job(job) for job in plan.jobs],
+            "topics": self._topics(plan),
+            "window": self._window,
+            "asked": [self._job_id(request) for request in plan.approvals],
+            "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
+            "dead": [self._job_id(letter) for letter in plan.dead_letters],
+            "changed": not plan.empty,
+            "ended": plan.run is not None and plan.run.status.terminal,
+            "wake_at": plan.wake_at,
+        }
+        # A JSON null is a true value in Lua: what is absent must not be there.
+        return {name: value for name, value in control.items() if value is not None}
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _number(self, key: str) -> int:
+        """The number by which the script finds a key."""
+        if key not in self._numbers:
+            self._numbers[key] = self._first + len(self._numbers)
+        return self._numbers[key]
+
+    def _hash(self, key: str, fields_and_values: Sequence[Argument]) -> None:
+        if fields_and_values:
+            self._hashes.append([self._number(key), len(fields_and_values) // 2])
+            self._values += fields_and_values
+
+    def _run_fields(self, plan: Plan) -> dict[str, str]:
+        if plan.run is None:
+            return {}
+        fields = {"status": plan.run.status.value}
+        if plan.run.has_output:
+            fields["output"] = to_json(plan.run.output)
+        if plan.run.error is not None:
+            fields["error"] = to_json(plan.run.error)
+        return fields
+
+    def _facts(self, plan: Plan) -> list[Argument]:
+        facts: list[Argument] = []
+        for change in plan.changes:
+            facts += changed_facts(change.step, change.before, change.after)
+        for job in plan.jobs:
+            facts += (f"{job.step}#timeout_ms", job.timeout_ms)
+        return facts
+
+    def _epoch(self, plan: Plan) -> str | None:
+        """The epoch that decided the plan's jobs and refusals; the commit is refused when it has moved on."""
+        epochs = {str(c.after.epoch) for c in plan.changes if c.after.status is StepStatus.READY}
+        return epochs.pop() if epochs else None
+
+    def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
+        return str(JobId(self._run.id, part.step, part.attempt))
+
+    def _job(self, job: Job) -> dict[str, Any]:
+        return {
+            "id": self._job_id(job),
+            "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
+            "turns": self._number(self._cell.turns(job.topic)),
+            "priority": job.priority,
+        }
+
+    def _parked(self, job: Job) -> str:
+        """What `_release.lua` needs to send the job; the order is that of its header."""
+        job_id = self._job_id(job)
+        queue = queue_list(job.topic, job.priority)
+        event = Event(
+            "step.queued", job.step, job.attempt, source="pending", target="queued", data={"topic": job.topic}
+        )
+        return "\n".join(
+            (
+                self._own.steps,
+                job.step,
+                str(job.attempt),
+                self._own.timeline,
+                queue,
+                self._cell.sent(queue),
+                event_text(self._run.id, event),
+                job_message(job_id, job.topic, job.priority),
+            )
+        )
+
+    def _withdrawal(self, gone: Withdrawal) -> dict[str, Any]:
+        topic, priority = gone.topic or "", gone.priority or 0
+        shown: dict[str, Any] = {
+            "job": self._job_id(gone),
+            "window": self._number(self._cell.window(topic)),
+            "sent": self._number(self._cell.sent(queue_list(topic, priority))),
+        }
+        if gone.worker is not None and gone.status is StepStatus.RUNNING:
+            shown["held"] = self._number(self._cell.held(gone.worker))
+            shown["stops"] = self._number(self._cell.stops(gone.worker))
+        return shown
+
+    def _topics(self, plan: Plan) -> list[dict[str, Any]]:
+        """Topics that gain a ready job or a free place."""
+        touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
+        return [
+            {
+                "name": topic,
+                "window": self._number(self._cell.window(topic)),
+                "turns": self._number(self._cell.turns(topic)),
+            }
+            for topic in dict.fromkeys(touched)
+            if topic
+        ]
+
+    def _closed(self, job_id: str, state: str) -> dict[str, Any]:
+        return {"key": self._number(keys.approval(self._run.id, job_id)), "job": job_id, "state": state}
+
+    def _approval(self, request: ApprovalRequest) -> list[Argument]:
+        return [
+            *("job_id", self._job_id(request), "run_id", self._run.id, "step_id", request.step),
+            *("attempt", request.attempt, "tenant", self._run.tenant, "workflow_id", self._run.workflow_id),
+            *("gate", request.gate, "topic", request.topic, "state", "pending"),
+            *("request_hash", request.request_hash, "policy_digest", request.policy_digest),
+            *("rule_id", request.rule_id or "", "reason", request.reason or ""),
+            *("request", to_json(request.request), "submitted_by", self._run.created_by),
+        ]
+
+    def _dead_letter(self, letter: DeadLetter) -> list[Argument]:
+        return [
+            *("job_id", self._job_id(letter), "run_id", self._run.id, "step_id", letter.step),
+            *("attempts", letter.attempt, "tenant", self._run.tenant, "workflow_id", self._run.workflow_id),
+            *("workflow_version", self._run.workflow_version, "status", letter.status.value, "state", "open"),
+            *("reason_code", letter.reason_code, "failure", failure_text(letter.failure)),
+            *("topic", letter.topic or "", "worker", letter.worker or "", "first_at", letter.first_at),
+            *("evidence", to_json(dict(letter.evidence))),
+        ]
+
+
+def event_text(run_id: str, event: Event) -> str:
+    """An event as it lies in the timeline; number and time are the script's."""
+    document: dict[str, Any] = {"type": event.type}
+    if event.step is not None:
+        document["step_id"] = event.step
+    if event.attempt is not None:
+        document["attempt"] = event.attempt
+        if event.step is not None:
+            document["job_id"] = str(JobId(run_id, event.step, event.attempt))
+    for name, value in (("actor", event.actor), ("from", event.source), ("to", event.target)):
+        if value is not None:
+            document[name] = value
+    if event.data:
+        document["data"] = dict(event.data)
+    return to_json(document)

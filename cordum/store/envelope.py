@@ -1,0 +1,63 @@
+"""The messages that cordum's scripts put on Celery's queues, in kombu's Redis format (message protocol 2).
+
+The only place that writes them. The fields are those without which a Celery worker refuses or mistreats a message,
+found by leaving out each in turn; a test compares the whole with what kombu itself produces.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+from cordum.store.keys import COORDINATOR_QUEUE
+
+COORDINATOR_TASK = "cordum.coordinate"
+
+
+def job_message(job_id: str, topic: str, priority: int) -> str:
+    """The message of one attempt: task name = topic, task id = job id, the only argument is the job id.
+
+    The same text each time for the same job: a duplicate is recognised by its claim, not by its message.
+    """
+    return _message(task=topic, task_id=job_id, queue=topic, priority=priority, args=[job_id], tag=job_id)
+
+
+def coordinator_message() -> str:
+    """A call for the coordinators; it names no run, because whoever takes it advances all that is due."""
+    tag = str(uuid.uuid4())
+    return _message(task=COORDINATOR_TASK, task_id=tag, queue=COORDINATOR_QUEUE, priority=0, args=[], tag=tag)
+
+
+def _message(*, task: str, task_id: str, queue: str, priority: int, args: list[str], tag: str) -> str:
+    return json.dumps(
+        {
+            "body": json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {
+                # `id` stands first: find_unclaimed.lua reads it from the text.
+                "id": task_id,
+                "task": task,
+                "lang": "py",
+                "root_id": task_id,
+                "parent_id": None,
+                "group": None,
+                "retries": 0,
+                "eta": None,
+                "expires": None,
+                "timelimit": [None, None],
+                "argsrepr": f"({', '.join(args)})",
+                "kwargsrepr": "{}",
+                "origin": "cordum",
+                "ignore_result": True,
+            },
+            "properties": {
+                "correlation_id": task_id,
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "priority": priority,
+                "delivery_tag": tag,
+            },
+        },
+        separators=(",", ":"),
+    )

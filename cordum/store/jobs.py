@@ -1,0 +1,266 @@
+"""What happens to one attempt between its dispatch and its end: claimed, watched, recorded, lost, sent again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from cordum.domain.ids import JobId
+from cordum.domain.plan import Event
+from cordum.domain.routing import queue_list
+from cordum.domain.run import Failure, OutcomeClass
+from cordum.store import codec, keys
+from cordum.store.commit import event_text
+from cordum.store.connection import Connection
+from cordum.store.envelope import coordinator_message, job_message
+
+
+class ClaimReply(StrEnum):
+    CLAIMED = "CLAIMED"
+    STALE = "STALE"
+    NO_LEASE = "NO_LEASE"
+    POLICY_CHANGED = "POLICY_CHANGED"
+
+
+class RecordReply(StrEnum):
+    ADVANCE = "ADVANCE"
+    RECORDED = "RECORDED"
+    STALE = "STALE"
+
+
+class LossReply(StrEnum):
+    ADVANCE = "ADVANCE"
+    ALIVE = "ALIVE"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The reply to a claim.
+
+    Everything but the word is empty unless it is CLAIMED. `input` and `labels` are JSON texts.
+    """
+
+    word: ClaimReply
+    tenant: str = ""
+    workflow_id: str = ""
+    labels: str = "{}"
+    input: str = "null"
+    timeout_ms: int = 0
+
+
+class Jobs:
+    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
+        self._connection = connection
+        self._cell = cell
+        self._window = window
+
+    def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
+        """Begin an attempt. A second call with the same `nonce` is answered like the first."""
+        started = Event("step.started", job.step, job.attempt, actor=incarnation, source="queued", target="running")
+        changed = Event(
+            "step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": "policy_changed"}
+        )
+        own = keys.RunKeys.of(job.run_id)
+        reply = self._connection.run(
+            "claim",
+            {
+                **self._shared(job, topic),
+                "inputs": own.inputs,
+                "policy": self._cell.policy,
+                "workers": self._cell.workers,
+                "sent": self._cell.sent(queue_list(topic, priority)),
+                "held": self._cell.held(incarnation),
+                "timers": self._cell.timers,
+            },
+            run_id=job.run_id,
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            incarnation=incarnation,
+            nonce=nonce,
+            topic=topic,
+            event=event_text(job.run_id, started),
+            changed_event=event_text(job.run_id, changed),
+            minimum=self._window,
+            message=coordinator_message(),
+        )
+        word = ClaimReply(reply[0])
+        if word is not ClaimReply.CLAIMED:
+            return Claimed(word)
+        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]))
+
+    def record(
+        self,
+        job: JobId,
+        topic: str,
+        incarnation: str,
+        nonce: str,
+        outcome: OutcomeClass,
+        output: str,
+        failure: Failure | None,
+        retry_after_ms: int | None,
+    ) -> RecordReply:
+        """Write down how an attempt ended; `output` is JSON text. Only the claim that began it may."""
+        succeeded = Event(
+            "step.succeeded", job.step, job.attempt, source="running", target="succeeded", actor=incarnation
+        )
+        ignored = Event("result.ignored", job.step, job.attempt, actor=incarnation, data={"outcome": outcome.value})
+        reply = self._connection.run(
+            "record_result",
+            {
+                **self._shared(job, topic),
+                "outputs": keys.RunKeys.of(job.run_id).outputs,
+                "held": self._cell.held(incarnation),
+            },
+            run_id=job.run_id,
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            nonce=nonce,
+            topic=topic,
+            outcome=outcome.value,
+            output=output,
+            failure=codec.failure_text(failure),
+            retry_after_ms="" if retry_after_ms is None else retry_after_ms,
+            event=event_text(job.run_id, succeeded),
+            ignored_event=event_text(job.run_id, ignored),
+            minimum=self._window,
+            message=coordinator_message(),
+        )
+        return RecordReply(reply[0])
+
+    def lose(self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool) -> LossReply:
+        """End an attempt whose worker is gone.
+
+        While its lease holds only the worker itself may say so (`child_died`).
+        """
+        failure = Failure("worker_lost", reason)
+        event = Event("step.worker_lost", job.step, job.attempt, actor=incarnation, data={"reason": reason})
+        reply = self._connection.run(
+            "lose_attempt",
+            {
+                **self._shared(job, topic),
+                "workers": self._cell.workers,
+                "held": self._cell.held(incarnation),
+            },
+            run_id=job.run_id,
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            incarnation=incarnation,
+            topic=topic,
+            failure=codec.failure_text(failure),
+            event=event_text(job.run_id, event),
+            child_died="1" if child_died else "0",
+            minimum=self._window,
+            message=coordinator_message(),
+        )
+        return LossReply(reply[0])
+
+    def _shared(self, job: JobId, topic: str) -> dict[str, str]:
+        """Keys of the scripts that settle a job and pass its place on."""
+        own = keys.RunKeys.of(job.run_id)
+        return {
+            "run": own.run,
+            "steps": own.steps,
+            "facts": own.facts,
+            "timeline": own.timeline,
+            "clock": self._cell.clock,
+            "parked": self._cell.parked,
+            "windows": self._cell.windows,
+            "window": self._cell.window(topic),
+            "turns": self._cell.turns(topic),
+            "wakeups": self._cell.wakeups,
+            "coordinator": self._cell.coordinator,
+            "stats": self._cell.stats,
+        }
+
+    def still_running(self, job: JobId, incarnation: str, note: Event | None = None) -> bool:
+        """Whether the attempt is still this worker's; a note goes onto the timeline with the answer."""
+        own = keys.RunKeys.of(job.run_id)
+        reply = self._connection.run(
+            "still_running",
+            {"steps": own.steps, "facts": own.facts, "timeline": own.timeline, "clock": self._cell.clock},
+            step=job.step,
+            attempt=job.attempt,
+            incarnation=incarnation,
+            event="" if note is None else event_text(job.run_id, note),
+        )
+        return bool(reply[0] == "RUNNING")
+
+    def once(self, job: JobId, name: str) -> bool:
+        """True for the first who asks for this name in this step, whatever the attempt."""
+        own = keys.RunKeys.of(job.run_id)
+        reply = self._connection.run(
+            "once", {"once": own.once, "steps": own.steps}, step=job.step, attempt=job.attempt, name=name
+        )
+        return bool(reply[0] == "FIRST")
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def topics(self) -> list[str]:
+        """Every topic that a stored definition names."""
+        found: Any = self._connection.read(lambda client: client.smembers(self._cell.topics))
+        return sorted(found)
+
+    def release(self, topic: str) -> None:
+        """Give free places of a topic to its ready jobs."""
+        self._connection.run(
+            "release_topic",
+            {
+                "clock": self._cell.clock,
+                "parked": self._cell.parked,
+                "windows": self._cell.windows,
+                "window": self._cell.window(topic),
+                "turns": self._cell.turns(topic),
+            },
+            topic=topic,
+            minimum=self._window,
+        )
+
+    def unclaimed(self, topic: str, priority: int, grace_ms: int, limit: int = 500) -> list[tuple[JobId, str]]:
+        """Jobs whose message was taken from its list and never claimed, with the time they were sent (as Redis wrote
+        it).
+        """
+        queue = queue_list(topic, priority)
+        reply = self._connection.run(
+            "find_unclaimed",
+            {
+                "list": queue,
+                "sent": self._cell.sent(queue),
+                "suspects": self._cell.suspects(queue),
+                "clock": self._cell.clock,
+            },
+            grace_ms=grace_ms,
+            limit=limit,
+        )
+        flat = reply[1]
+        parsed = ((JobId.parse(job_id), sent_at) for job_id, sent_at in zip(flat[::2], flat[1::2], strict=True))
+        return [(job, sent_at) for job, sent_at in parsed if job is not None]
+
+    def resend(self, job: JobId, topic: str, priority: int, sent_at: str) -> bool:
+        """Send the message of an unclaimed job again; False when it has been claimed or taken back meanwhile."""
+        own = keys.RunKeys.of(job.run_id)
+        queue = queue_list(topic, priority)
+        event = Event("step.redispatched", job.step, job.attempt, data={"reason": "message_lost"})
+        reply = self._connection.run(
+            "resend_message",
+            {
+                "steps": own.steps,
+                "list": queue,
+                "sent": self._cell.sent(queue),
+                "suspects": self._cell.suspects(queue),
+                "timeline": own.timeline,
+                "clock": self._cell.clock,
+                "stats": self._cell.stats,
+            },
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            sent_at=sent_at,
+            event=event_text(job.run_id, event),
+            message=job_message(str(job), topic, priority),
+        )
+        return bool(reply[0] == "RESENT")

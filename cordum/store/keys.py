@@ -1,0 +1,167 @@
+"""Every key cordum has in Redis, and nothing else. No key is built anywhere but here.
+
+All keys of a run share the hash tag `{run_id}`. Global keys carry the name of the cell. The lists of Celery's queues
+carry none: their names are what workers are started with (`-Q job.sre.*`), and a cell has a Redis of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+COORDINATOR_QUEUE = "cordum.coordinator"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """The keys of one run."""
+
+    run: str  # hash: the run itself
+    steps: str  # hash: step -> `<status>:<attempt>`, what every commit is checked against
+    facts: str  # hash: `<step>#<fact>` -> text
+    inputs: str  # hash: step -> JSON, only where a job's input is not the run's
+    outputs: str  # hash: step -> JSON
+    timeline: str  # list: `<milliseconds>|<event JSON>`
+    once: str  # hash: what `ctx.once` has handed out
+
+    @classmethod
+    def of(cls, run_id: str) -> RunKeys:
+        base = f"cordum:run:{{{run_id}}}"
+        return cls(base, *(f"{base}:{part}" for part in ("steps", "facts", "inputs", "outputs", "timeline", "once")))
+
+
+def approval(run_id: str, job_id: str) -> str:
+    """Hash: one approval."""
+    return f"cordum:run:{{{run_id}}}:approval:{job_id}"
+
+
+def dead_letter(run_id: str, job_id: str) -> str:
+    """Hash: one dead letter."""
+    return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CellKeys:
+    """The global keys of one cell."""
+
+    cell: str
+
+    def _key(self, *parts: str) -> str:
+        return ":".join(("cordum", self.cell, *parts))
+
+    @property
+    def clock(self) -> str:
+        """String: the latest time seen, in milliseconds; time never goes back."""
+        return self._key("clock")
+
+    @property
+    def policy(self) -> str:
+        """Hash: the active policy {epoch, digest, source, ...}."""
+        return self._key("policy")
+
+    @property
+    def wakeups(self) -> str:
+        """Sorted set: run id by the time from which somebody should advance it."""
+        return self._key("wakeups")
+
+    @property
+    def timers(self) -> str:
+        """Sorted set: run id by the earliest time at which something happens to it by time alone."""
+        return self._key("timers")
+
+    @property
+    def swept(self) -> str:
+        """Hash: when the last sweep was, and until when leases are spared after an outage."""
+        return self._key("swept")
+
+    @property
+    def coordinator(self) -> str:
+        """List: the coordinators' Celery queue."""
+        return COORDINATOR_QUEUE
+
+    @property
+    def topics(self) -> str:
+        """Set: every topic that a stored definition names."""
+        return self._key("topics")
+
+    @property
+    def parked(self) -> str:
+        """Hash: job id -> what `release` needs to put the ready job onto its queue."""
+        return self._key("parked")
+
+    @property
+    def windows(self) -> str:
+        """Hash: topic -> how many unfinished messages it may have."""
+        return self._key("windows")
+
+    @property
+    def stats(self) -> str:
+        """Hash: counters of what happened (stale results, lost attempts, ...)."""
+        return self._key("stats")
+
+    def window(self, topic: str) -> str:
+        """Set: the topic's unfinished jobs, queued or running."""
+        return self._key("window", topic)
+
+    def turns(self, topic: str) -> str:
+        """Sorted set: the topic's ready lists in the order in which they are served next."""
+        return self._key("turns", topic)
+
+    def ready(self, topic: str, priority: int, tenant: str) -> str:
+        """List: job ids of one tenant, topic and priority that wait for room."""
+        return self._key("ready", topic, str(priority), tenant)
+
+    def sent(self, queue_list: str) -> str:
+        """Sorted set: job ids by the time their message was put on this list, until they are claimed."""
+        return self._key("sent", queue_list)
+
+    def suspects(self, queue_list: str) -> str:
+        """Hash: messages that seem lost, and since when."""
+        return self._key("suspects", queue_list)
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: worker incarnation by the end of its lease."""
+        return self._key("workers")
+
+    def worker(self, incarnation: str) -> str:
+        """Hash: what a worker said of itself."""
+        return self._key("worker", incarnation)
+
+    def held(self, incarnation: str) -> str:
+        """Set: job ids that a worker has claimed and not settled."""
+        return self._key("held", incarnation)
+
+    def stops(self, incarnation: str) -> str:
+        """List: job ids that a worker must stop."""
+        return self._key("stops", incarnation)
+
+    def approvals(self, tenant: str) -> str:
+        """Sorted set: job ids of all approvals by the time they were requested."""
+        return self._key("approvals", tenant)
+
+    def open_approvals(self, tenant: str) -> str:
+        return self._key("approvals", tenant, "open")
+
+    def dead_letters(self, tenant: str) -> str:
+        """Sorted set: job ids of dead letters by time."""
+        return self._key("dead_letters", tenant)
+
+    def runs(self, tenant: str) -> str:
+        """Sorted set: run ids by the time they were created."""
+        return self._key("runs", tenant)
+
+    def runs_of(self, tenant: str, workflow_id: str) -> str:
+        return self._key("runs", tenant, workflow_id)
+
+    def workflows(self, tenant: str) -> str:
+        """Set: workflow ids."""
+        return self._key("workflows", tenant)
+
+    def workflow(self, tenant: str, workflow_id: str) -> str:
+        """Hash: `latest`, `version:<n>` -> digest, `digest:<d>` -> version, `document:<d>`, `created_at:<n>`."""
+        return self._key("workflow", tenant, workflow_id)
+
+    def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:
+        """String: run id and fingerprint of the request that used this key."""
+        return self._key("idempotency", tenant, workflow_id, hashlib.sha256(key.encode()).hexdigest())

@@ -1,0 +1,53 @@
+-- commit: write one plan. The plan's control document holds only our own words and numbers; everything a user said comes as opaque
+-- arguments behind it, taken in order: hash fields and values, event texts, parked records.
+local function commit(plan, first, now)
+  local at = first
+  for _, write in ipairs(plan.hashes) do
+    local stop = at + 2 * write[2]
+    while at < stop do
+      local last = math.min(at + 1000, stop) - 1
+      redis.call('HSET', KEYS[write[1]], unpack(ARGV, at, last))
+      at = last + 1
+    end
+  end
+  for _, move in ipairs(plan.moves) do redis.call('HSET', k_steps, move[1], move[3]) end
+  for _ = 1, plan.events do
+    tell(k_timeline, now, ARGV[at])
+    at = at + 1
+  end
+  for _, gone in ipairs(plan.withdrawn) do
+    redis.call('HDEL', k_parked, gone.job)
+    redis.call('SREM', KEYS[gone.window], gone.job)
+    redis.call('ZREM', KEYS[gone.sent], gone.job)
+    if gone.held then
+      redis.call('SREM', KEYS[gone.held], gone.job)
+      redis.call('RPUSH', KEYS[gone.stops], gone.job)
+    end
+  end
+  for _, job in ipairs(plan.jobs) do
+    redis.call('HSET', k_parked, job.id, ARGV[at])
+    at = at + 1
+    redis.call('LPUSH', KEYS[job.ready], job.id)
+    enter_turns(KEYS[job.turns], KEYS[job.ready], job.priority)
+  end
+  for _, topic in ipairs(plan.topics) do release(topic.name, KEYS[topic.window], KEYS[topic.turns], now, plan.window) end
+  for _, job_id in ipairs(plan.asked) do
+    redis.call('ZADD', k_approvals, string.format('%.0f', now), job_id)
+    redis.call('ZADD', k_open_approvals, string.format('%.0f', now), job_id)
+  end
+  for _, closed in ipairs(plan.closed) do
+    redis.call('HSET', KEYS[closed.key], 'state', closed.state, 'decided_at', string.format('%.0f', now))
+    redis.call('ZREM', k_open_approvals, closed.job)
+  end
+  for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
+  if plan.changed then
+    redis.call('HINCRBY', k_run, 'version', 1)
+    redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))
+  end
+  if plan.ended then
+    redis.call('HSET', k_run, 'completed_at', string.format('%.0f', now))
+    redis.call('ZREM', k_timers, plan.run)
+  elseif plan.wake_at then
+    redis.call('ZADD', k_timers, 'LT', string.format('%.0f', plan.wake_at), plan.run)
+  end
+end

@@ -1,0 +1,47 @@
+-- release: move ready jobs onto their Celery queue while their topic has room.
+-- Highest priority first, tenants in turn, each tenant's jobs in order. A parked record carries the keys it needs, because the next job
+-- may belong to any run: `steps_key, step, attempt, timeline_key, list_key, sent_key, event, message`, one a line.
+-- MOVES ready>queued
+local function parse_parked(record)
+  return string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+end
+
+local function next_turn(turns, ready, score)
+  if redis.call('LLEN', ready) == 0 then
+    redis.call('ZREM', turns, ready)
+    return
+  end
+  -- Behind every other list of the same priority: scores of one priority lie within 1e12 of each other.
+  local floor = math.floor(score / 1e12) * 1e12
+  local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', floor + 1e12), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
+  redis.call('ZADD', turns, string.format('%.0f', tonumber(last[2]) + 1), ready)
+end
+
+local function enter_turns(turns, ready, priority)
+  if redis.call('ZSCORE', turns, ready) then return end
+  local floor = priority * 1e12
+  local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', floor + 1e12), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
+  redis.call('ZADD', turns, string.format('%.0f', last[2] and tonumber(last[2]) + 1 or floor), ready)
+end
+
+local function release(topic, window, turns, now, minimum)
+  local limit = tonumber(redis.call('HGET', k_windows, topic) or minimum)
+  while redis.call('SCARD', window) < limit do
+    local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
+    if not turn[1] then return end
+    local job_id = redis.call('RPOP', turn[1])
+    next_turn(turns, turn[1], tonumber(turn[2]))
+    local record = job_id and redis.call('HGET', k_parked, job_id)
+    if record then
+      local steps, step, attempt, timeline, list, sent, event, message = parse_parked(record)
+      redis.call('HDEL', k_parked, job_id)
+      if redis.call('HGET', steps, step) == 'ready:' .. attempt then
+        redis.call('HSET', steps, step, 'queued:' .. attempt)
+        redis.call('SADD', window, job_id)
+        redis.call('ZADD', sent, string.format('%.0f', now), job_id)
+        redis.call('LPUSH', list, message)
+        tell(timeline, now, event)
+      end
+    end
+  end
+end

@@ -1,0 +1,23 @@
+-- create_run: store a run with everything its first plan decided, once for an idempotency key.
+-- KEYS run steps facts inputs outputs timeline clock policy timers parked windows approvals open_approvals dead_letters idempotency runs runs_of ...
+-- ARGV plan fingerprint ttl_sec ...
+-- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED
+-- include clock timeline release commit
+local plan = cjson.decode(a_plan)
+if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
+if a_fingerprint ~= '' then
+  local used = redis.call('GET', k_idempotency)
+  if used then
+    local run_id, fingerprint = string.match(used, '^(%S+) (%S+)$')
+    if fingerprint ~= a_fingerprint then return {'KEY_REUSED'} end -- guard: same_request
+    return {'REPLAYED', run_id} -- guard: key_is_new
+  end
+end
+if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
+local now = clock_now()
+commit(plan, 4, now)
+redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
+if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
+redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
+redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
+return {'CREATED', plan.run}

@@ -1,0 +1,7 @@
+-- once: hand out a name to the first who asks for it, in this step.
+-- KEYS once steps
+-- ARGV step attempt name
+-- REPLY FIRST TAKEN STALE
+if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then return {'STALE'} end -- guard: attempt_running
+if redis.call('HSETNX', k_once, a_step .. '#' .. a_name, a_attempt) == 0 then return {'TAKEN'} end -- guard: first_only
+return {'FIRST'}

@@ -1,0 +1,9 @@
+-- read_policy: the time and the epoch; the policy itself only when the caller knows another one.
+-- KEYS policy clock
+-- ARGV known_epoch
+-- REPLY CURRENT CHANGED
+-- include clock
+local epoch = redis.call('HGET', k_policy, 'epoch') or '0'
+local now = string.format('%.0f', clock_now())
+if epoch == a_known_epoch then return {'CURRENT', now, epoch} end
+return {'CHANGED', now, epoch, redis.call('HGET', k_policy, 'source') or ''}

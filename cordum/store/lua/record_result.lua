@@ -1,0 +1,28 @@
+-- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
+-- KEYS run steps facts outputs timeline clock held window turns parked windows wakeups coordinator stats
+-- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message
+-- REPLY ADVANCE RECORDED STALE
+-- MOVES running>succeeded running>settling
+-- include clock timeline release wake
+local now = clock_now()
+if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
+  if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end
+  redis.call('HINCRBY', k_stats, 'results_ignored', 1)
+  if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
+  return {'STALE'}
+end
+if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then return {'STALE'} end -- guard: same_claim
+local done = a_outcome == 'success'
+redis.call('HSET', k_steps, a_step, (done and 'succeeded:' or 'settling:') .. a_attempt)
+redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now),
+  a_step .. '#outcome', a_outcome, a_step .. '#failure', a_failure, a_step .. '#retry_after_ms', a_retry_after_ms)
+if done then
+  redis.call('HSET', k_outputs, a_step, a_output)
+  tell(k_timeline, now, a_event)
+end
+redis.call('SREM', k_held, a_job_id)
+redis.call('SREM', k_window, a_job_id)
+redis.call('HINCRBY', k_run, 'signals', 1)
+release(a_topic, k_window, k_turns, now, a_minimum)
+wake(a_run_id, now, a_message) -- guard: mark_due
+return {'ADVANCE'}

@@ -1,0 +1,171 @@
+"""Runs in Redis: created, read as one snapshot, changed by plans, listed, told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from cordum.domain.plan import Plan
+from cordum.domain.run import RunState
+from cordum.store import codec, keys
+from cordum.store.commit import CommitWriter
+from cordum.store.connection import Connection
+
+
+class CreateReply(StrEnum):
+    CREATED = "CREATED"
+    EXISTS = "EXISTS"
+    REPLAYED = "REPLAYED"
+    KEY_REUSED = "KEY_REUSED"
+    POLICY_CHANGED = "POLICY_CHANGED"
+
+
+class CommitReply(StrEnum):
+    COMMITTED = "COMMITTED"
+    CONFLICT = "CONFLICT"
+    POLICY_CHANGED = "POLICY_CHANGED"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at a run.
+
+    Its state, the time and the policy epoch of that moment, and the raw hash for those who show it.
+    """
+
+    run: RunState
+    now: int
+    epoch: int
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it)."""
+
+    key: str
+    fingerprint: str
+    ttl_sec: int
+
+
+class Runs:
+    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
+        self._connection = connection
+        self._cell = cell
+        self._window = window
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> tuple[CreateReply, str]:
+        """Store a run and its first plan in one step; the second value is the id of the run that counts."""
+        script = self._connection.library["create_run"]
+        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
+        reply = self._connection.run(
+            "create_run",
+            {
+                **self._commit_keys(run),
+                "idempotency": self._cell.idempotency(
+                    run.tenant, run.workflow_id, idempotency.key if idempotency else ""
+                ),
+                "runs": self._cell.runs(run.tenant),
+                "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
+            },
+            commit.more_keys,
+            commit.values,
+            plan=commit.control,
+            fingerprint=idempotency.fingerprint if idempotency else "",
+            ttl_sec=idempotency.ttl_sec if idempotency else 0,
+        )
+        word = CreateReply(reply[0])
+        return word, str(reply[1]) if len(reply) > 1 else run.id
+
+    def apply(self, run: RunState, plan: Plan) -> CommitReply:
+        """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
+        script = self._connection.library["apply_plan"]
+        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
+        reply = self._connection.run(
+            "apply_plan",
+            {**self._commit_keys(run), "wakeups": self._cell.wakeups, "stats": self._cell.stats},
+            commit.more_keys,
+            commit.values,
+            plan=commit.control,
+            version=run.version,
+            signals=run.signals,
+        )
+        return CommitReply(reply[0])
+
+    def _commit_keys(self, run: RunState) -> dict[str, str]:
+        own = keys.RunKeys.of(run.id)
+        return {
+            "run": own.run,
+            "steps": own.steps,
+            "facts": own.facts,
+            "inputs": own.inputs,
+            "outputs": own.outputs,
+            "timeline": own.timeline,
+            "clock": self._cell.clock,
+            "policy": self._cell.policy,
+            "timers": self._cell.timers,
+            "parked": self._cell.parked,
+            "windows": self._cell.windows,
+            "approvals": self._cell.approvals(run.tenant),
+            "open_approvals": self._cell.open_approvals(run.tenant),
+            "dead_letters": self._cell.dead_letters(run.tenant),
+        }
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        """The run as it is at one moment, or None."""
+        own = keys.RunKeys.of(run_id)
+        reply = self._connection.run(
+            "read_run",
+            {
+                "run": own.run,
+                "steps": own.steps,
+                "facts": own.facts,
+                "outputs": own.outputs,
+                "clock": self._cell.clock,
+                "policy": self._cell.policy,
+            },
+        )
+        if reply[0] != "FOUND":
+            return None
+        now, epoch, fields = int(reply[1]), int(reply[2]), codec.pairs(reply[3])
+        steps = codec.read_steps(codec.pairs(reply[4]), codec.pairs(reply[5]))
+        return Snapshot(codec.read_run(fields, steps, codec.pairs(reply[6])), now, epoch, fields)
+
+    def tenant_of(self, run_id: str) -> str | None:
+        found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
+        return str(found) if found is not None else None
+
+    def inputs(self, run_id: str) -> dict[str, Any]:
+        """Inputs of jobs that had one of their own."""
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).inputs))
+        return {step: codec.from_json(text) for step, text in raw.items()}
+
+    def timeline(self, run_id: str, first: int, count: int) -> list[dict[str, Any]]:
+        """Events numbered from `first` (counting from 1), at most `count`, in order."""
+        key = keys.RunKeys.of(run_id).timeline
+        raw: Any = self._connection.read(lambda client: client.lrange(key, first - 1, first + count - 2))
+        return [_event(number, text) for number, text in enumerate(raw, first)]
+
+    def newest(self, tenant: str, workflow_id: str | None, before: str | None, count: int) -> list[str]:
+        """Run ids of a tenant, newest first, after the run `before`. Ids sort by time within a cell."""
+        key = self._cell.runs_of(tenant, workflow_id) if workflow_id else self._cell.runs(tenant)
+        start = 0
+        if before is not None:
+            rank: Any = self._connection.read(lambda client: client.zrevrank(key, before))
+            if rank is None:
+                return []
+            start = rank + 1
+        found: Any = self._connection.read(lambda client: client.zrevrange(key, start, start + count - 1))
+        return list(found)
+
+
+def _event(number: int, text: str) -> dict[str, Any]:
+    at, _, document = text.partition("|")
+    return {"seq": number, "at_ms": int(at), **json.loads(document)}

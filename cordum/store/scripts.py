@@ -1,0 +1,147 @@
+"""The Lua scripts: loaded from their files, called by keyword, answered in declared words.
+
+A script's header says what it takes and gives:
+
+    -- KEYS run steps ...      names of its keys; `...` at the end: more follow, to which arguments refer by number
+    -- ARGV plan version ...   names of its arguments; `...` likewise
+    -- REPLY COMMITTED ...     the first element of every reply is one of these words
+    -- MOVES queued>running    the state changes it writes (`planned`: those of the planner)
+    -- include clock wake      fragments (`_clock.lua` ...) put in front of it
+
+In the script a key is `k_<name>` and an argument `a_<name>`. A line that refuses carries `-- guard: <name>`; a
+Library can be made without some of them, for the tests that show what each guard is there for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+Argument: TypeAlias = str | int | bytes
+
+_HEADER = re.compile(r"^-- (KEYS|ARGV|REPLY|MOVES|include)\b *(.*)$", re.MULTILINE)
+_GUARD = re.compile(r"-- guard: (\w+)\s*$")
+_LUA = files("cordum.store") / "lua"
+
+
+@dataclass(frozen=True)
+class Script:
+    """One script, ready to be sent."""
+
+    name: str
+    keys: tuple[str, ...]
+    more_keys: bool
+    args: tuple[str, ...]
+    more_args: bool
+    replies: frozenset[str]
+    moves: tuple[str, ...]
+    fragments: tuple[str, ...]
+    source: str = field(repr=False)
+
+    @cached_property
+    def sha(self) -> str:
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        return tuple(match[1] for line in self.source.splitlines() if (match := _GUARD.search(line)))
+
+    def arrange(
+        self,
+        keys: Mapping[str, str],
+        args: Mapping[str, Argument],
+        more_keys: Sequence[str] = (),
+        more_args: Sequence[Argument] = (),
+    ) -> tuple[list[str], list[Argument]]:
+        """Keys and arguments in the order of the header; anything missing or unknown is a programming error."""
+        if set(keys) != set(self.keys) or set(args) != set(self.args):
+            wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
+            raise TypeError(f"{self.name}: keys or arguments do not fit its header: {', '.join(wrong)}")
+        if (more_keys and not self.more_keys) or (more_args and not self.more_args):
+            raise TypeError(f"{self.name} takes no further keys or arguments")
+        return [*(keys[name] for name in self.keys), *more_keys], [*(args[name] for name in self.args), *more_args]
+
+
+class Library:
+    """All scripts by name.
+
+    `virtual_clock` swaps the clock fragment, so that what is shipped holds no override; `without` leaves out guards,
+    given as (script, guard).
+    """
+
+    def __init__(self, *, virtual_clock: bool = False, without: Sequence[tuple[str, str]] = ()) -> None:
+        self._fragments = {
+            path.name[1:-4]: path.read_text() for path in _LUA.iterdir() if re.fullmatch(r"_\w+\.lua", path.name)
+        }
+        if virtual_clock:
+            self._fragments["clock"] = self._fragments["virtual_clock"]
+        sources = {
+            path.name[:-4]: path.read_text() for path in _LUA.iterdir() if re.fullmatch(r"[a-z]\w*\.lua", path.name)
+        }
+        for script, guard in without:
+            sources[script] = _without(sources[script], guard)
+        self.scripts: Mapping[str, Script] = {name: self._build(name, text) for name, text in sorted(sources.items())}
+
+    def __getitem__(self, name: str) -> Script:
+        return self.scripts[name]
+
+    def _build(self, name: str, text: str) -> Script:
+        header = {key: value.split() for key, value in _HEADER.findall(text)}
+        keys, args = header.get("KEYS", []), header.get("ARGV", [])
+        more_keys, more_args = "..." in keys, "..." in args
+        keys, args = [k for k in keys if k != "..."], [a for a in args if a != "..."]
+        parts = [_names("k", keys, "KEYS"), _names("a", args, "ARGV")]
+        included = header.get("include", [])
+        parts += [self._fragments[fragment] for fragment in included]
+        moves = [*header.get("MOVES", [])]
+        for fragment in included:
+            moves += dict(_HEADER.findall(self._fragments[fragment])).get("MOVES", "").split()
+        return Script(
+            name=name,
+            keys=tuple(keys),
+            more_keys=more_keys,
+            args=tuple(args),
+            more_args=more_args,
+            replies=frozenset(header.get("REPLY", [])),
+            moves=tuple(moves),
+            fragments=tuple(included),
+            source="\n".join((*parts, text)),
+        )
+
+
+def _names(prefix: str, names: Sequence[str], table: str) -> str:
+    """`local k_run, k_steps = KEYS[1], KEYS[2]`: inside a script nothing is known by its position."""
+    if not names:
+        return ""
+    left = ", ".join(f"{prefix}_{name}" for name in names)
+    right = ", ".join(f"{table}[{number}]" for number in range(1, len(names) + 1))
+    return f"local {left} = {right}"
+
+
+def _without(source: str, guard: str) -> str:
+    """The script with one guard taken away: its line is dropped, or, where a block hangs on it, never taken."""
+    lines = []
+    found = False
+    for line in source.splitlines():
+        match = _GUARD.search(line)
+        if match is None or match[1] != guard:
+            lines.append(line)
+            continue
+        found = True
+        code = line[: match.start()].rstrip()
+        if re.match(r"\s*if .* then$", code):
+            lines.append("if false then")
+        elif assigned := re.match(r"\s*local (\w+) = ", code):
+            lines.append(f"local {assigned[1]} = true")
+    if not found:
+        raise KeyError(f"no guard {guard}")
+    return "\n".join(lines)
+
+
+def word_of(reply: Any) -> str:
+    return str(reply[0])

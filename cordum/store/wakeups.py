@@ -1,0 +1,58 @@
+"""Who has to be looked at: runs marked due, timers, the coordinators' bell, and the sweep's findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cordum.store import keys
+from cordum.store.connection import Connection
+from cordum.store.envelope import coordinator_message
+
+# A coordinator that has taken a run and died must not keep it from the others for longer.
+ASIDE_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over."""
+
+    timers: int
+    expired: list[str]
+
+
+class Wakeups:
+    def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
+        self._connection = connection
+        self._cell = cell
+
+    def take_due(self, limit: int) -> list[str]:
+        """Up to `limit` runs to advance now; they stay marked until a plan of theirs is committed."""
+        reply = self._connection.run(
+            "take_due",
+            {"wakeups": self._cell.wakeups, "clock": self._cell.clock},
+            limit=limit,
+            aside_ms=ASIDE_MS,
+        )
+        return list(reply[1])
+
+    def ring(self) -> bool:
+        """Call the coordinators; False when a call is waiting for them already."""
+        reply = self._connection.run("ring", {"coordinator": self._cell.coordinator}, message=coordinator_message())
+        return bool(reply[0] == "RUNG")
+
+    def sweep(self, sweep_ms: int, lease_ms: int, limit: int = 1000) -> Sweep | None:
+        """Mark the runs whose time has come and name the workers whose lease is over; None when swept just now."""
+        reply = self._connection.run(
+            "sweep",
+            {
+                "timers": self._cell.timers,
+                "wakeups": self._cell.wakeups,
+                "workers": self._cell.workers,
+                "swept": self._cell.swept,
+                "clock": self._cell.clock,
+            },
+            limit=limit,
+            sweep_ms=sweep_ms,
+            lease_ms=lease_ms,
+        )
+        return Sweep(int(reply[1]), list(reply[2])) if reply[0] == "SWEPT" else None

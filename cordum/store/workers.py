@@ -1,0 +1,67 @@
+"""Workers: one lease per incarnation, what it holds, and what it must stop."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cordum.store import keys
+from cordum.store.connection import Connection
+
+
+class Workers:
+    def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
+        self._connection = connection
+        self._cell = cell
+
+    def renew(self, incarnation: str, info: dict[str, Any], lease_ms: int) -> list[str]:
+        """Hold the lease for another `lease_ms`; the reply names jobs that must stop."""
+        reply = self._connection.run(
+            "renew_lease",
+            {
+                "workers": self._cell.workers,
+                "worker": self._cell.worker(incarnation),
+                "stops": self._cell.stops(incarnation),
+                "clock": self._cell.clock,
+            },
+            incarnation=incarnation,
+            lease_ms=lease_ms,
+            fields=json.dumps(info),
+        )
+        return list(reply[1])
+
+    def end_lease(self, incarnation: str) -> None:
+        self._connection.run("end_lease", {"workers": self._cell.workers}, incarnation=incarnation)
+
+    def forget(self, incarnation: str) -> bool:
+        """Remove a dead worker that holds nothing any more."""
+        reply = self._connection.run(
+            "forget_worker",
+            {
+                "workers": self._cell.workers,
+                "worker": self._cell.worker(incarnation),
+                "held": self._cell.held(incarnation),
+                "stops": self._cell.stops(incarnation),
+                "clock": self._cell.clock,
+            },
+            incarnation=incarnation,
+        )
+        return bool(reply[0] == "FORGOTTEN")
+
+    def held(self, incarnation: str) -> list[str]:
+        """Job ids that a worker has claimed and not settled."""
+        found: Any = self._connection.read(lambda client: client.smembers(self._cell.held(incarnation)))
+        return sorted(found)
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """Every incarnation that has a lease, also one that ran out: what it said of itself."""
+        names: Any = self._connection.read(lambda client: client.zrange(self._cell.workers, 0, -1))
+        return {name: self._info(name) for name in names}
+
+    def _info(self, incarnation: str) -> dict[str, Any]:
+        text: Any = self._connection.read(lambda client: client.hget(self._cell.worker(incarnation), "info"))
+        return dict(json.loads(text)) if text else {}
+
+    def set_window(self, topic: str, window: int) -> None:
+        """How many unfinished messages the topic may have."""
+        self._connection.read(lambda client: client.hset(self._cell.windows, topic, str(window)))
