@@ -23,6 +23,7 @@ from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.connection import Connection
 from cordum.store.scripts import Library
 from cordum.timeouts import Timeouts, load_timeouts
 
@@ -57,7 +58,7 @@ class Engine:
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call."""
-        return cls(Store(address, settings.cell, settings.window_minimum, library), settings)
+        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
 
     def close(self) -> None:
         self.store.close()

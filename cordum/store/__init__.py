@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cordum.redis_address import RedisAddress
 from cordum.store.approvals import Approvals
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
@@ -10,7 +9,6 @@ from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
 from cordum.store.runs import Runs
-from cordum.store.scripts import Library
 from cordum.store.wakeups import Wakeups
 from cordum.store.workers import Workers
 from cordum.store.workflows import Workflows
@@ -24,8 +22,8 @@ class Store:
     Runs, jobs, approvals, ... `window` is the least number of messages a topic may have.
     """
 
-    def __init__(self, address: RedisAddress, cell: str, window: int, library: Library | None = None) -> None:
-        self.connection = Connection(address, library)
+    def __init__(self, connection: Connection, cell: str, window: int) -> None:
+        self.connection = connection
         self.keys = CellKeys(cell)
         self.runs = Runs(self.connection, self.keys, window)
         self.jobs = Jobs(self.connection, self.keys, window)

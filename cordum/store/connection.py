@@ -31,9 +31,14 @@ _FULL = ("OOM", "MISCONF")
 class Connection:
     """A pool of connections to one Redis, safe to share between threads, not between processes."""
 
-    def __init__(self, address: RedisAddress, library: Library | None = None) -> None:
+    def __init__(self, client: redis.Redis, library: Library | None = None) -> None:
         self.library = library or Library()
-        self._client: redis.Redis = redis.Redis(
+        self._client = client
+
+    @classmethod
+    def open(cls, address: RedisAddress, library: Library | None = None) -> Connection:
+        """A connection to this Redis; nothing is sent before the first call."""
+        client: redis.Redis = redis.Redis(
             **{
                 **address.redis_py_kwargs(),
                 "decode_responses": True,
@@ -43,6 +48,7 @@ class Connection:
                 "retry": Retry(NoBackoff(), 0),
             }
         )
+        return cls(client, library)
 
     def close(self) -> None:
         self._client.close()
