@@ -1,0 +1,25 @@
+"""An engine on a real Redis, and hands to play its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cordum.engine import Engine
+from cordum.redis_address import RedisAddress
+from cordum.settings import load_settings
+from tests.engine.hands import ALLOW, Hands
+
+
+@pytest.fixture
+def engine(redis_address: RedisAddress) -> Iterator[Engine]:
+    engine = Engine.connect(load_settings(env={}), redis_address)
+    engine.publish_policy(ALLOW, "test")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def hands(engine: Engine) -> Hands:
+    return Hands(engine)
