@@ -20,7 +20,7 @@ __all__ = ["did_you_mean", "read_mapping"]
 def read_mapping(path: Path) -> dict[str, object]:
     """The mapping a file holds ({} for an empty one); ConfigurationRefused for anything that is not one."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        document = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ConfigurationRefused(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:

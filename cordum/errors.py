@@ -8,6 +8,7 @@
     ├── StateConflict           409
     ├── Unprocessable           422          readable, but not allowed
     │   ├── DefinitionInvalid                carries every Problem found in one pass
+    │   │   └── DefinitionUnreadable  400    not even parseable as what it claims to be
     │   └── IdempotencyKeyReused
     ├── Unavailable             503          try again later
     ├── ConfigurationRefused                 exit code 78
@@ -35,6 +36,7 @@ __all__ = [
     "StateConflict",
     "Unprocessable",
     "DefinitionInvalid",
+    "DefinitionUnreadable",
     "IdempotencyKeyReused",
     "Unavailable",
     "ConfigurationRefused",
@@ -46,8 +48,8 @@ __all__ = [
 class Problem:
     """One thing wrong in a document.
 
-    `path` is a JSON pointer (`/steps/a/topic`); `line` and `column` count from 1 and are absent for input that has none;
-    `code` is one of the codes of CONTRACT.md section 2; `message` names the mend where one is known.
+    `path` is a JSON pointer (`/steps/a/topic`); `line` and `column` count from 1 and are absent for input that has
+    none; `code` is one of the codes of CONTRACT.md section 2; `message` names the mend where one is known.
     """
 
     path: str
@@ -113,6 +115,10 @@ class DefinitionInvalid(Unprocessable):
     """A workflow definition was refused; `problems` lists everything that is wrong with it."""
 
     default_code = "definition_invalid"
+
+
+class DefinitionUnreadable(DefinitionInvalid):
+    status = 400
 
 
 class IdempotencyKeyReused(Unprocessable):

@@ -27,6 +27,7 @@ MAX_SOCKET_PATH_BYTES = 107
 """`sun_path` of sockaddr_un is 108 bytes on Linux, the last one a NUL."""
 
 _DEFAULT_PORT = 6379
+_MASK = "***"
 _TLS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _TLS_OPTIONS = _TLS_FILES | {"ssl_cert_reqs", "ssl_check_hostname"}
 _TLS_DEFAULTS = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
@@ -131,7 +132,7 @@ class RedisAddress:
 
     def masked(self) -> str:
         """The URL as it may be printed or logged: the password is `***`."""
-        return self._render(self._credentials("***" if self.password else ""))
+        return self._render(self._credentials(_MASK if self.password else ""))
 
     def export_line(self) -> str:
         """What a second terminal can paste; it contains the password."""
@@ -162,7 +163,7 @@ class RedisAddress:
     def _credentials(self, password: str) -> str:
         if not self.username and not password:
             return ""
-        secret = f":{password if password == '***' else quote(password, safe='')}" if password else ""
+        secret = f":{password if password == _MASK else quote(password, safe='')}" if password else ""
         return f"{quote(self.username, safe='')}{secret}@"
 
     def _render(self, credentials: str) -> str:

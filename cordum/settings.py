@@ -40,7 +40,7 @@ Environment = Literal["dev", "production"]
 Durability = Literal["standard", "strict"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-NOT_SETTINGS = frozenset({"CORDUM_CONFIG"})
+NOT_SETTINGS = frozenset({"CORDUM_API_URL", "CORDUM_CONFIG", "CORDUM_DEMO_DIR", "CORDUM_DEMO_FAIL"})
 """Variables of ours that are not settings; any other unknown `CORDUM_…` is a mistake and refused."""
 
 _CONFIG_FILE = "cordum.yaml"

@@ -61,7 +61,7 @@ def _error_for_handler(turn: Turn, step: Step) -> dict[str, JSON] | None:
     failed = [user for user in turn.workflow.handled_by.get(step.id, ()) if turn.steps[user].status.unsuccessful]
     if not failed:
         return None
-    first = min(failed, key=lambda user: turn.steps[user].completed_at or 0)
+    first = min(failed, key=lambda user: turn.steps[user].failure_number or 0)
     state = turn.steps[first]
     failure = state.failure or Failure("unknown", "")
     return {
@@ -241,7 +241,8 @@ def _retry_or_end(turn: Turn, step: Step, outcome: OutcomeClass, message: str) -
         return
     retries = state.retries + 1
     wanted = state.retry_after_ms if known else None
-    delay = wanted if wanted is not None else backoff_ms(step.retry, retries, chance_of(turn.job_id(step.id)))
+    chance = chance_of(turn.job_id(step.id)) if turn.limits.jitter else 0.0
+    delay = wanted if wanted is not None else backoff_ms(step.retry, retries, chance)
     turn.move(
         step.id,
         StepStatus.RETRYING,

@@ -66,7 +66,7 @@ def _first_failure(turn: Turn) -> str | None:
         and step not in workflow.handled_by  # the step it handles answers for it
         and standing(turn, step) is Standing.UNSATISFIED
     ]
-    return min(failed, key=lambda step: turn.steps[step].completed_at or 0, default=None)
+    return min(failed, key=lambda step: turn.steps[step].failure_number or 0, default=None)
 
 
 def close_steps(turn: Turn, in_flight: StepStatus, never_started: SkipReason) -> None:

@@ -23,6 +23,7 @@ class Limits:
     run_timeouts_ms: Mapping[str, int] = field(default_factory=dict)
     queue_timeout_ms: int | None = None
     max_losses: int = 3
+    jitter: bool = True  # scenarios do without, so that their times are exact
 
     def of_attempt(self, step: Step) -> int:
         """How long one attempt of a step may run: its own word, else its topic's, else the default."""

@@ -17,8 +17,19 @@ _BUSY = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING, Step
 def start_ready_steps(turn: Turn) -> None:
     """Start, skip or leave alone every pending step, in the order of the definition."""
     for step in turn.workflow.steps.values():
-        if turn.steps[step.id].status is StepStatus.PENDING and _admitted(turn, step):
+        if turn.steps[step.id].status is not StepStatus.PENDING:
+            continue
+        if _owner_is_over(turn, step):
+            skipped = turn.steps[turn.workflow.owner[step.id]].status is StepStatus.SKIPPED
+            turn.skip(step.id, SkipReason.UPSTREAM_SKIPPED if skipped else SkipReason.UPSTREAM_FAILED)
+        elif _admitted(turn, step):
             _consider(turn, step)
+
+
+def _owner_is_over(turn: Turn, step: Step) -> bool:
+    """Whether the group that owns the step was skipped or failed before it began: its children have nobody to start them."""
+    owner = turn.workflow.owner.get(step.id)
+    return owner is not None and turn.steps[owner].status.terminal
 
 
 def _admitted(turn: Turn, step: Step) -> bool:

@@ -51,6 +51,7 @@ class Turn:
         self._dead: list[DeadLetter] = []
         self._rescued: list[str] = []
         self._held = False
+        self._failures = max((state.failure_number or 0 for state in self.steps.values()), default=0)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -136,6 +137,7 @@ class Turn:
         before = self.steps[step]
         number = before.attempt if attempt is None else attempt
         dead = self.job_id(step, number) if leaf else None
+        self._failures += 1
         self.move(
             step,
             status,
@@ -143,6 +145,7 @@ class Turn:
             {"error": failure.document()},
             attempt=number,
             failure=failure,
+            failure_number=self._failures,
             completed_at=self.now,
             dead_letter=dead,
         )

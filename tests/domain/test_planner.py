@@ -524,7 +524,13 @@ def test_the_default_output_is_that_of_the_succeeded_sinks() -> None:
 
 def test_the_run_s_time_out_ends_all_steps_without_handlers_or_retries() -> None:
     play = Play.start(
-        "timeout_sec: 10\nsteps: {a: {topic: job.t, on_error: h, retry: {max_retries: 9}}, h: {topic: job.t}, b: {topic: job.t, depends_on: [a]}}"
+        """
+timeout_sec: 10
+steps:
+  a: {topic: job.t, on_error: h, retry: {max_retries: 9}}
+  h: {topic: job.t}
+  b: {topic: job.t, depends_on: [a]}
+"""
     )
     play.claim("a")
     play.advance(10)

@@ -16,7 +16,10 @@ steps:
   gate: {type: approval, input: {approval_reason: Roll back, next_effect: Traffic shifts}}
   act: {topic: job.t, depends_on: [gate]}
 """
-POLICY = b"{default_decision: allow, rules: [{id: ask, match: {risk_tags: [prod]}, decision: require_approval, reason: Prod}]}"
+POLICY = b"""
+default_decision: allow
+rules: [{id: ask, match: {risk_tags: [prod]}, decision: require_approval, reason: Prod}]
+"""
 
 
 def gate_of(hands: Hands, definition: str = GATED) -> tuple[str, str]:

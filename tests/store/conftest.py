@@ -1,7 +1,7 @@
 """Stores for script tests: each test runs on fakeredis with Lua and on a real server, and must see the same on both.
 
-fakeredis is good for one thing here: it is another implementation of the commands, so that a script which leans on a peculiarity shows. Its
-clock is virtual, like the real one's in these tests.
+fakeredis is good for one thing here: it is another implementation of the commands, so that a script which leans on a
+peculiarity shows. The clock is virtual on both.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class World:
     def everything(self) -> dict[str, Any]:
         """The whole database: what a refused call must leave as it was."""
         dump: dict[str, Any] = {}
-        for key in sorted(str(name) for name in self.client.keys()):
+        for key in sorted(str(name) for name in self.client.scan_iter()):
             kind = self.client.type(key)
             dump[key] = {
                 "string": lambda key: self.client.get(key),

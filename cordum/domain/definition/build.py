@@ -24,7 +24,7 @@ from cordum.domain.definition.steps import read_steps
 from cordum.domain.definition.yaml_reader import read_yaml_text
 from cordum.domain.ids import WORKFLOW_ID
 from cordum.domain.workflow import FailurePolicy, Workflow
-from cordum.errors import DefinitionInvalid, Problem
+from cordum.errors import DefinitionInvalid, DefinitionUnreadable, Problem
 
 Media: TypeAlias = Literal["yaml", "json"]
 
@@ -118,4 +118,6 @@ def _read(root: Place, default_id: str | None) -> dict[str, Any]:
 def _invalid(problems: Problems) -> DefinitionInvalid:
     found = problems.in_order_of_place()
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return DefinitionInvalid(f"the definition is not valid: {found[0]}{more}", problems=found)
+    unreadable = any(problem.code in ("yaml_syntax", "json_syntax") for problem in found)
+    refusal = DefinitionUnreadable if unreadable else DefinitionInvalid
+    return refusal(f"the definition is not valid: {found[0]}{more}", problems=found)

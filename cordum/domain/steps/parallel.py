@@ -73,7 +73,7 @@ def _fail(turn: Turn, step: Step, failed: list[str]) -> None:
             step.id, StepStatus.FAILED, Failure("group_unreachable", "too few children can still succeed"), leaf=False
         )
         return
-    decisive = max(ended, key=lambda child: turn.steps[child].completed_at or 0)
+    decisive = max(ended, key=lambda child: turn.steps[child].failure_number or 0)
     state = turn.steps[decisive]
     turn.end(step.id, state.status, state.failure or Failure("unknown", ""), leaf=False)
 

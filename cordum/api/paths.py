@@ -1,0 +1,39 @@
+"""Ids in paths. Text that cannot be an id names nothing, so the path is not found and the engine never sees it."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from flask import Flask
+from werkzeug.routing import BaseConverter, ValidationError
+
+from cordum.domain.ids import RUN_ID, WORKFLOW_ID, JobId
+
+
+class _Id(BaseConverter):
+    pattern: ClassVar[re.Pattern[str]]
+
+    def to_python(self, value: str) -> str:
+        if not self.pattern.match(value):
+            raise ValidationError
+        return value
+
+
+class _WorkflowId(_Id):
+    pattern = WORKFLOW_ID
+
+
+class _RunId(_Id):
+    pattern = RUN_ID
+
+
+class _JobId(BaseConverter):
+    def to_python(self, value: str) -> str:
+        if JobId.parse(value) is None:
+            raise ValidationError
+        return value
+
+
+def teach_ids(app: Flask) -> None:
+    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId)

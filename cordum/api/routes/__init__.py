@@ -1,0 +1,15 @@
+"""The routes: one blueprint a resource. Views translate and decide nothing."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from cordum.api.routes import approvals, dead_letters, health, runs, workflows
+
+API_PREFIX = "/api/v1"
+
+
+def register(app: Flask) -> None:
+    app.register_blueprint(health.routes)
+    for resource in (workflows, runs, approvals, dead_letters):
+        app.register_blueprint(resource.routes, url_prefix=API_PREFIX)

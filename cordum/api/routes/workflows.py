@@ -1,0 +1,66 @@
+"""Workflows: save, validate, read."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import Blueprint, Response, url_for
+
+from cordum.api.answers import answer, problem_item
+from cordum.api.context import engine
+from cordum.api.identity import Role, requires
+from cordum.api.media import definition_body
+from cordum.api.pages import bare_listing, page_by_id, page_query
+from cordum.api.schemas import NoQuery, WorkflowQuery, query
+from cordum.domain.definition import Media
+from cordum.engine import Caller
+from cordum.errors import DefinitionInvalid, Problem
+
+routes = Blueprint("workflows", __name__)
+
+
+@routes.post("/workflows")
+@requires(Role.OPERATOR)
+def save(caller: Caller) -> Response:
+    query(NoQuery)
+    data, media = definition_body()
+    saved = engine().save_workflow(caller.tenant, data, media, _generated_id(data))
+    shown = {"id": saved.id, "version": saved.version, "digest": saved.digest, "created": saved.created}
+    warnings = [problem_item(problem) for problem in saved.warnings]
+    place = url_for("workflows.read", workflow_id=saved.id)
+    return answer({**shown, "warnings": warnings}, 201, {"Location": place})
+
+
+@routes.post("/workflows/validate")
+@requires(Role.VIEWER)
+def validate(caller: Caller) -> Response:
+    query(NoQuery)
+    errors = [problem_item(problem) for problem in _problems(*definition_body())]
+    return answer({"valid": not errors, "errors": errors, "warnings": []})
+
+
+@routes.get("/workflows")
+@requires(Role.VIEWER)
+def list_all(caller: Caller) -> Response:
+    page = page_by_id(engine().workflows(caller.tenant), **page_query(caller))
+    return bare_listing(caller, page)
+
+
+@routes.get("/workflows/<workflow:workflow_id>")
+@requires(Role.VIEWER)
+def read(caller: Caller, workflow_id: str) -> Response:
+    asked = query(WorkflowQuery)
+    return answer(engine().workflow(caller.tenant, workflow_id, asked.get("version")))
+
+
+def _generated_id(data: bytes) -> str:
+    """For a definition without an id; sent twice, it is still one workflow."""
+    return f"wf-{hashlib.sha256(data).hexdigest()[:20]}"
+
+
+def _problems(data: bytes, media: Media) -> tuple[Problem, ...]:
+    try:
+        engine().validate_workflow(data, media, _generated_id(data))
+    except DefinitionInvalid as refusal:
+        return refusal.problems
+    return ()

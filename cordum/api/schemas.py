@@ -1,0 +1,239 @@
+"""What requests may say: the only parser of bodies and query parameters. Every refusal has a place, a code and a mend.
+
+Messages are written `code: sentence`, because marshmallow carries nothing but text from a field to its error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import request
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from cordum.api.media import json_body
+from cordum.domain.definition.problems import Problems, ReadingStopped, shown
+from cordum.domain.ids import WORKFLOW_ID
+from cordum.domain.states import RunStatus
+from cordum.domain.workflow import JSON
+from cordum.errors import InvalidInput, Problem, Unprocessable
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_REASON_CHARS = 2_000
+MAX_CURSOR_CHARS = 1_024
+MAX_LABELS = 32
+MAX_LABEL_CHARS = 256
+
+_LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
+_WHOLE = re.compile(r"-?[0-9]{1,18}\Z")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}\Z")
+_UNKNOWN = "unknown_field: unknown"
+
+_SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
+    "required": "missing_field: required",
+    "null": "type: must not be null",
+    "type": "type: wrong type",
+    "invalid": "type: must be text",
+    "invalid_utf8": "type: must be text",
+    "validator_failed": "type: not allowed",
+}
+
+_SCHEMA_SAID = {"unknown": _UNKNOWN, "type": "type: must be an object"}
+
+
+class Strict(Schema):
+    """Knows its fields and refuses all others."""
+
+    error_messages = _SCHEMA_SAID
+
+    class Meta:
+        unknown = RAISE
+
+
+class Text(fields.String):
+    default_error_messages = _SAID
+
+
+class WholeNumber(fields.Integer):
+    """Digits and nothing else: `int()` alone would take underscores, blanks and other scripts' digits."""
+
+    default_error_messages = _SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not _WHOLE.match(value):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class Switch(fields.Boolean):
+    default_error_messages = _SAID | {"invalid": "type: must be true or false"}
+
+
+class Label(fields.Field[tuple[str, str]]):
+    """`name=value`."""
+
+    default_error_messages = _SAID | {
+        "invalid": "type: must be name=value, with a plain name and at most 256 characters"
+    }
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, str]:
+        name, equals, text = str(value).partition("=")
+        if not equals or not _LABEL_NAME.match(name) or len(text) > MAX_LABEL_CHARS:
+            raise self.make_error("invalid", input=value)
+        return name, text
+
+
+# --- query parameters ---
+
+
+class NoQuery(Strict):
+    """A route that takes no parameters."""
+
+
+class PageQuery(Strict):
+    limit = WholeNumber(
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(1, MAX_LIMIT, error=f"number_range: must be from 1 to {MAX_LIMIT}"),
+    )
+    cursor = Text(
+        validate=validate.Length(max=MAX_CURSOR_CHARS, error="cursor_invalid: not a cursor of this list"),
+    )
+
+
+class RunsOfWorkflowQuery(PageQuery):
+    status = Text(
+        validate=validate.OneOf(list(RunStatus), error=f"invalid_choice: must be one of {', '.join(RunStatus)}")
+    )
+
+
+class RunsQuery(RunsOfWorkflowQuery):
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+
+
+class ApprovalsQuery(PageQuery):
+    include_resolved = Switch(truthy={"true", "1"}, falsy={"false", "0"}, load_default=False)
+
+
+class WorkflowQuery(Strict):
+    version = WholeNumber(validate=validate.Range(min=1, error="number_range: must be at least 1"))
+
+
+class StartQuery(Strict):
+    label = fields.List(
+        Label(),
+        load_default=list,
+        validate=validate.Length(max=MAX_LABELS, error=f"limit_exceeded: at most {MAX_LABELS} labels"),
+    )
+
+
+# --- bodies ---
+
+
+def _reason(required: bool) -> Text:
+    return Text(
+        required=required,
+        validate=[
+            validate.Length(
+                max=MAX_REASON_CHARS, error=f"limit_exceeded: must be at most {MAX_REASON_CHARS} characters"
+            ),
+            validate.Regexp(r".*\S", re.DOTALL, error="missing_field: must say something"),
+        ],
+    )
+
+
+class ReasonBody(Strict):
+    """Approving and cancelling: a reason is welcome."""
+
+    reason = _reason(required=False)
+
+
+class RejectBody(Strict):
+    reason = _reason(required=True)
+
+
+# --- reading ---
+
+
+def query(schema: type[Strict]) -> dict[str, Any]:
+    """The parameters of the request; each once, unless its field is a list."""
+    known = schema()
+    given: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        if isinstance(known.fields.get(name), fields.List):
+            given[name] = values
+        elif len(values) == 1:
+            given[name] = values[0]
+        else:
+            problem = Problem(f"/query/{_name(name)}", "duplicate_key", "given more than once")
+            raise Unprocessable("the query is not usable", problems=[problem])
+    return _loaded(known, given, "/query", "the query is not usable")
+
+
+def body(schema: type[Strict]) -> dict[str, Any]:
+    """The JSON body; an empty one is an empty object."""
+    return _loaded(schema(), json_body(when_empty={}), "", "the body is not usable")
+
+
+def input_body() -> dict[str, JSON]:
+    """The input of a run: any JSON object, also an empty one, but it has to be there."""
+    value = json_body()
+    if not isinstance(value, dict):
+        problem = Problem("", "type", "must be an object; send {} for a run without input")
+        raise Unprocessable("the input of a run is a JSON object", problems=[problem])
+    return value
+
+
+def idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.match(key):
+        problem = Problem("/headers/Idempotency-Key", "id_format", "must be 1 to 255 visible ASCII characters")
+        raise InvalidInput("the Idempotency-Key is not usable", code="header_invalid", problems=[problem])
+    return key
+
+
+def labels(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        problem = Problem("/query/label", "duplicate_key", "the same label is given twice")
+        raise Unprocessable("the labels are not usable", problems=[problem])
+    return found
+
+
+def _loaded(schema: Strict, value: Any, base: str, refusal: str) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(value)
+    except ValidationError as error:
+        problems = tuple(_problems(schema, error.messages_dict, base))
+        raise Unprocessable(f"{refusal}: {problems[0]}", problems=problems) from None
+    return loaded
+
+
+def _problems(schema: Strict, messages: Mapping[Any, Any], base: str) -> Iterator[Problem]:
+    found = Problems()
+    try:
+        for path, message in _flat(messages, ()):
+            code, _, sentence = message.partition(": ")
+            if message == _UNKNOWN:
+                sentence = f"unknown{found.did_you_mean(str(path[-1]), schema.fields)}"
+            found.add(Problem(base + "".join(f"/{_name(part)}" for part in path), code, sentence))
+    except ReadingStopped:
+        pass
+    return iter(found)
+
+
+def _flat(messages: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """marshmallow nests messages as it nests data; `_schema` is the object itself."""
+    if isinstance(messages, Mapping):
+        for key, below in messages.items():
+            yield from _flat(below, path if key == "_schema" else (*path, key))
+    else:
+        yield from ((path, str(message)) for message in messages)
+
+
+def _name(part: object) -> str:
+    """A key as a segment of a JSON pointer, cut and cleaned the way messages are."""
+    return shown(str(part))[1:-1].replace("~", "~0").replace("/", "~1")

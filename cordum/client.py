@@ -1,0 +1,255 @@
+"""A program's way to cordum over HTTP. Imports the standard library and `cordum.errors`, nothing else of cordum's.
+
+    client = Client("http://127.0.0.1:8081")
+    run = client.start("incident_triage_parallel", {"incident_id": "INC-4821"}, idempotency_key="triage-1")
+    print(client.wait(run["run_id"], timeout=60)["status"])
+
+Answers are the API's own documents (CONTRACT.md section 5). Refusals raise ApiError, an API that cannot be reached
+raises Unavailable. One client may be used by many threads: each request has a connection of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from cordum.errors import ConfigurationRefused, CordumError, Problem, Unavailable
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ENDED",
+]
+
+ENDED = frozenset({"succeeded", "failed", "denied", "timed_out", "cancelled"})
+"""The statuses in which a run stays."""
+
+_PREFIX = "/api/v1"
+_PAGE = 200
+_POLL_SEC = 0.2
+
+
+class ApiError(CordumError):
+    """The API refused. `document` is its problem+json; the most used of it are attributes."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        problems = [_problem(item) for item in document.get("errors") or ()]
+        detail = str(document.get("detail") or document.get("title") or "the API refused")
+        super().__init__(detail, code=str(document.get("code") or "unknown"), problems=problems)
+        self.document = dict(document)
+        self.http_status = int(document.get("status") or 0)
+        self.request_id = str(document.get("request_id") or "")
+        self.can_retry = bool(document.get("retryable"))
+
+
+class Client:
+    """One API, one tenant, one person. `timeout` is how long a single request may take, in seconds."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8081",
+        *,
+        tenant: str | None = None,
+        principal: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        address = urlsplit(base_url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ConfigurationRefused(f"{base_url!r} is not the address of an API; it starts with http:// or https://")
+        self._connection_type = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+        self._host, self._port, self._base = address.hostname, address.port, address.path.rstrip("/")
+        self._timeout = timeout
+        given = {"X-Tenant-ID": tenant, "X-Principal-Id": principal, "X-API-Key": api_key}
+        self._headers = {name: value for name, value in given.items() if value is not None}
+
+    # workflows
+
+    def save_workflow(self, definition: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
+        """Save a definition: YAML text, or a mapping. Returns {id, version, digest, created, warnings}."""
+        return self._object("POST", "/workflows", **_definition(definition))
+
+    def validate_workflow(self, definition: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
+        """Returns {valid, errors, warnings}; saves nothing."""
+        return self._object("POST", "/workflows/validate", **_definition(definition))
+
+    def workflow(self, workflow_id: str, version: int | None = None) -> dict[str, Any]:
+        return self._object("GET", _path("workflows", workflow_id), query={"version": version})
+
+    def workflows(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/workflows", limit)
+
+    # runs
+
+    def start(
+        self,
+        workflow_id: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Start a run. Returns {run_id, status, …, replayed}; `replayed` says that the key was known already."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        query = {"label": [f"{name}={value}" for name, value in (labels or {}).items()]}
+        path = _path("workflows", workflow_id, "runs")
+        run, answered = self._request("POST", path, query=query, headers=headers, **_json(dict(input or {})))
+        return {**_mapping(run), "replayed": answered.get("Idempotent-Replayed") == "true"}
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("workflow-runs", run_id))
+
+    def runs(
+        self, *, workflow_id: str | None = None, status: str | None = None, limit: int | None = 50
+    ) -> list[dict[str, Any]]:
+        """The newest runs first; `limit=None` for all."""
+        return self._list("/workflow-runs", limit, {"workflow_id": workflow_id, "status": status})
+
+    def timeline(self, run_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """What happened in a run, oldest first."""
+        return self._list(_path("workflow-runs", run_id, "timeline"), limit)
+
+    def wait(self, run_id: str, timeout: float | None = None) -> dict[str, Any]:
+        """The run when it has ended; TimeoutError after `timeout` seconds.
+
+        With a `timeout`, an API that is away is only a reason to go on waiting.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                run = self.get(run_id)
+                if run["status"] in ENDED:
+                    return run
+            except (ApiError, Unavailable) as error:
+                if not (isinstance(error, Unavailable) or error.can_retry) or deadline is None:
+                    raise
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
+            time.sleep(_POLL_SEC)
+
+    def cancel(self, run_id: str, reason: str | None = None) -> None:
+        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_reason(reason))
+
+    # approvals
+
+    def approvals(self, *, include_resolved: bool = False, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/approvals", limit, {"include_resolved": "true" if include_resolved else None})
+
+    def approval(self, job_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("approvals", job_id))
+
+    def approve(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        return self._object("POST", _path("approvals", job_id, "approve"), **_reason(reason))
+
+    def reject(self, job_id: str, reason: str) -> dict[str, Any]:
+        return self._object("POST", _path("approvals", job_id, "reject"), **_reason(reason))
+
+    # dead letters
+
+    def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/dlq", limit)
+
+    # the wire
+
+    def _list(self, path: str, limit: int | None, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        return list(islice(self._items(path, min(limit or _PAGE, _PAGE), query or {}), limit))
+
+    def _items(self, path: str, page: int, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """All items of a list, page by page, for both of the API's forms of a list."""
+        cursor: str | None = None
+        while True:
+            answered, headers = self._request("GET", path, query={**query, "limit": page, "cursor": cursor})
+            if isinstance(answered, list):
+                items, cursor = answered, headers.get("X-Next-Cursor")
+            else:
+                items, cursor = answered["items"], answered["next_cursor"]
+            yield from items
+            if cursor is None:
+                return
+
+    def _object(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+        return _mapping(self._request(method, path, **how)[0])
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        media: str = "application/json",
+    ) -> tuple[Any, http.client.HTTPMessage]:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = self._base + _PREFIX + path + (f"?{urlencode(given, doseq=True)}" if given else "")
+        sent = {**self._headers, **(headers or {}), "Connection": "close"}
+        if body is not None:
+            sent["Content-Type"] = media
+        status, answered, data = self._exchange(method, target, body, sent)
+        document = _document(data)
+        if status >= 400:
+            raise ApiError(document if isinstance(document, dict) else {"status": status})
+        return document, answered
+
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        connection = self._connection_type(self._host, self._port, timeout=self._timeout)
+        try:
+            connection.request(method, target, body, dict(headers))
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            place = f"{self._host}:{self._port}" if self._port else self._host
+            raise Unavailable(f"no answer from the API at {place}: {reason}", code="api_unreachable") from error
+        finally:
+            connection.close()
+
+
+def _definition(definition: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(definition, Mapping):
+        return _json(dict(definition))
+    data = definition.encode() if isinstance(definition, str) else definition
+    return {"body": data, "media": "application/yaml"}
+
+
+def _reason(reason: str | None) -> dict[str, Any]:
+    return _json({} if reason is None else {"reason": reason})
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    return {"body": json.dumps(value, ensure_ascii=False, allow_nan=False).encode()}
+
+
+def _path(*segments: str) -> str:
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def _document(data: bytes) -> Any:
+    """None for an empty answer and for one that is not ours (a proxy's page)."""
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return None
+
+
+def _mapping(document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise Unavailable("the answer does not come from cordum's API", code="api_unreachable")
+    return document
+
+
+def _problem(item: Mapping[str, Any]) -> Problem:
+    return Problem(
+        str(item.get("path", "")),
+        str(item.get("code", "")),
+        str(item.get("message", "")),
+        item.get("line"),
+        item.get("column"),
+    )
