@@ -47,17 +47,26 @@ def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason:
 
 
 def _to_fixpoint(turn: Turn) -> None:
-    while True:
-        before = dict(turn.steps)
-        settle_attempts(turn)
-        settle_groups(turn)
-        mark_rescues(turn)
-        endings.end_if_over(turn)
-        if turn.ending is not None:
-            return
-        start_ready_steps(turn)
-        if turn.steps == before:
-            break
+    while _pass(turn):
+        pass
+    if turn.ending is None:
+        _show_status(turn)
+
+
+def _pass(turn: Turn) -> bool:
+    """One look at everything; whether another one may find more."""
+    before = dict(turn.steps)
+    settle_attempts(turn)
+    settle_groups(turn)
+    mark_rescues(turn)
+    endings.end_if_over(turn)
+    if turn.ending is not None:
+        return False
+    start_ready_steps(turn)
+    return turn.steps != before
+
+
+def _show_status(turn: Turn) -> None:
     status = endings.status_while_open(turn)
     if status is not turn.status:
         name = "run.waiting" if status is RunStatus.WAITING else "run.resumed"

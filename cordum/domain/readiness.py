@@ -27,7 +27,7 @@ def start_ready_steps(turn: Turn) -> None:
 
 
 def _owner_is_over(turn: Turn, step: Step) -> bool:
-    """Whether the group that owns the step was skipped or failed before it began: its children have nobody to start them."""
+    """Whether the group that owns the step was skipped, or failed before it began: nobody will start its children."""
     owner = turn.workflow.owner.get(step.id)
     return owner is not None and turn.steps[owner].status.terminal
 

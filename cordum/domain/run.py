@@ -54,7 +54,9 @@ class StepState:
     losses: int = 0
     outcome: OutcomeClass | None = None  # of the attempt that a SETTLING step has just ended
     failure: Failure | None = None
-    failure_number: int | None = None  # which of the run's failed steps this is, from 1: two may fail in one millisecond
+    failure_number: int | None = (
+        None  # which of the run's failed steps this is, from 1: two may fail in one millisecond
+    )
     worker: str | None = None  # the incarnation that holds the attempt
     topic: str | None = None  # of the job on its way
     priority: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
 from cordum.domain.run import RunState
 from cordum.domain.workflow import Workflow
-from cordum.errors import NotFound, Unavailable
+from cordum.errors import NotFound, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.runs import CommitReply, Snapshot
 
+_LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
 _MOST_ATTEMPTS = 100
 
@@ -61,10 +63,10 @@ class Core:
         return found
 
     def policy_now(self) -> tuple[Policy | None, int]:
-        """The active policy (None: none published) and Redis' time in milliseconds."""
+        """The active policy (None: there is none that can be used) and Redis' time in milliseconds."""
         current = self.store.policies.current(self._policy.epoch if self._policy else 0)
         if current.source is not None:
-            self._policy = load_policy(current.source.encode(), current.epoch)
+            self._policy = _loaded(current.source, current.epoch)
         return self._policy, current.now
 
     def _policy_of(self, epoch: int) -> Policy | None:
@@ -82,8 +84,13 @@ class Core:
         """The run, if it is this tenant's; another tenant's looks exactly like a missing one."""
         look = self.look(run_id)
         if look is None or look.run.tenant != tenant:
-            raise NotFound(f"there is no run {run_id}")
+            raise _no_run(run_id)
         return look
+
+    def check_tenant(self, tenant: str, run_id: str) -> None:
+        """The same refusal for those who do not need the run itself."""
+        if self.store.runs.tenant_of(run_id) != tenant:
+            raise _no_run(run_id)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -107,3 +114,16 @@ class Core:
 
     def _plan(self, look: Look) -> Plan:
         return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits)
+
+
+def _no_run(run_id: str) -> NotFound:
+    return NotFound(f"there is no run {run_id}")
+
+
+def _loaded(source: str, epoch: int) -> Policy | None:
+    """What is published but cannot be read (a newer version wrote it) is as good as away: nothing is dispatched."""
+    try:
+        return load_policy(source.encode(), epoch)
+    except Unprocessable as error:
+        _LOG.error("the active policy cannot be used: %s", error.detail)
+        return None

@@ -99,27 +99,24 @@ class Runs:
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
         look = self._core.look_as(tenant, run_id)
-        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id))
+        governed = look.policy is not None
+        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), governed=governed)
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
         items: list[dict[str, Any]] = []
         position = after
-        while len(items) < limit:
-            ids = self._store.newest(tenant, workflow_id, position, limit)
-            for run_id in ids:
-                position = run_id
-                look = self._core.look(run_id)
-                if look is not None and status in (None, look.run.status.value):
-                    items.append(views.run_summary(look.snapshot))
-                    if len(items) == limit:
-                        return Page(items, run_id)
-            if len(ids) < limit:
-                return Page(items)
-        return Page(items, position)
+        while ids := self._store.newest(tenant, workflow_id, position, limit):
+            for fields in self._store.fields(ids):
+                position = fields["id"]
+                if status in (None, fields["status"]):
+                    items.append(views.run_summary(fields))
+                if len(items) == limit:
+                    return Page(items, position)
+        return Page(items)
 
     def timeline(self, tenant: str, run_id: str, limit: int, after: str | None) -> Page:
-        self._core.look_as(tenant, run_id)
+        self._core.check_tenant(tenant, run_id)
         first = int(after) + 1 if after else 1
         events = self._store.timeline(run_id, first, limit)
         following = str(events[-1]["seq"]) if len(events) == limit else None

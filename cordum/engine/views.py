@@ -30,42 +30,45 @@ def _time(text: str | None) -> str | None:
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
-def run_summary(snapshot: Snapshot) -> dict[str, Any]:
-    run, fields = snapshot.run, snapshot.fields
+def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
+    """A run without its input, output and steps, from its hash."""
     return {
-        "id": run.id,
-        "run_id": run.id,
-        "workflow_id": run.workflow_id,
-        "version": run.workflow_version,
-        "status": run.status.value,
-        "tenant": run.tenant,
-        "labels": dict(run.labels),
+        "id": fields["id"],
+        "run_id": fields["id"],
+        "workflow_id": fields["workflow_id"],
+        "version": int(fields["workflow_version"]),
+        "status": fields["status"],
+        "tenant": fields["tenant"],
+        "labels": json.loads(fields["labels"]),
         "error": json.loads(fields["error"]) if fields.get("error") else None,
-        "generation": run.generation,
-        "created_by": run.created_by,
-        "triggered_by": run.created_by,
+        "generation": int(fields["generation"]),
+        "created_by": fields["created_by"],
+        "triggered_by": fields["created_by"],
         "rerun_of": None,
         "dry_run": False,
-        "created_at": rfc3339(run.created_at),
-        "started_at": rfc3339(run.created_at),
+        "created_at": _time(fields["created_at"]),
+        "started_at": _time(fields["created_at"]),
         "completed_at": _time(fields.get("completed_at")),
         "updated_at": _time(fields.get("updated_at")),
     }
 
 
-def run_view(workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def run_view(workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], *, governed: bool) -> dict[str, Any]:
+    """The whole run; `governed`: whether there is a policy that can be used."""
     run = snapshot.run
     return {
-        **run_summary(snapshot),
+        **run_summary(snapshot.fields),
         "input": run.input,
         "output": from_json(snapshot.fields["output"]) if "output" in snapshot.fields else None,
         "context": {},
-        "wait": _run_wait(workflow, snapshot),
-        "steps": {step.id: step_view(step, workflow, snapshot, inputs) for step in workflow.steps.values()},
+        "wait": _run_wait(workflow, snapshot, governed),
+        "steps": {step.id: step_view(step, workflow, snapshot, inputs, governed) for step in workflow.steps.values()},
     }
 
 
-def step_view(step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def step_view(
+    step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], governed: bool
+) -> dict[str, Any]:
     run = snapshot.run
     state = run.steps[step.id]
     leaf = step.group is None
@@ -87,7 +90,7 @@ def step_view(step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mappin
         "started_at": rfc3339(state.started_at),
         "completed_at": rfc3339(state.completed_at) if state.status.terminal else None,
         "next_attempt_at": rfc3339(state.retry_at) if state.status is StepStatus.RETRYING else None,
-        "wait": _step_wait(step.id, workflow, snapshot),
+        "wait": _step_wait(step.id, workflow, snapshot, governed),
     }
 
 
@@ -102,7 +105,7 @@ def _step_input(step: Step, state: StepState, snapshot: Snapshot, inputs: Mappin
     return inputs.get(step.id, snapshot.run.input)
 
 
-def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot) -> dict[str, Any] | None:
+def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool) -> dict[str, Any] | None:
     """Why an open step is not executing (CONTRACT.md 3.1)."""
     state = snapshot.run.steps[step]
     since, until = state.ready_at, None
@@ -115,12 +118,8 @@ def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot) -> dict[str, A
             reason, message = "pool_overloaded", f"waits for room on topic {state.topic}"
         case StepStatus.QUEUED:
             reason, message = "no_worker", f"its message waits on {state.topic} for a worker with a free slot"
-        case StepStatus.PENDING if state.ready_at is not None or snapshot.epoch == 0:
-            reason, message = "policy_unavailable", "waits for a policy decision; publish a policy if there is none"
-        case StepStatus.PENDING if step in workflow.owner and _group_runs(step, workflow, snapshot):
-            reason, message = "max_parallel", f"its group {workflow.owner[step]} has no room yet"
         case StepStatus.PENDING:
-            reason, message = "dependencies", _missing(step, workflow, snapshot)
+            reason, message = _why_pending(step, workflow, snapshot, governed)
         case _:
             return None
     return {
@@ -131,24 +130,26 @@ def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot) -> dict[str, A
     }
 
 
-def _group_runs(step: str, workflow: Workflow, snapshot: Snapshot) -> bool:
-    return snapshot.run.steps[workflow.owner[step]].status is StepStatus.RUNNING
+def _why_pending(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool) -> tuple[str, str]:
+    steps = snapshot.run.steps
+    awaited = [*workflow.steps[step].depends_on, *workflow.handled_by.get(step, ())]
+    owner = workflow.owner.get(step)
+    if owner is not None and steps[owner].status is not StepStatus.RUNNING:
+        awaited.append(owner)
+    if open_ := [name for name in awaited if not steps[name].status.terminal]:
+        return "dependencies", f"waits for {', '.join(open_)}"
+    if not governed:
+        return "policy_unavailable", "waits for a policy that can be used; publish one"
+    if owner is not None:
+        return "max_parallel", f"its group {owner} has no room yet"
+    return "dependencies", "waits for a coordinator to look at it"
 
 
-def _missing(step: str, workflow: Workflow, snapshot: Snapshot) -> str:
-    awaited = [*workflow.steps[step].depends_on]
-    if step in workflow.owner:
-        awaited.append(workflow.owner[step])
-    awaited += workflow.handled_by.get(step, ())
-    open_ = [name for name in awaited if not snapshot.run.steps[name].status.terminal]
-    return f"waits for {', '.join(open_ or awaited)}" if awaited else "waits for its turn"
-
-
-def _run_wait(workflow: Workflow, snapshot: Snapshot) -> dict[str, Any] | None:
+def _run_wait(workflow: Workflow, snapshot: Snapshot, governed: bool) -> dict[str, Any] | None:
     """The wait of the first step that keeps an open run from going on."""
     if snapshot.run.status.terminal:
         return None
-    waits = (_step_wait(step, workflow, snapshot) for step in workflow.steps)
+    waits = (_step_wait(step, workflow, snapshot, governed) for step in workflow.steps)
     return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
 
 

@@ -55,6 +55,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "losses": int,
     "outcome": OutcomeClass,
     "failure": _failure,
+    "failure_number": int,
     "worker": _plain,
     "topic": _plain,
     "priority": int,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import redis
 
 from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
@@ -141,6 +143,17 @@ class Runs:
     def tenant_of(self, run_id: str) -> str | None:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
         return str(found) if found is not None else None
+
+    def fields(self, run_ids: Sequence[str]) -> list[dict[str, str]]:
+        """The hashes of several runs, in order; runs that are gone are left out."""
+
+        def ask(client: redis.Redis) -> list[dict[str, str]]:
+            pipeline = client.pipeline(transaction=False)
+            for run_id in run_ids:
+                pipeline.hgetall(keys.RunKeys.of(run_id).run)
+            return [found for found in pipeline.execute() if found]
+
+        return self._connection.read(ask)
 
     def inputs(self, run_id: str) -> dict[str, Any]:
         """Inputs of jobs that had one of their own."""

@@ -197,3 +197,11 @@ def test_without_a_policy_steps_wait_and_go_on_when_there_is_one(hands: Hands) -
     engine.publish_policy(b"{default_decision: allow, rules: []}", "test")
     engine._core.advance(run_id)
     assert other.claim(run_id, "a").word == "CLAIMED"
+
+
+def test_a_published_policy_that_cannot_be_read_dispatches_nothing(hands: Hands) -> None:
+    store = hands.engine.store
+    store.policies.publish("sha256:future", "{default_decision: allow, quantum_rules: []}", "a newer version")
+    run_id = hands.start(ONE)
+    assert hands.statuses(run_id) == {"a": "pending"}
+    assert hands.engine.run("default", run_id)["steps"]["a"]["wait"]["reason"] == "policy_unavailable"
