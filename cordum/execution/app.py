@@ -1,0 +1,45 @@
+"""`app`: the Celery application behind `celery -A cordum …`.
+
+Importing it opens nothing and looks for no Redis; that happens when Celery first reads its configuration.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery import Celery, signals
+from click import Option
+
+from cordum.execution import process
+from cordum.execution.beat import EmbeddedBeat
+from cordum.execution.config import celery_config, refuse_other_brokers
+from cordum.execution.handlers import registry
+from cordum.execution.job_log import install
+from cordum.execution.tasks import add_coordinator_task, add_job_task
+from cordum.execution.worker import WorkerIdentity, WorkerLease
+
+__all__ = ["app"]
+
+
+def _configuration() -> dict[str, Any]:
+    refuse_other_brokers()
+    return celery_config(process.address())
+
+
+app = Celery("cordum", amqp="cordum.execution.broker:Amqp", set_as_current=False)
+app.add_defaults(_configuration)
+app.user_options["worker"].add(
+    Option(["--without-embedded-beat"], is_flag=True, help="Coordinator: leave the beat to `celery beat`.")
+)
+app.steps["worker"] |= {WorkerIdentity, EmbeddedBeat}
+app.steps["consumer"].add(WorkerLease)
+add_coordinator_task(app)
+registry.follow(partial(add_job_task, app))
+
+
+def _on_logging(**_: Any) -> None:
+    install(process.settings().log_level)
+
+
+signals.after_setup_logger.connect(_on_logging, weak=False)

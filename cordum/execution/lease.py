@@ -1,0 +1,124 @@
+"""The lease of one worker incarnation, held by the worker's main process for all jobs of its pool.
+
+A thread of its own renews it, so that a job that keeps its process busy does not lose its work. A handler that holds
+Python's interpreter lock for longer than the lease, in a solo or threads pool, does lose it: use prefork for such code.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from cordum.engine import WorkerInfo
+from cordum.errors import Unavailable
+from cordum.execution.port import JobPort
+
+__all__ = ["Lease", "describe_worker", "report_lost"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    job_id: str
+    topic: str
+    reason: str
+
+
+# Reported by the request, which the pool calls in the main process, and drained by the lease's thread there.
+_losses: deque[_Loss] = deque()
+
+
+def report_lost(job_id: str, topic: str, reason: str) -> None:
+    """Have the engine told, as soon as Redis answers, that nobody will record this attempt."""
+    _losses.append(_Loss(job_id, topic, reason))
+
+
+def describe_worker(nodename: str) -> WorkerInfo:
+    """Who this worker is, before it has slots and topics; `nodename` is Celery's `name@host`."""
+    name, _, host = nodename.partition("@")
+    started_at_ms = time.time_ns() // 1_000_000
+    return WorkerInfo(
+        incarnation=f"{nodename}/{os.getpid()}-{started_at_ms}",
+        host=host,
+        name=name,
+        pid=os.getpid(),
+        slots=0,
+        topics=(),
+        started_at_ms=started_at_ms,
+    )
+
+
+class Lease:
+    """Registers, renews, passes on stops and losses, and says goodbye."""
+
+    def __init__(
+        self,
+        worker: WorkerInfo,
+        port: JobPort,
+        *,
+        renew_sec: float,
+        topics: Callable[[], tuple[str, ...]],
+        stop_jobs: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._worker = worker
+        self._port = port
+        self._renew_sec = renew_sec
+        self._topics = topics
+        self._stop_jobs = stop_jobs
+        self._registered = False
+        self._away = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._hold, name="cordum-lease", daemon=True)
+
+    def start(self) -> None:
+        """Returns registered, unless Redis is away; then the thread goes on trying."""
+        self._turn()
+        self._thread.start()
+
+    def leave(self) -> None:
+        """The worker has stopped: whatever it still holds may be freed at once."""
+        self._over.set()
+        self._thread.join()
+        try:
+            self._report_losses()
+            self._port.leave(self._worker.incarnation)
+        except Unavailable as error:
+            _log.warning("left without a goodbye: %s", error.detail)
+
+    def _hold(self) -> None:
+        while not self._over.wait(self._renew_sec):
+            self._turn()
+
+    def _turn(self) -> None:
+        try:
+            self._renew()
+            self._report_losses()
+        except Unavailable as error:
+            if not self._away:
+                _log.warning("the lease cannot be renewed: %s", error.detail)
+            self._away = True
+        except Exception:
+            # A thread that ends would let the lease run out under jobs that go on.
+            _log.exception("the lease could not be renewed")
+        else:
+            self._away = False
+
+    def _renew(self) -> None:
+        worker = replace(self._worker, topics=self._topics())
+        if not self._registered:
+            self._port.register(worker)
+            self._registered = True
+        self._stop_jobs(self._port.renew(worker))
+
+    def _report_losses(self) -> None:
+        while _losses:
+            loss = _losses[0]
+            word = self._port.lost(loss.job_id, loss.topic, self._worker.incarnation, loss.reason)
+            _log.warning("%s lost (%s): %s", loss.job_id, loss.reason, word)
+            _losses.popleft()

@@ -1,0 +1,85 @@
+"""From a topic, its input and a context to an outcome: runs the handler and judges how it ended. Free of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from cordum.domain.run import Failure, OutcomeClass
+from cordum.domain.workflow import JSON
+from cordum.engine import Outcome
+from cordum.execution.context import JobContext
+from cordum.execution.failures import failure_of
+from cordum.execution.handlers import Handler, MissingInput, Registry, registry
+from cordum.execution.result import ResultRefused, checked_result
+from cordum.execution.verdicts import Cancelled, Fatal, Retry
+
+__all__ = ["run_job"]
+
+_LOOK_EVERY_SEC = 0.25
+
+
+def run_job(
+    topic: str,
+    job_id: str,
+    input: JSON,
+    ctx: JobContext,
+    *,
+    max_result_bytes: int,
+    handlers: Registry = registry,
+) -> Outcome:
+    """Run the handler of `topic` once; whatever it does, the answer is an Outcome."""
+    handler = handlers[topic]
+    try:
+        result = _call(handler, handler.arguments(input), ctx)
+        if ctx.told_to_stop:
+            # What a handler returns because it was told to stop is no result.
+            raise Cancelled(_why(ctx))
+        return Outcome(OutcomeClass.SUCCESS, output=checked_result(result, max_result_bytes))
+    except ResultRefused as error:
+        return Outcome(OutcomeClass.FATAL, failure=Failure(error.code, str(error)))
+    except MissingInput as error:
+        return Outcome(OutcomeClass.FATAL, failure=Failure("fatal", str(error), kind="MissingInput"))
+    except Fatal as error:
+        return Outcome(OutcomeClass.FATAL, failure=_failure(error, "fatal"))
+    except Retry as error:
+        after_ms = None if error.after is None else round(error.after * 1000)
+        return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"), retry_after_ms=after_ms)
+    except SoftTimeLimitExceeded as error:
+        return Outcome(OutcomeClass.TIMEOUT, failure=_failure(error, "timeout"))
+    except Cancelled as error:
+        if ctx.timed_out:
+            return Outcome(OutcomeClass.TIMEOUT, failure=_failure(error, "timeout"))
+        return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"))
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        # sys.exit() in a handler ends its job, not the worker.
+        return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"))
+
+
+def _failure(error: BaseException, code: str) -> Failure:
+    return failure_of(error, code, caller=__file__)
+
+
+def _call(handler: Handler, arguments: dict[str, JSON], ctx: JobContext) -> object:
+    result = handler.function(ctx, **arguments)
+    return asyncio.run(_watched(result, ctx)) if inspect.isawaitable(result) else result
+
+
+async def _watched(handler: Awaitable[Any], ctx: JobContext) -> object:
+    """Await an async handler; a job that should stop is cancelled at its next await."""
+    task = asyncio.ensure_future(handler)
+    while not task.done():
+        await asyncio.wait({task}, timeout=_LOOK_EVERY_SEC)
+        if not task.done() and ctx.cancelled:
+            task.cancel()
+    if task.cancelled() and ctx.cancelled:
+        raise Cancelled(_why(ctx))
+    return task.result()
+
+
+def _why(ctx: JobContext) -> str:
+    return "the time limit is over" if ctx.timed_out else "the job was cancelled"

@@ -1,0 +1,64 @@
+"""The Celery tasks: one for each topic, and the coordinator's. Each says in Celery's words what the engine found."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import Celery, Task
+from celery.exceptions import Ignore
+
+from cordum.domain.run import OutcomeClass
+from cordum.errors import Unavailable
+from cordum.execution import process
+from cordum.execution.attempt import Delivery, work
+from cordum.store.envelope import COORDINATOR_TASK
+
+__all__ = ["AttemptFailed", "JobTask", "add_coordinator_task", "add_job_task"]
+
+_log = logging.getLogger(__name__)
+
+
+class AttemptFailed(Exception):
+    """Makes Celery and Flower show FAILURE for an attempt whose failure has already been recorded."""
+
+
+class JobTask(Task):
+    """Base of the topics' tasks."""
+
+    Request = "cordum.execution.request:JobRequest"
+    # Expected: Celery logs one line of it and no traceback, which the timeline has.
+    throws = (AttemptFailed,)
+
+
+def add_job_task(app: Celery, topic: str) -> None:
+    """Let `app` work on a topic: task name = topic."""
+    app.task(_run, bind=True, name=topic, base=JobTask, shared=False)
+
+
+def add_coordinator_task(app: Celery) -> None:
+    app.task(_coordinate, name=COORDINATOR_TASK, shared=False)
+
+
+def _run(self: Task, job_id: str) -> None:
+    outcome = work(
+        Delivery(job_id, self.name, self.request.delivery_info.get("priority") or 0),
+        port=process.engine().jobs,
+        incarnation=process.incarnation(),
+        settings=process.settings(),
+        stops=process.stops,
+    )
+    if outcome is None:
+        # Not a return: SUCCESS would be a lie, and FAILURE would overwrite what the first delivery showed.
+        raise Ignore()
+    if outcome.kind is not OutcomeClass.SUCCESS:
+        message = outcome.failure.message if outcome.failure else ""
+        raise AttemptFailed(f"{outcome.kind.value}: {message}")
+
+
+def _coordinate() -> None:
+    try:
+        process.engine().coordinate()
+    except Unavailable as error:
+        # What is due stays marked as due; the next ring finds it.
+        _log.warning("nothing coordinated: %s", error.detail)
+        raise Ignore() from None
