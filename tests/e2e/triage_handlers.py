@@ -1,0 +1,27 @@
+"""The topics of the reference workflow as jobs that leave a trace: one line an execution, in a file that cordum does not know."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cordum import job
+
+TOPICS = ("job.sre.classify", "job.sre.logs", "job.sre.metrics", "job.sre.rollback")
+WORK_SEC = 0.05
+
+
+def _traced(topic: str) -> Callable[..., dict[str, Any]]:
+    def work(ctx: Any) -> dict[str, Any]:
+        with open(os.environ["JOURNAL"], "a") as journal:
+            journal.write(f"{ctx.job_id}\n")
+        time.sleep(WORK_SEC)
+        return {"by": topic}
+
+    return work
+
+
+for _topic in TOPICS:
+    job(_topic)(_traced(_topic))
