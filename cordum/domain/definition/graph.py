@@ -1,12 +1,13 @@
 """What must hold between steps: no step may ever have to wait for itself, and nobody has two masters.
 
-Each step is two points in time, its start and its end. `waits` says which point waits for which:
+Each step is three points in time: it starts, it is over (it has a status of its own), it is settled (its handler has
+had its chance to rescue it). `waits` says which point waits for which:
 
-    start of a step            for the end of what it depends on (a handler: not for the steps it handles)
-    start of a group's child   for the start of the group
-    end of a group             for the end of its children
-    end of a step              for its own start, and for the end of its handler, which may have to rescue it
-    start of a handler         for the start of what it handles
+    start of a step             until what it depends on is settled (a handler: not for the steps it handles)
+    start of a group's child    for the start of the group
+    a group is over             when its children are settled
+    start of a handler          until the steps it handles are over: only then is it clear that nobody needs it
+    a step is settled           when its handler is; at work for this very step, it waits for nobody else it handles
 
 A cycle of such waits is a run that would hang.
 """
@@ -14,6 +15,7 @@ A cycle of such waits is a run that would hang.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeAlias
 
@@ -25,9 +27,18 @@ MAX_CYCLES = 20
 _SHOWN_STEPS = 12
 
 
+class _At(IntEnum):
+    START = 0
+    OVER = 1
+    SETTLED = 2
+
+
 class _Point(NamedTuple):
+    """`rescuing`: of a handler (and of what it owns) at work for a step that has failed."""
+
     step: str
-    end: bool
+    at: _At
+    rescuing: bool = False
 
 
 _Waits: TypeAlias = dict[_Point, set[_Point]]
@@ -74,29 +85,57 @@ def _dependency_waits(steps: _Steps) -> _Waits:
     handled = _handled(steps)
     waits: _Waits = {}
     for step in steps.values():
-        own = handled.get(step.id, ())
-        start, end = _Point(step.id, False), _Point(step.id, True)
-        waits.setdefault(start, set()).update(_Point(name, True) for name in step.depends_on if name not in own)
-        waits.setdefault(end, set()).add(start)
-        for child in step.group.steps if step.group else ():
-            waits.setdefault(_Point(child, False), set()).add(start)
-            waits[end].add(_Point(child, True))
+        _add_waits(waits, steps, step, handled.get(step.id, set()), frozenset())
     return waits
+
+
+def _add_waits(waits: _Waits, steps: _Steps, step: Step, handled: set[str], rescuing: frozenset[str]) -> None:
+    """The waits of one step; points of the steps in `rescuing` are those of a handler at work."""
+    start, over, settled = (_Point(step.id, at, step.id in rescuing) for at in _At)
+    needed = (name for name in step.depends_on if name not in handled)
+    waits.setdefault(start, set()).update(_Point(name, _At.SETTLED, name in rescuing) for name in needed)
+    waits.setdefault(over, set()).add(start)
+    waits.setdefault(settled, set()).add(over)
+    for child in step.group.steps if step.group else ():
+        waits.setdefault(_Point(child, _At.START, child in rescuing), set()).add(start)
+        waits[over].add(_Point(child, _At.SETTLED, child in rescuing))
 
 
 def _handler_waits(steps: _Steps) -> _Waits:
     return {
-        _Point(step.id, True): {_Point(step.on_error, True)} for step in steps.values() if step.on_error is not None
+        _Point(step.id, _At.SETTLED): {_Point(step.on_error, _At.SETTLED)}
+        for step in steps.values()
+        if step.on_error is not None
     }
 
 
 def _all_waits(steps: _Steps) -> _Waits:
     waits = _dependency_waits(steps)
+    for handler, users in _handled(steps).items():
+        rescuing = frozenset(_with_members(steps, handler))
+        for name in rescuing:
+            _add_waits(waits, steps, steps[name], users if name == handler else set(), rescuing)
+        for user in users:
+            waits[_Point(handler, _At.START)].add(_Point(user, _At.OVER))
     for step in steps.values():
-        if step.on_error is not None:
-            waits[_Point(step.id, True)].add(_Point(step.on_error, True))
-            waits[_Point(step.on_error, False)].add(_Point(step.id, False))
+        for rescued in (False, True):
+            settled = _Point(step.id, _At.SETTLED, rescued)
+            if step.on_error is not None and settled in waits:
+                waits[settled].add(_Point(step.on_error, _At.SETTLED, True))
     return waits
+
+
+def _with_members(steps: _Steps, step: str) -> set[str]:
+    """A step and everything it owns, however deep; a group that owns itself is somebody else's finding."""
+    found: set[str] = set()
+    open_ = [step]
+    while open_:
+        name = open_.pop()
+        group = steps[name].group
+        if name not in found:
+            found.add(name)
+            open_ += group.steps if group else ()
+    return found
 
 
 def _handled(steps: _Steps) -> dict[str, set[str]]:

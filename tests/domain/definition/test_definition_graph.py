@@ -54,6 +54,18 @@ def group(*members: str) -> str:
             "a -> h -> b -> a",
         ),
         (f"p: {group('c')}, c: {{on_error: h}}, h: {{depends_on: [p]}}", "unreachable", "p", "p -> c -> h -> p"),
+        (
+            "p: {type: parallel, steps: [c], on_error: h}, c: {depends_on: [h]}, h: {}",
+            "unreachable",
+            "p/on_error",
+            "p -> c -> h -> p",
+        ),
+        (
+            "x: {on_error: hb}, y: {depends_on: [x], on_error: ha}, ha: {}, hb: {depends_on: [ha]}",
+            "unreachable",
+            "x/on_error",
+            "x -> hb -> ha -> y -> x",
+        ),
     ],
 )
 def test_steps_that_would_wait_for_themselves_are_refused(steps: str, code: str, path: str, cycle: str) -> None:
@@ -98,6 +110,8 @@ def test_a_step_with_two_owners_is_refused(steps: str, word: str) -> None:
         "a: {on_error: h}, h: {depends_on: [a]}",
         "a: {on_error: h}, b: {on_error: h}, h: {on_error: g}, g: {}",
         "a: {on_error: h}, h: {}, after: {depends_on: [a, h]}",
+        "a: {on_error: h}, b: {depends_on: [a], on_error: h}, c: {depends_on: [b], on_error: h}, h: {}",
+        f"a: {{on_error: h}}, b: {{depends_on: [a], on_error: h}}, h: {group('c', 'd')}, c: {{}}, d: {{}}",
         f"a: {{on_error: p}}, p: {group('c')}, c: {{}}",
         f"p: {group('q', 'a')}, q: {group('b', 'c')}, a: {{}}, b: {{}}, c: {{depends_on: [b]}}",
         "x: {}, p: {type: parallel, steps: [c], depends_on: [x]}, c: {depends_on: [x], on_error: h}, h: {}",

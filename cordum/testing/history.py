@@ -1,0 +1,92 @@
+"""Everything that happened to the runs of a scenario, in order: the timelines of all runs, merged as they grew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from cordum.engine import Engine
+
+_PAGE = 1000
+_ENDS = frozenset({"step.succeeded", "step.failed", "step.denied", "step.timed_out", "step.cancelled", "step.skipped"})
+_STARTS = frozenset({"step.queued", "step.started", "approval.requested"})
+# What ends the way of an attempt's message or execution; the last is a queued job sent back to be decided again.
+_LEAVES = _ENDS | {"step.retrying", "step.worker_lost", "step.ready"}
+
+
+class History:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: dict[tuple[str, str], int] = {}
+        self.events: list[dict[str, Any]] = []
+
+    def follow(self, tenant: str, run_id: str) -> None:
+        self._seen.setdefault((tenant, run_id), 0)
+
+    @property
+    def runs(self) -> tuple[tuple[str, str], ...]:
+        """(tenant, run id) of every run, in the order of their start."""
+        return tuple(self._seen)
+
+    def read(self) -> None:
+        """Take in what has been added to the timelines."""
+        for (tenant, run_id), seen in self._seen.items():
+            number = seen
+            while page := self._engine.timeline(tenant, run_id, after=str(number), limit=_PAGE).items:
+                self.events += page
+                number = page[-1]["seq"]
+            self._seen[tenant, run_id] = number
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def dispatched(self) -> list[str]:
+        """Job ids in the order in which they were put on a queue."""
+        return [event["job_id"] for event in self.events if event["type"] == "step.queued"]
+
+    def dispatched_steps(self) -> list[str]:
+        return [event["step_id"] for event in self.events if event["type"] == "step.queued"]
+
+    def first_start(self, step: str) -> int | None:
+        """The place of the event with which a step first left the planner's hands."""
+        return self._first(step, _STARTS)
+
+    def first_end(self, step: str) -> int | None:
+        return self._first(step, _ENDS)
+
+    def most_in_flight(self) -> int:
+        """The most jobs that were queued or running at one time."""
+        on_the_way: set[tuple[str, str]] = set()
+        most = 0
+        for event in self.events:
+            job = (event["run_id"], event["step_id"])
+            if event["type"] == "step.queued":
+                on_the_way.add(job)
+                most = max(most, len(on_the_way))
+            elif event["type"] in _LEAVES:
+                on_the_way.discard(job)
+        return most
+
+    def pauses_sec(self, step: str) -> list[float]:
+        """Seconds between the end of each attempt of a step and the dispatch of the next."""
+        return list(self._pauses(step))
+
+    def _pauses(self, step: str) -> Iterator[float]:
+        ended: int | None = None
+        for event in self.events:
+            if event["step_id"] != step:
+                continue
+            if event["type"] in ("step.retrying", "step.worker_lost"):
+                ended = milliseconds(event["time"])
+            elif event["type"] == "step.queued" and ended is not None:
+                yield (milliseconds(event["time"]) - ended) / 1000
+                ended = None
+
+    def _first(self, step: str, types: frozenset[str]) -> int | None:
+        places = (at for at, event in enumerate(self.events) if event["step_id"] == step and event["type"] in types)
+        return next(places, None)
+
+
+def milliseconds(time: str) -> int:
+    """RFC 3339 as milliseconds since the epoch."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
