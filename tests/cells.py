@@ -156,6 +156,10 @@ class Cell:
     def events(self, run_id: str) -> list[str]:
         return [item["type"] for item in self.engine.timeline("acme", run_id, limit=200).items]
 
+    def executed(self) -> list[str]:
+        """Job ids in the journal, in order: what user code was really run."""
+        return [line.split()[0] for line in self.lines()]
+
     def lines(self, word: str = "") -> list[str]:
         """What handlers wrote into their journal, from whatever process."""
         return [line for line in self.journal.read_text().splitlines() if line.startswith(word)]

@@ -46,7 +46,7 @@ class CommitWriter:
         if new_run is not None:
             self._hash(self._own.steps, [part for step in self._run.steps for part in (step, "pending:0")])
         self._hash(self._own.facts, self._facts(plan))
-        self._hash(self._own.inputs, [t for j in plan.jobs if j.own_input for t in (j.step, to_json(j.input))])
+        self._hash(self._own.inputs, self._inputs(plan))
         self._hash(self._own.outputs, [t for step, value in plan.outputs.items() for t in (step, to_json(value))])
         for request in plan.approvals:
             self._hash(keys.approval(self._run.id, self._job_id(request)), self._approval(request))
@@ -109,6 +109,12 @@ class CommitWriter:
         for job in plan.jobs:
             facts += (f"{job.step}#timeout_ms", job.timeout_ms)
         return facts
+
+    def _inputs(self, plan: Plan) -> list[Argument]:
+        """What steps were given, where it is not the run's input: jobs as sent, requests as people are asked."""
+        own = [(job.step, job.input) for job in plan.jobs if job.own_input]
+        asked = [(request.step, request.request) for request in plan.approvals]
+        return [part for step, value in (*own, *asked) for part in (step, to_json(value))]
 
     def _epoch(self, plan: Plan) -> str | None:
         """The epoch that decided the plan's jobs and refusals; the commit is refused when it has moved on."""

@@ -1,4 +1,4 @@
-"""Random workflows, random workers, random order: no run hangs, nothing is dispatched twice, no plan is left half done."""
+"""Random workflows, workers and order: no run hangs, nothing is dispatched twice, no plan is left half done."""
 
 from __future__ import annotations
 

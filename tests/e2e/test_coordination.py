@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from cordum.execution.roles import coordinator_argv
 from tests.cells import Cell, eventually
 from tests.e2e.triage_handlers import TOPICS
 
-CHAIN = "a: {topic: job.sre.classify}, b: {topic: job.sre.logs, depends_on: [a]}, c: {topic: job.sre.metrics, depends_on: [b]}"
+CHAIN = (
+    "a: {topic: job.sre.classify}, b: {topic: job.sre.logs, depends_on: [a]}, "
+    "c: {topic: job.sre.metrics, depends_on: [b]}"
+)
 FEW = 5
 
 
 def _all_end_once(cell: Cell) -> None:
     runs = [cell.start(CHAIN) for _ in range(FEW)]
     for run_id in runs:
-        run = eventually(lambda run_id=run_id: cell.ended_now(run_id), f"a run's end\n{cell.logs()}")
+        run = eventually(partial(cell.ended_now, run_id), f"a run's end\n{cell.logs()}")
         assert run["status"] == "succeeded"
         assert cell.events(run_id).count("run.succeeded") == 1
-    assert sorted(cell.lines()) == sorted(f"{run_id}:{step}@1" for run_id in runs for step in "abc")
+    assert sorted(cell.executed()) == sorted(f"{run_id}:{step}@1" for run_id in runs for step in "abc")
 
 
 @pytest.mark.parametrize(
@@ -34,14 +40,8 @@ def test_finished_steps_release_their_successors(cell: Cell, embedded: int, sepa
 def test_two_coordinators_do_no_harm(cell: Cell) -> None:
     cell.worker(*TOPICS, concurrency=4)
     cell.coordinator()
-    cell.celery(*_second_coordinator())
+    cell.celery(*coordinator_argv(name="coordinator-2"))
     _all_end_once(cell)
-
-
-def _second_coordinator() -> list[str]:
-    from cordum.execution.roles import coordinator_argv
-
-    return coordinator_argv(name="coordinator-2")
 
 
 def test_time_alone_moves_a_run_with_a_separate_beat(cell: Cell) -> None:

@@ -30,4 +30,4 @@ def test_the_walk_of_one_job_result(cell: Cell) -> None:
         ("step.succeeded", "second"),
         ("run.succeeded", None),
     ]
-    assert sorted(cell.lines()) == [f"{run_id}:first@1", f"{run_id}:second@1"]
+    assert sorted(cell.executed()) == [f"{run_id}:first@1", f"{run_id}:second@1"]

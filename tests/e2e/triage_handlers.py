@@ -1,4 +1,7 @@
-"""The topics of the reference workflow as jobs that leave a trace: one line an execution, in a file that cordum does not know."""
+"""The topics of the reference workflow as jobs that leave a trace: one line an execution, in a file of the test's.
+
+A line is `<job id> <pid> <parent's pid> <seconds>`, written when the user's code begins.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from typing import Any
 from cordum import job
 
 TOPICS = ("job.sre.classify", "job.sre.logs", "job.sre.metrics", "job.sre.rollback")
-WORK_SEC = 0.05
+WORK_SEC = float(os.environ.get("WORK_SEC", "0.05"))
 
 
 def _traced(topic: str) -> Callable[..., dict[str, Any]]:
     def work(ctx: Any) -> dict[str, Any]:
         with open(os.environ["JOURNAL"], "a") as journal:
-            journal.write(f"{ctx.job_id}\n")
+            journal.write(f"{ctx.job_id} {os.getpid()} {os.getppid()} {time.time():.3f}\n")
         time.sleep(WORK_SEC)
         return {"by": topic}
 

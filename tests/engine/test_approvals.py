@@ -150,3 +150,9 @@ def test_a_changed_policy_asks_again(engine: Engine) -> None:
     assert hands.claim(run_id, "a").word == "POLICY_CHANGED"
     engine.coordinate()
     assert hands.statuses(run_id) == {"a": "waiting"}
+
+
+def test_the_gate_s_input_is_what_people_are_asked(hands: Hands) -> None:
+    run_id, _ = gate_of(hands)
+    asked = hands.engine.run("default", run_id)["steps"]["gate"]["input"]
+    assert asked == {"approval_reason": "Roll back", "next_effect": "Traffic shifts"}

@@ -1,0 +1,62 @@
+"""`cordum`: the group of all commands, and how an error becomes lines on stderr and an exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cordum._version import __version__
+from cordum.cli.approvals import approvals, approve, reject
+from cordum.cli.dead_letters import dlq
+from cordum.cli.demo import demo
+from cordum.cli.dev import dev
+from cordum.cli.doctor import doctor
+from cordum.cli.flower import flower
+from cordum.cli.output import complain
+from cordum.cli.roles import api, coordinator, worker
+from cordum.cli.runs import cancel, get, run, runs, timeline
+from cordum.cli.watch import watch
+from cordum.cli.workflows import apply, validate
+from cordum.errors import ConfigurationRefused, CordumError
+
+FAILED, REFUSED, INTERRUPTED = 1, 78, 130
+
+
+class Commands(click.Group):
+    """Lists commands in the order of a day's work, and turns errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except ConfigurationRefused as error:
+            complain(error)
+            ctx.exit(REFUSED)
+        except CordumError as error:
+            complain(error)
+            ctx.exit(FAILED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="cordum")
+def main() -> None:
+    """Durable, governed workflows on Celery and Redis.
+
+    Start with `cordum demo`, then `cordum dev`. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 waiting for somebody,
+    78 configuration refused.
+    """
+
+
+for command in (
+    *(demo, dev),
+    *(validate, apply),
+    *(run, watch, get, timeline, runs, cancel),
+    *(approvals, approve, reject, dlq),
+    *(api, coordinator, worker, flower, doctor),
+):
+    main.add_command(command)

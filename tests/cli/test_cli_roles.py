@@ -1,0 +1,141 @@
+"""`api`, `coordinator` and `worker` as a deployment runs them: one process each, on a Redis of its own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from redis import Redis
+
+from cordum.cli import main
+from cordum.client import Client
+from cordum.ops.redis_server import RedisServer
+from tests.cli.programs import PATIENCE_SEC, ROOT, Program, eventually, survivors
+
+Spawn = Callable[..., Program]
+
+TOPICS = "job.sre.classify,job.sre.logs,job.sre.metrics,job.sre.rollback"
+INCIDENT = {"incident_id": "INC-4821", "summary": "p95 latency up 4x"}
+
+
+def test_in_production_the_three_roles_carry_a_run_to_its_end(
+    spawn: Spawn, home: Path, fresh_redis: Callable[..., RedisServer]
+) -> None:
+    env = {"CORDUM_ENV": "production", "CORDUM_REDIS_URL": fresh_redis().address.url()}
+    api = spawn("api", "--port", "0", **env)
+    others = [
+        spawn("coordinator", **env),
+        spawn("worker", "-Q", TOPICS, "-I", "cordum.demo.handlers", "-c", "1", **env),
+    ]
+    url = api.line("API ")
+    client = Client(url, principal="ann")
+    client.save_workflow((ROOT / "config/workflows/incident_triage_parallel.yaml").read_bytes())
+    run_id = client.start("incident_triage_parallel", INCIDENT)["run_id"]
+    assert eventually(lambda: client.get(run_id)["status"] == "waiting")
+    # No workspace was prepared, so the rollback has nothing to act on and says so: shipped data is never changed.
+    Client(url, principal="bob").approve(client.approvals()[0]["job_id"])
+    run = client.wait(run_id, timeout=PATIENCE_SEC)
+    assert "CORDUM_DEMO_DIR is not set" in run["steps"]["rollback"]["error"]["message"]
+    assert [step["status"] for step in run["steps"].values()] == ["succeeded"] * 5 + ["failed"]
+    assert api.end(signal.SIGTERM) == 0
+    for other in others:
+        other.end(signal.SIGTERM)
+    assert survivors(home) == []
+
+
+@pytest.mark.parametrize("role", ["api", "coordinator"])
+def test_production_refuses_an_unfit_redis_with_a_line_for_each_fault(
+    spawn: Spawn, fresh_redis: Callable[..., RedisServer], role: str
+) -> None:
+    server = fresh_redis()
+    with Redis(**server.address.redis_py_kwargs()) as redis:
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        redis.config_set("appendonly", "no")
+    program = spawn(role, CORDUM_ENV="production", CORDUM_REDIS_URL=server.address.url(), CORDUM_API_PORT="0")
+    assert program.end() == 78, program.text
+    lines = program.text.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("error: ") for line in lines)
+    assert "append-only" in lines[0]
+    assert "noeviction" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        (["api", "--host", "0.0.0.0", "--port", "0"], {}, "api_host"),
+        (["api"], {"CORDUM_POLICY_FILE": "/nowhere/policy.yaml"}, "/nowhere/policy.yaml cannot be read"),
+        (["coordinator"], {"CORDUM_REDIS_URL": ""}, "no Redis is configured"),
+        (["coordinator"], {"CORDUM_REDIS_URL": "http://x"}, "redis://"),
+    ],
+)
+def test_a_role_that_must_not_start_says_why(
+    spawn: Spawn, fresh_redis: Callable[..., RedisServer], arguments: list[str], env: dict[str, str], said: str
+) -> None:
+    program = spawn(*arguments, **({"CORDUM_REDIS_URL": fresh_redis().address.url()} | env))
+    assert program.end() == 78, program.text
+    assert said in program.text
+    assert "Traceback" not in program.text
+
+
+def test_a_policy_that_is_none_keeps_the_role_from_starting(
+    spawn: Spawn, home: Path, fresh_redis: Callable[..., RedisServer]
+) -> None:
+    (home / "policy.yaml").write_text("rules: [{decision: perhaps}]\n")
+    program = spawn("api", CORDUM_REDIS_URL=fresh_redis().address.url(), CORDUM_POLICY_FILE=str(home / "policy.yaml"))
+    assert program.end() == 1
+    assert program.text.startswith("error: ")
+    assert "Traceback" not in program.text
+
+
+# --- the files that deploy them ---
+
+
+def procfile() -> dict[str, str]:
+    lines = [line for line in (ROOT / "Procfile").read_text().splitlines() if not line.startswith("#")]
+    return {name: command.strip() for name, _, command in (line.partition(":") for line in lines)}
+
+
+def test_procfile_has_one_of_each_role_and_no_second_beat() -> None:
+    assert list(procfile()) == ["api", "coordinator", "beat", "worker", "flower"]
+    assert "--no-beat" in procfile()["coordinator"]
+    for command in procfile().values():
+        program, name = command.split()[:2]
+        assert program == "celery" or name in main.commands
+
+
+def compose() -> dict[str, dict[str, object]]:
+    document = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
+    return dict(document["services"])
+
+
+def test_compose_runs_every_role_in_production_and_publishes_no_port() -> None:
+    services = compose()
+    assert set(services) == {"redis", "api", "coordinator", "worker", "flower"}
+    for name, service in services.items():
+        assert "ports" not in service
+        if name != "redis":
+            assert service["environment"]["CORDUM_ENV"] == "production"
+            assert service["environment"]["CORDUM_REDIS_URL"].startswith("unix://")
+    assert all(services[name]["command"][0] in main.commands for name in ("api", "coordinator", "worker"))
+
+
+def test_compose_s_redis_is_what_production_asks_for() -> None:
+    command = " ".join(compose()["redis"]["command"])
+    for option in ("--port 0", "--appendonly yes", "--maxmemory-policy noeviction", "requirepass $$REDISCLI_AUTH"):
+        assert option in command
+
+
+@pytest.mark.parametrize("where", ["procfile", "compose"])
+def test_flower_listens_on_loopback_only_and_asks_who_is_there(where: str) -> None:
+    flower = procfile()["flower"] if where == "procfile" else str(compose()["flower"])
+    assert "--address=127.0.0.1" in flower
+    assert "FLOWER_BASIC_AUTH:?" in flower
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    lines = (ROOT / "docker/Dockerfile").read_text().splitlines()
+    assert lines.index("USER cordum") < lines.index('ENTRYPOINT ["cordum"]')
