@@ -12,7 +12,7 @@ from cordum.ops.redis_server import RedisServer
 from tests.cells import ROOT, Cell, eventually, free_port
 from tests.e2e.crowd import Crowd
 from tests.e2e.promises import assert_promises_kept
-from tests.e2e.triage_handlers import TOPICS
+from tests.e2e.topics import TOPICS
 
 RUNS = 100
 PATIENCE_SEC = 120.0

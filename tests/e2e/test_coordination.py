@@ -8,7 +8,7 @@ import pytest
 
 from cordum.execution.roles import coordinator_argv
 from tests.cells import Cell, eventually
-from tests.e2e.triage_handlers import TOPICS
+from tests.e2e.topics import TOPICS
 
 CHAIN = (
     "a: {topic: job.sre.classify}, b: {topic: job.sre.logs, depends_on: [a]}, "

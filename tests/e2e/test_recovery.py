@@ -23,7 +23,7 @@ from tests.cells import Cell, eventually, free_port
 from tests.e2e.crowd import Crowd
 from tests.e2e.promises import assert_promises_kept
 from tests.e2e.test_chaos import AS_SHIPPED, PATIENCE_SEC
-from tests.e2e.triage_handlers import TOPICS
+from tests.e2e.topics import TOPICS
 
 WORKERS = 3
 MOST_LOSSES = 2

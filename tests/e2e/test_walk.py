@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.cells import Cell, eventually
-from tests.e2e.triage_handlers import TOPICS
+from tests.e2e.topics import TOPICS
 
 TWO = "first: {topic: job.sre.classify}, second: {topic: job.sre.logs, depends_on: [first]}"
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cordum import job
+from tests.e2e.topics import TOPICS
 
-TOPICS = ("job.sre.classify", "job.sre.logs", "job.sre.metrics", "job.sre.rollback")
 WORK_SEC = float(os.environ.get("WORK_SEC", "0.05"))
 
 
