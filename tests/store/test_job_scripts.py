@@ -286,7 +286,7 @@ def test_a_cancelled_ready_job_is_never_sent(world: World) -> None:
     world.store.jobs.release(TOPIC)
     assert world.marks()["s032"] == "skipped:1"
     assert "r1:s032@1" not in ids_of(world.messages())
-    assert world.client.hlen(world.store.keys.parked) == 0
+    assert world.client.hlen(world.store.keys.parked(TOPIC)) == 0
 
 
 # -- guards ------------------------------------------------------------------------------------------------------
