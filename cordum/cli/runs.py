@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import ABSENT, compact, fields, print_json, printable, say, status_text, table
+from cordum.cli.output import fields, print_json, printable, say, status_text, table
 from cordum.cli.remote import json_option, remote
+from cordum.cli.telling import details
 from cordum.cli.watch import no_wait_option, watch_run
 from cordum.cli.workflows import media_of, read_file
 from cordum.client import Client
@@ -112,7 +113,7 @@ def timeline(client: Client, run_id: str, as_json: bool) -> None:
         print_json(events)
         return
     rows = [
-        (event["time"], event["type"], event.get("step_id"), event.get("attempt"), _details(event)) for event in events
+        (event["time"], event["type"], event.get("step_id"), event.get("attempt"), details(event)) for event in events
     ]
     table(("time", "event", "step", "attempt", "details"), rows)
 
@@ -168,10 +169,3 @@ def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
     why = error.get("message") or wait.get("message") or step.get("skip_reason")
     attempts = step.get("attempts") or None
     return step["step_id"], step["status"], attempts, step.get("worker"), why
-
-
-def _details(event: Mapping[str, Any]) -> str:
-    moved = f"{event['from']} -> {event['to']}" if event.get("to") and event.get("from") else None
-    actor = f"by {event['actor']}" if event.get("actor") else None
-    data = compact(event["data"]) if event.get("data") else None
-    return "  ".join(part for part in (moved, actor, data) if part) or ABSENT
