@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from cordum.cli.approvals import open_approvals
+from cordum.cli.display import progress
 from cordum.cli.output import printable, say
-from cordum.cli.progress import PlainProgress, Progress, plain_progress, progress
+from cordum.cli.progress import PlainProgress, Progress, plain_progress
 from cordum.cli.stop import Stop
 from cordum.cli.watch import follow
 from cordum.client import ENDED, Client

@@ -6,10 +6,9 @@ timeline has it.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,16 +23,6 @@ _QUIET = frozenset({"pending", "queued"})
 
 class Progress(Protocol):
     def show(self, run: Json) -> None: ...
-
-
-def progress(hint: str = "") -> AbstractContextManager[Progress]:
-    """The way to show a run that suits standard output. `hint`: what to say while it waits for a person."""
-    if not sys.stdout.isatty():
-        return plain_progress(PlainProgress(hint))
-    # Late: rich is large, and the other commands do without.
-    from cordum.cli.live import live_progress
-
-    return live_progress(hint)
 
 
 # --- lines ---

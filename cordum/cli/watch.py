@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from cordum.cli.display import progress
 from cordum.cli.output import print_json, printable, say, status_text
-from cordum.cli.progress import progress
 from cordum.cli.remote import json_option, remote
 from cordum.client import ENDED, ApiError, Client
 from cordum.errors import Unavailable
