@@ -95,6 +95,15 @@ class Settings:
         default=False, metadata=_rule("anonymous may approve anonymous' run; never in production")
     )
 
+    # Flower
+    flower_address: str = field(
+        default="127.0.0.1", metadata=_rule("address Flower listens on; others than loopback need authentication")
+    )
+    flower_port: int = field(
+        default=5555,
+        metadata=_rule("port `cordum flower` listens on; 0 takes a free one", minimum=0, maximum=65_535),
+    )
+
     # leases, recovery
     lease_renew_ms: int = field(default=1_000, metadata=_rule("how often a worker renews its lease", minimum=10))
     lease_ms: int = field(
@@ -106,6 +115,14 @@ class Settings:
     )
     message_grace_ms: int = field(
         default=3_000, metadata=_rule("an unclaimed message overtaken for this long counts as lost", minimum=10)
+    )
+    shutdown_grace_sec: int = field(
+        default=25,
+        metadata=_rule("how long a worker that was told to end lets its running jobs finish; then others get them", minimum=0),
+    )
+    stop_grace_sec: int = field(
+        default=5,
+        metadata=_rule("how long a stopped job may take to end by itself before its prefork child is terminated", minimum=0),
     )
     max_losses: int = field(default=3, metadata=_rule("workers one step may lose before it is `poison`", minimum=1))
 

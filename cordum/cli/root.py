@@ -8,6 +8,7 @@ import click
 
 from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
+from cordum.cli.bench import bench
 from cordum.cli.dead_letters import dlq
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
@@ -57,6 +58,6 @@ for command in (
     *(validate, apply),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
-    *(api, coordinator, worker, flower, doctor),
+    *(api, coordinator, worker, flower, doctor, bench),
 ):
     main.add_command(command)

@@ -10,7 +10,7 @@ from cordum.domain.plan import ApprovalRequest, Job
 from cordum.domain.policy import Decision, Policy, PolicyRequest, Verdict
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
-from cordum.domain.run import Failure, OutcomeClass, StepState
+from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.states import StepStatus
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Step
@@ -101,6 +101,7 @@ def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: in
             topic=step.topic,
             priority=priority_number(step.priority),
             timeout_ms=turn.limits.of_attempt(step),
+            retries_left=step.retry.max_retries - state.retries,
             input=payload,
             own_input=payload is not turn.run.input,
         )
@@ -219,8 +220,12 @@ def _settle(turn: Turn, step: Step, state: StepState) -> None:
 
 
 def _after_loss(turn: Turn, step: Step, state: StepState) -> None:
-    """A dead worker costs neither a retry nor time; a job that kills worker after worker is poison."""
-    losses = state.losses + 1
+    """A dead worker costs neither a retry nor time; a job that kills worker after worker is poison.
+
+    A worker that shut down in order was not killed by its job, however often it happens to a long one.
+    """
+    left = state.failure is not None and state.failure.code == WORKER_LEFT
+    losses = state.losses + (0 if left else 1)
     if losses >= turn.limits.max_losses:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
         turn.end(step.id, StepStatus.FAILED, failure, leaf=True)

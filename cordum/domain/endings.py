@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from cordum.domain.plan import RunChange
-from cordum.domain.run import Failure, StepState
+from cordum.domain.run import Failure, RunState, StepState
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import JSON, FailurePolicy
+from cordum.domain.workflow import JSON, FailurePolicy, Workflow
 from cordum.errors import ExpressionError
 
 _CLASS = {
     StepStatus.FAILED: RunStatus.FAILED,
     StepStatus.DENIED: RunStatus.DENIED,
     StepStatus.TIMED_OUT: RunStatus.TIMED_OUT,
+    StepStatus.CANCELLED: RunStatus.CANCELLED,
 }
 _MOVING = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.SETTLING, StepStatus.RETRYING})
 
@@ -42,6 +43,20 @@ def cancel(turn: Turn, actor: str, reason: str | None) -> None:
     _finish(turn, RunStatus.CANCELLED, actor=actor, data={"reason": reason} if reason else {})
 
 
+def revoke_step(turn: Turn, step: str, attempt: int, actor: str, reason: str) -> None:
+    """Cancel one job's step because somebody says so; an attempt that is over, or no job, is left alone."""
+    if is_revocable(turn.workflow, turn.run, step, attempt):
+        turn.revoke(step, actor, reason)
+
+
+def is_revocable(workflow: Workflow, run: RunState, step: str, attempt: int) -> bool:
+    """Whether this is the latest attempt of a job that has not ended."""
+    if run.status.terminal or step not in run.steps or workflow.steps[step].topic is None:
+        return False
+    state = run.steps[step]
+    return not state.status.terminal and state.attempt == attempt
+
+
 def status_while_open(turn: Turn) -> RunStatus:
     """`waiting` when people have to act and nothing else is on its way."""
     states = turn.steps.values()
@@ -61,7 +76,7 @@ def _first_failure(turn: Turn) -> str | None:
     failed = [
         step
         for step, state in turn.steps.items()
-        if state.status.unsuccessful
+        if state.failed
         and step not in workflow.owner  # its group answers for it
         and step not in workflow.handled_by  # the step it handles answers for it
         and standing(turn, step) is Standing.UNSATISFIED

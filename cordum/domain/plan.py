@@ -41,6 +41,7 @@ class Job:
     topic: str
     priority: int
     timeout_ms: int
+    retries_left: int  # how many retryable ends after this attempt's would be followed by another attempt
     input: JSON = None
     own_input: bool = False
 

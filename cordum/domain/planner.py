@@ -25,16 +25,26 @@ def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, lim
     `policy` None means that no policy can be had: nothing new is dispatched, everything else goes on.
     """
     turn = Turn(workflow, run, policy, now, limits)
-    if run.status.terminal:
-        return turn.plan()
-    if run.status is RunStatus.PENDING:
-        turn.event("run.created", actor=run.created_by, target=RunStatus.PENDING.value)
-        turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
-        turn.status = RunStatus.RUNNING
-    if run.deadline is not None and run.deadline <= now:
-        endings.time_out(turn)
-        return turn.plan()
-    _to_fixpoint(turn)
+    _follow(turn)
+    return turn.plan()
+
+
+def plan_cancel_step(
+    workflow: Workflow,
+    run: RunState,
+    policy: Policy | None,
+    now: int,
+    limits: Limits = Limits(),
+    *,
+    step: str,
+    attempt: int,
+    actor: str,
+    reason: str,
+) -> Plan:
+    """Cancel one attempt's step and do everything that follows; for an attempt that is over, just what `plan` does."""
+    turn = Turn(workflow, run, policy, now, limits)
+    endings.revoke_step(turn, step, attempt, actor, reason)
+    _follow(turn)
     return turn.plan()
 
 
@@ -44,6 +54,19 @@ def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason:
     if not run.status.terminal:
         endings.cancel(turn, actor, reason)
     return turn.plan()
+
+
+def _follow(turn: Turn) -> None:
+    if turn.run.status.terminal:
+        return
+    if turn.run.status is RunStatus.PENDING:
+        turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value)
+        turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
+        turn.status = RunStatus.RUNNING
+    if turn.run.deadline is not None and turn.run.deadline <= turn.now:
+        endings.time_out(turn)
+    else:
+        _to_fixpoint(turn)
 
 
 def _to_fixpoint(turn: Turn) -> None:

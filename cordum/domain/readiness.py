@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cordum.domain.expressions import Expression
 from cordum.domain.run import Failure
 from cordum.domain.standing import Standing, of_all, standing
@@ -47,7 +49,7 @@ def _admitted(turn: Turn, step: Step) -> bool:
 
 
 def _consider(turn: Turn, step: Step) -> None:
-    if turn.steps[step.id].ready_at is not None:  # its turn came before: an approval or a new policy sent it back
+    if turn.steps[step.id].ready_at is not None:  # its turn came before: no policy, a new one or an approval sent it back
         KINDS[step.kind].ready(turn, step)
         return
     match _verdict(turn, step):
@@ -55,6 +57,7 @@ def _consider(turn: Turn, step: Step) -> None:
             turn.skip(step.id, reason)
         case True if _condition_holds(turn, step):
             turn.event("step.ready", step.id)
+            turn.steps[step.id] = replace(turn.steps[step.id], ready_at=turn.now)
             KINDS[step.kind].ready(turn, step)
 
 

@@ -10,6 +10,10 @@ from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
 
+WORKER_LEFT = "worker_left"  # a lost attempt's code when its worker shut down in order
+WORKER_LOST = "worker_lost"
+
+
 class OutcomeClass(StrEnum):
     """How an attempt ended."""
 
@@ -74,6 +78,16 @@ class StepState:
     approved_request: str | None = None  # hash of the request that a person has allowed
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
+
+    @property
+    def revoked(self) -> bool:
+        """Cancelled by itself, not with its run or its group: that counts as a failure nobody rescues."""
+        return self.status is StepStatus.CANCELLED and self.failure_number is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the step answers for a failure."""
+        return self.status.unsuccessful or self.revoked
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,13 @@ class Turn:
         self._events.append(Event(type_, step, **fields))
 
     def move(
-        self, step: str, status: StepStatus, event: str, data: Mapping[str, JSON] | None = None, **facts: Any
+        self,
+        step: str,
+        status: StepStatus,
+        event: str,
+        data: Mapping[str, JSON] | None = None,
+        actor: str | None = None,
+        **facts: Any,
     ) -> None:
         """Change the state of a step; an edge that is not in the transition table is a bug in the planner."""
         before = self.steps[step]
@@ -96,6 +102,7 @@ class Turn:
             attempt=after.attempt or None,
             source=before.status.public.value,
             target=status.public.value,
+            actor=actor,
             data=data or {},
         )
 
@@ -131,6 +138,20 @@ class Turn:
 
     def cancel(self, step: str, reason: str) -> None:
         self.move(step, StepStatus.CANCELLED, "step.cancelled", {"reason": reason}, completed_at=self.now)
+
+    def revoke(self, step: str, actor: str, reason: str) -> None:
+        """A cancel of this one step: the run goes on around it as around a failure (`StepState.revoked`)."""
+        self._failures += 1
+        self.move(
+            step,
+            StepStatus.CANCELLED,
+            "step.cancelled",
+            {"reason": reason},
+            actor,
+            failure=Failure("cancelled", f"{reason} by {actor}"),
+            failure_number=self._failures,
+            completed_at=self.now,
+        )
 
     def end(self, step: str, status: StepStatus, failure: Failure, *, leaf: bool, attempt: int | None = None) -> None:
         """The step has failed for good; a leaf leaves a dead letter."""

@@ -81,6 +81,10 @@ class Engine:
     def workflows(self, tenant: str) -> list[dict[str, Any]]:
         return self._workflows.list(tenant)
 
+    def topics(self) -> list[str]:
+        """Every topic that a stored definition names, of whatever tenant: what a worker's patterns are held against."""
+        return self.store.jobs.topics()
+
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def start_run(
@@ -113,6 +117,10 @@ class Engine:
 
     def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
         self._runs.cancel(caller, run_id, reason)
+
+    def cancel_step(self, job_id: str, actor: str, reason: str) -> None:
+        """Cancel one step by the id of its latest job; on_error does not run, the run goes on as after a failure."""
+        self.jobs.cancel_step(job_id, actor, reason)
 
     # -- approvals and dead letters ------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ planned from.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from cordum.domain.routing import PRIORITIES
 from cordum.engine.core import Core
@@ -15,7 +16,8 @@ from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 64
+# Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
+_BATCH = 16
 
 
 class Coordinator:
@@ -28,15 +30,24 @@ class Coordinator:
         """One call: sweep when it is time, then advance until no run is due."""
         self.sweep()
         while due := self._store.wakeups.take_due(_BATCH):
-            for run_id in due:
-                self._advance(run_id)
+            self._advance_all(due)
 
     def ring(self) -> None:
         """Have a coordinator look, unless one has been called already."""
         self._store.wakeups.ring()
 
+    def _advance_all(self, run_ids: Sequence[str]) -> None:
+        """Together; when one of them makes trouble, each alone, so that it does not keep the others waiting."""
+        try:
+            self._core.advance_all(run_ids)
+        except Unavailable:
+            raise
+        except Exception:
+            for run_id in run_ids:
+                self._advance(run_id)
+
     def _advance(self, run_id: str) -> None:
-        """A run that cannot be advanced stays marked and must not keep the others waiting."""
+        """A run that cannot be advanced stays marked."""
         try:
             self._core.advance(run_id)
         except Unavailable:

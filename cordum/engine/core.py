@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cordum.domain.definition import load_workflow
@@ -75,8 +75,9 @@ class Core:
 
     def look(self, run_id: str) -> Look | None:
         snapshot = self.store.runs.snapshot(run_id)
-        if snapshot is None:
-            return None
+        return self._look_at(snapshot) if snapshot else None
+
+    def _look_at(self, snapshot: Snapshot) -> Look:
         run = snapshot.run
         return Look(self.workflow(run.tenant, run.workflow_id, run.digest), snapshot, self._policy_of(snapshot.epoch))
 
@@ -97,6 +98,14 @@ class Core:
     def advance(self, run_id: str) -> None:
         """Plan and commit until nobody has moved the run in between."""
         self.change(lambda: self.look(run_id), self._plan)
+
+    def advance_all(self, run_ids: Sequence[str]) -> None:
+        """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
+        looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
+        replies = self.store.runs.apply_all([(look.run, self._plan(look)) for look in looks])
+        for look, reply in zip(looks, replies, strict=True):
+            if reply is not CommitReply.COMMITTED:
+                self.advance(look.run.id)
 
     def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan]) -> None:
         """Look, decide, commit; when the run has moved meanwhile, do it again.

@@ -6,11 +6,13 @@ import json
 import os
 import socket
 
+from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
-from cordum.domain.plan import Event
+from cordum.domain.plan import Event, Plan
+from cordum.domain.planner import plan_cancel_step
 from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
-from cordum.engine.core import Core
+from cordum.engine.core import Core, Look
 from cordum.engine.values import Claim, Outcome, WorkerInfo
 from cordum.store import codec
 from cordum.store.jobs import ClaimReply, LossReply, RecordReply
@@ -39,16 +41,19 @@ class Jobs:
     def leave(self, incarnation: str) -> None:
         """A clean goodbye: what the worker still holds is freed at once."""
         self._store.workers.end_lease(incarnation)
-        self.free_worker(incarnation, "its worker shut down")
+        self.free_worker(incarnation, "its worker shut down", left=True)
 
-    def free_worker(self, incarnation: str, reason: str) -> int:
-        """Take every attempt from a worker whose lease is over; the number of attempts that were lost with it."""
+    def free_worker(self, incarnation: str, reason: str, *, left: bool = False) -> int:
+        """Take every attempt from a worker whose lease is over; the number of attempts that were lost with it.
+
+        `left`: the worker went in order, which is not counted against its jobs.
+        """
         lost = 0
         for job_id in self._store.workers.held(incarnation):
             job = JobId.parse(job_id)
             topic = job and self._topic_of(job)
             if job and topic:
-                reply = self._store.jobs.lose(job, topic, incarnation, reason, child_died=False)
+                reply = self._store.jobs.lose(job, topic, incarnation, reason, left=left)
                 lost += reply is LossReply.ADVANCE
         self._store.workers.forget(incarnation)
         return lost
@@ -78,6 +83,7 @@ class Jobs:
             workflow_id=claimed.workflow_id,
             labels=json.loads(claimed.labels),
             timeout_ms=claimed.timeout_ms,
+            retries_left=claimed.retries_left,
         )
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:
@@ -103,6 +109,31 @@ class Jobs:
         if job is None:
             return LossReply.STALE
         return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
+
+    def cancel_step(self, job_id: str, actor: str, reason: str) -> None:
+        """Cancel the step whose latest attempt this is, wherever it is; an attempt that is over changes nothing.
+
+        Any number of workers may say so at once: the first commit counts, the others find nothing left to cancel.
+        """
+        job = JobId.parse(job_id)
+        look = self._core.look(job.run_id) if job else None
+        if job is None or look is None or not is_revocable(look.workflow, look.run, job.step, job.attempt):
+            return
+
+        def decide(look: Look) -> Plan:
+            return plan_cancel_step(
+                look.workflow,
+                look.run,
+                look.policy,
+                look.snapshot.now,
+                self._core.limits,
+                step=job.step,
+                attempt=job.attempt,
+                actor=actor,
+                reason=reason,
+            )
+
+        self._core.change(lambda: self._core.look(job.run_id), decide)
 
     def still_running(self, job_id: str, incarnation: str) -> bool:
         """False once the attempt is no longer this worker's business: cancelled, timed out, or given to another."""

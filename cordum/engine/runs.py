@@ -99,8 +99,13 @@ class Runs:
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
         look = self._core.look_as(tenant, run_id)
-        governed = look.policy is not None
-        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), governed=governed)
+        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), self._conditions(look))
+
+    def _conditions(self, look: Look) -> views.Conditions:
+        """Workers are asked about only when a step waits for one."""
+        waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
+        served = self._core.store.workers.served_topics(look.snapshot.now) if waits else frozenset[str]()
+        return views.Conditions(governed=look.policy is not None, served=served)
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""

@@ -76,6 +76,7 @@ class Claim:
     workflow_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     timeout_ms: int = 0
+    retries_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,20 @@ from cordum.domain.states import StepStatus
 from cordum.domain.workflow import Step, Workflow
 from cordum.store.codec import from_json
 from cordum.store.runs import Snapshot
+
+WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a run depends on outside itself, at the moment it is shown.
+
+    `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of; asked for
+    only when a step waits for a worker.
+    """
+
+    governed: bool
+    served: frozenset[str]
 
 
 def rfc3339(at_ms: int | None) -> str | None:
@@ -53,21 +68,23 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def run_view(workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], *, governed: bool) -> dict[str, Any]:
-    """The whole run; `governed`: whether there is a policy that can be used."""
+def run_view(
+    workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], conditions: Conditions
+) -> dict[str, Any]:
+    """The whole run."""
     run = snapshot.run
     return {
         **run_summary(snapshot.fields),
         "input": run.input,
         "output": from_json(snapshot.fields["output"]) if "output" in snapshot.fields else None,
         "context": {},
-        "wait": _run_wait(workflow, snapshot, governed),
-        "steps": {step.id: step_view(step, workflow, snapshot, inputs, governed) for step in workflow.steps.values()},
+        "wait": _run_wait(workflow, snapshot, conditions),
+        "steps": {step.id: step_view(step, workflow, snapshot, inputs, conditions) for step in workflow.steps.values()},
     }
 
 
 def step_view(
-    step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], governed: bool
+    step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], conditions: Conditions
 ) -> dict[str, Any]:
     run = snapshot.run
     state = run.steps[step.id]
@@ -90,7 +107,7 @@ def step_view(
         "started_at": rfc3339(state.started_at),
         "completed_at": rfc3339(state.completed_at) if state.status.terminal else None,
         "next_attempt_at": rfc3339(state.retry_at) if state.status is StepStatus.RETRYING else None,
-        "wait": _step_wait(step.id, workflow, snapshot, governed),
+        "wait": _step_wait(step.id, workflow, snapshot, conditions),
     }
 
 
@@ -105,7 +122,7 @@ def _step_input(step: Step, state: StepState, snapshot: Snapshot, inputs: Mappin
     return inputs.get(step.id, snapshot.run.input)
 
 
-def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool) -> dict[str, Any] | None:
+def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> dict[str, Any] | None:
     """Why an open step is not executing (CONTRACT.md 3.1)."""
     state = snapshot.run.steps[step]
     since, until = state.ready_at, None
@@ -114,12 +131,10 @@ def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool
             reason, message, until = "approval", "waits for a person's decision", state.deadline
         case StepStatus.RETRYING:
             reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
-        case StepStatus.READY:
-            reason, message = "pool_overloaded", f"waits for room on topic {state.topic}"
-        case StepStatus.QUEUED:
-            reason, message = "no_worker", f"its message waits on {state.topic} for a worker with a free slot"
+        case status if status in WAITS_FOR_WORKERS:
+            reason, message = _why_unclaimed(state, conditions)
         case StepStatus.PENDING:
-            reason, message = _why_pending(step, workflow, snapshot, governed)
+            reason, message = _why_pending(step, workflow, snapshot, conditions)
         case _:
             return None
     return {
@@ -130,7 +145,19 @@ def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool
     }
 
 
-def _why_pending(step: str, workflow: Workflow, snapshot: Snapshot, governed: bool) -> tuple[str, str]:
+def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
+    topic = state.topic
+    if topic not in conditions.served:
+        return "no_worker", (
+            f"no living worker takes jobs of {topic}: start one that has its function, "
+            f"`celery -A cordum worker -Q {topic} -I <module>`"
+        )
+    if state.status is StepStatus.READY:
+        return "pool_overloaded", f"waits for room on {topic}: its workers have as many jobs as they may be sent"
+    return "pool_overloaded", f"its message waits on {topic} for a worker with a free slot"
+
+
+def _why_pending(step: str, workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> tuple[str, str]:
     steps = snapshot.run.steps
     awaited = [*workflow.steps[step].depends_on, *workflow.handled_by.get(step, ())]
     owner = workflow.owner.get(step)
@@ -138,18 +165,18 @@ def _why_pending(step: str, workflow: Workflow, snapshot: Snapshot, governed: bo
         awaited.append(owner)
     if open_ := [name for name in awaited if not steps[name].status.terminal]:
         return "dependencies", f"waits for {', '.join(open_)}"
-    if not governed:
+    if not conditions.governed:
         return "policy_unavailable", "waits for a policy that can be used; publish one"
     if owner is not None:
         return "max_parallel", f"its group {owner} has no room yet"
     return "dependencies", "waits for a coordinator to look at it"
 
 
-def _run_wait(workflow: Workflow, snapshot: Snapshot, governed: bool) -> dict[str, Any] | None:
+def _run_wait(workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> dict[str, Any] | None:
     """The wait of the first step that keeps an open run from going on."""
     if snapshot.run.status.terminal:
         return None
-    waits = (_step_wait(step, workflow, snapshot, governed) for step in workflow.steps)
+    waits = (_step_wait(step, workflow, snapshot, conditions) for step in workflow.steps)
     return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
 
 

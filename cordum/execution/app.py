@@ -14,9 +14,13 @@ from click import Option
 from cordum.execution import process
 from cordum.execution.beat import EmbeddedBeat
 from cordum.execution.config import celery_config, refuse_other_brokers
+from cordum.execution.flower import guard
 from cordum.execution.handlers import registry
 from cordum.execution.job_log import install
+from cordum.execution.revoke import answer_revokes
+from cordum.execution.strange_messages import StrangeMessages
 from cordum.execution.tasks import add_coordinator_task, add_job_task
+from cordum.execution.wildcard import TopicQueues
 from cordum.execution.worker import WorkerIdentity, WorkerLease
 
 __all__ = ["app"]
@@ -33,8 +37,9 @@ app.user_options["worker"].add(
     Option(["--without-embedded-beat"], is_flag=True, help="Coordinator: leave the beat to `celery beat`.")
 )
 app.steps["worker"] |= {WorkerIdentity, EmbeddedBeat}
-app.steps["consumer"].add(WorkerLease)
+app.steps["consumer"] |= {StrangeMessages, TopicQueues, WorkerLease}
 add_coordinator_task(app)
+answer_revokes()
 registry.follow(partial(add_job_task, app))
 
 
@@ -43,3 +48,4 @@ def _on_logging(**_: Any) -> None:
 
 
 signals.after_setup_logger.connect(_on_logging, weak=False)
+signals.import_modules.connect(guard, sender=app, weak=False)

@@ -10,6 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
+from cordum.domain.run import OutcomeClass
 from cordum.engine import Claim, Outcome
 from cordum.errors import Unavailable
 from cordum.execution.context import JobContext
@@ -19,11 +20,12 @@ from cordum.execution.runner import run_job
 from cordum.execution.stops import Stops
 from cordum.settings import Settings
 
-__all__ = ["Abandoned", "Delivery", "work"]
+__all__ = ["Abandoned", "Delivery", "Ending", "work"]
 
 _log = logging.getLogger(__name__)
 
-CLAIMED, NO_LEASE = "CLAIMED", "NO_LEASE"
+CLAIMED, NO_LEASE, STALE = "CLAIMED", "NO_LEASE", "STALE"
+_RETRYABLE = (OutcomeClass.RETRYABLE, OutcomeClass.TIMEOUT)
 PATIENCE_SEC = 60.0
 
 
@@ -41,6 +43,20 @@ class Delivery:
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended; not `applied`: it was not this worker's any more, and its outcome changed nothing."""
+
+    outcome: Outcome
+    applied: bool
+    retries_left: int
+
+    @property
+    def retried(self) -> bool:
+        """Whether another attempt follows."""
+        return self.applied and self.retries_left > 0 and self.outcome.kind in _RETRYABLE
+
+
 def work(
     delivery: Delivery,
     *,
@@ -49,7 +65,7 @@ def work(
     settings: Settings,
     stops: Stops,
     patience_sec: float = PATIENCE_SEC,
-) -> Outcome | None:
+) -> Ending | None:
     """Claim, run, record; None when there was nothing to do. Raises Abandoned."""
     claim = _claim(delivery, port, incarnation, settings, patience_sec)
     if claim.word != CLAIMED:
@@ -58,8 +74,8 @@ def work(
     with stops.running(delivery.job_id) as stop:
         ctx = JobContext(claim, delivery.job_id, delivery.topic, incarnation=incarnation, port=port, stop=stop)
         outcome = run_job(delivery.topic, delivery.job_id, claim.input, ctx, max_result_bytes=settings.max_result_bytes)
-    _record(delivery, port, incarnation, outcome, patience_sec)
-    return outcome
+    word = _record(delivery, port, incarnation, outcome, patience_sec)
+    return Ending(outcome, applied=word != STALE, retries_left=claim.retries_left)
 
 
 def _claim(delivery: Delivery, port: JobPort, incarnation: str, settings: Settings, patience_sec: float) -> Claim:
@@ -78,7 +94,7 @@ def _claim(delivery: Delivery, port: JobPort, incarnation: str, settings: Settin
         time.sleep(settings.lease_renew_ms / 2000)
 
 
-def _record(delivery: Delivery, port: JobPort, incarnation: str, outcome: Outcome, patience_sec: float) -> None:
+def _record(delivery: Delivery, port: JobPort, incarnation: str, outcome: Outcome, patience_sec: float) -> str:
     try:
         word = insist(
             lambda: port.record(delivery.job_id, delivery.topic, incarnation, delivery.nonce, outcome), patience_sec
@@ -86,3 +102,4 @@ def _record(delivery: Delivery, port: JobPort, incarnation: str, outcome: Outcom
     except Unavailable as error:
         raise Abandoned(f"{delivery.job_id}: its outcome could not be recorded: {error.detail}") from None
     _log.info("%s ended as %s: %s", delivery.job_id, outcome.kind.value, word)
+    return word

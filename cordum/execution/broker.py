@@ -13,6 +13,7 @@ from typing import Any
 from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.transport import redis
+from kombu.utils.url import maybe_sanitize_url
 
 __all__ = ["Amqp", "BrokerConnection", "Channel", "Transport"]
 
@@ -22,9 +23,24 @@ class Channel(redis.Channel):
 
     def close(self) -> None:
         kombu: Any = super()
-        if self._in_poll and not self.closed:
-            _hand_back_unread(self)
+        if not self.closed:
+            self.hand_back_unread()
         kombu.close()
+
+    def hand_back_unread(self) -> None:
+        """A blocking pop may be under way when consuming ends: what it brings goes back untouched."""
+        channel: Any = self
+        if not channel._in_poll:
+            return
+        try:
+            reply = channel.client.parse_response(channel.client.connection, "BRPOP")
+            if reply:
+                with channel.conn_or_acquire() as client:
+                    client.rpush(*reply)
+        except channel.connection_errors:
+            channel.client.connection.disconnect()
+        finally:
+            channel._in_poll = None
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:
         # As it came: `message.serializable()` would give a body of bytes, which kombu writes as something else.
@@ -37,19 +53,6 @@ class Channel(redis.Channel):
             client.rpush(key, json.dumps(payload, separators=(",", ":")))
 
 
-def _hand_back_unread(channel: Any) -> None:
-    """A blocking pop may be under way when a channel is closed: what it brings goes back untouched."""
-    try:
-        reply = channel.client.parse_response(channel.client.connection, "BRPOP")
-        if reply:
-            with channel.conn_or_acquire() as client:
-                client.rpush(*reply)
-    except channel.connection_errors:
-        channel.client.connection.disconnect()
-    finally:
-        channel._in_poll = None
-
-
 class Transport(redis.Transport):
     Channel = Channel
 
@@ -59,6 +62,12 @@ class BrokerConnection(Connection):
 
     def get_transport_cls(self) -> type[Transport]:
         return Transport
+
+    def info(self) -> dict[str, Any]:
+        """What `inspect stats` and Flower show: they leave out the password, but not the one in a socket's URL."""
+        kombu: Any = super()
+        told: dict[str, Any] = kombu.info()
+        return told | {"hostname": maybe_sanitize_url(told["hostname"])}
 
 
 class Amqp(AMQP):

@@ -74,6 +74,8 @@ class Lease:
         self._registered = False
         self._away = False
         self._over = threading.Event()
+        self._leaving = threading.Lock()
+        self._left = False
         self._thread = threading.Thread(target=self._hold, name="cordum-lease", daemon=True)
 
     def start(self) -> None:
@@ -83,13 +85,27 @@ class Lease:
 
     def leave(self) -> None:
         """The worker has stopped: whatever it still holds may be freed at once."""
-        self._over.set()
-        self._thread.join()
-        try:
-            self._report_losses()
-            self._port.leave(self._worker.incarnation)
-        except Unavailable as error:
-            _log.warning("left without a goodbye: %s", error.detail)
+        self._leave(None)
+
+    def abandon(self, end_jobs: Callable[[], None]) -> None:
+        """The same while jobs run, which `end_jobs` ends: that is not held against them, so no loss is reported."""
+        self._leave(end_jobs)
+
+    def _leave(self, end_jobs: Callable[[], None] | None) -> None:
+        with self._leaving:
+            if self._left:
+                return
+            self._left = True
+            self._over.set()
+            self._thread.join()
+            try:
+                if end_jobs is None:
+                    self._report_losses()
+                else:
+                    end_jobs()
+                self._port.leave(self._worker.incarnation)
+            except Unavailable as error:
+                _log.warning("left without a goodbye: %s", error.detail)
 
     def _hold(self) -> None:
         while not self._over.wait(self._renew_sec):

@@ -1,27 +1,43 @@
-"""What the worker's main process does for a job whose process ends without outcome: it has the attempt reported lost.
+"""What the worker's main process does for a job whose process ends without outcome, or that is never begun.
 
-Runs in the event loop, so it only hands the report over; the lease's thread sends it.
+Runs in the event loop, so a loss is only handed over; the lease's thread sends it.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 from celery.worker.request import Request
 
+from cordum.errors import Unavailable
 from cordum.execution import lease
+from cordum.execution.revoke import cancel_revoked
 from cordum.execution.tasks import AttemptFailed
 
 __all__ = ["JobRequest"]
 
+_log = logging.getLogger(__name__)
+
 # Every other error says that nobody recorded the outcome: a dead child, Redis away for too long, a mistake of ours.
-_SETTLED = (AttemptFailed, Ignore)
+_SETTLED = (AttemptFailed, Ignore, Retry)
 
 
 class JobRequest(Request):
     """Celery's Request of a job."""
+
+    def revoked(self) -> bool:
+        """A message that Celery drops because its id was revoked must not look lost and come again."""
+        if not super().revoked():
+            return False
+        try:
+            cancel_revoked([self.id])
+        except Unavailable as error:
+            # It comes again, and so does this.
+            _log.warning("%s dropped as revoked, its step is not cancelled yet: %s", self.id, error.detail)
+        return True
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         error = exc_info.exception
@@ -29,6 +45,9 @@ class JobRequest(Request):
             error = error.exc
         if not isinstance(error, _SETTLED):
             lease.report_lost(self.id, self.name, f"{type(error).__name__}: {error}")
+        if isinstance(error, MemoryError):
+            # A child's: Celery would raise it again here and end the whole worker.
+            exc_info = self._worker_lost_info(error)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

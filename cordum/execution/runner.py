@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Awaitable
 from typing import Any
 
+from billiard import current_process
+from billiard.common import terminate_handler_fired
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from cordum.domain.run import Failure, OutcomeClass
@@ -21,6 +24,7 @@ from cordum.execution.verdicts import Cancelled, Fatal, Retry
 __all__ = ["run_job"]
 
 _LOOK_EVERY_SEC = 0.25
+_CHILD_ENDED = 71  # EX_OSERR of sysexits.h
 
 
 def run_job(
@@ -32,8 +36,18 @@ def run_job(
     max_result_bytes: int,
     handlers: Registry = registry,
 ) -> Outcome:
-    """Run the handler of `topic` once; whatever it does, the answer is an Outcome."""
-    handler = handlers[topic]
+    """Run the handler of `topic` once; whatever it does, the answer is an Outcome.
+
+    Except in a pool child that is being ended: it says nothing, and its parent reports the attempt lost.
+    """
+    outcome = _outcome(handlers[topic], input, ctx, max_result_bytes)
+    if terminate_handler_fired():
+        # What a handler made of the SystemExit it was interrupted by is no outcome.
+        raise SystemExit(_CHILD_ENDED)
+    return outcome
+
+
+def _outcome(handler: Handler, input: JSON, ctx: JobContext, max_result_bytes: int) -> Outcome:
     try:
         result = _call(handler, handler.arguments(input), ctx)
         if ctx.told_to_stop:
@@ -55,9 +69,18 @@ def run_job(
         if ctx.timed_out:
             return Outcome(OutcomeClass.TIMEOUT, failure=_failure(error, "timeout"))
         return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"))
+    except MemoryError as error:
+        _end_pool_child()
+        return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"))
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         # sys.exit() in a handler ends its job, not the worker.
         return Outcome(OutcomeClass.RETRYABLE, failure=_failure(error, "retryable"))
+
+
+def _end_pool_child() -> None:
+    """A process without memory cannot be trusted to record that, nor with the next job; threads have to go on."""
+    if current_process().name != "MainProcess":
+        os._exit(_CHILD_ENDED)
 
 
 def _failure(error: BaseException, code: str) -> Failure:

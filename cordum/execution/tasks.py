@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 from celery import Celery, Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 
 from cordum.domain.run import OutcomeClass
 from cordum.errors import Unavailable
 from cordum.execution import process
-from cordum.execution.attempt import Delivery, work
+from cordum.execution.attempt import Delivery, Ending, work
 from cordum.store.envelope import COORDINATOR_TASK
 
 __all__ = ["AttemptFailed", "JobTask", "add_coordinator_task", "add_job_task"]
@@ -40,19 +40,30 @@ def add_coordinator_task(app: Celery) -> None:
 
 
 def _run(self: Task, job_id: str) -> None:
-    outcome = work(
+    ending = work(
         Delivery(job_id, self.name, self.request.delivery_info.get("priority") or 0),
         port=process.engine().jobs,
         incarnation=process.incarnation(),
         settings=process.settings(),
         stops=process.stops,
     )
-    if outcome is None:
+    if ending is None:
         # Not a return: SUCCESS would be a lie, and FAILURE would overwrite what the first delivery showed.
         raise Ignore()
-    if outcome.kind is not OutcomeClass.SUCCESS:
-        message = outcome.failure.message if outcome.failure else ""
-        raise AttemptFailed(f"{outcome.kind.value}: {message}")
+    error = _shown_failure(ending)
+    if error is None:
+        return
+    # Only says RETRY: the engine has recorded it and sends the next attempt as a job of its own.
+    raise Retry(exc=error) if ending.retried else error
+
+
+def _shown_failure(ending: Ending) -> AttemptFailed | None:
+    outcome = ending.outcome
+    if not ending.applied:
+        return AttemptFailed(f"{outcome.kind.value}, but ignored: the attempt was over")
+    if outcome.kind is OutcomeClass.SUCCESS:
+        return None
+    return AttemptFailed(f"{outcome.kind.value}: {outcome.failure.message if outcome.failure else ''}")
 
 
 def _coordinate() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
+from celery.concurrency.prefork import TaskPool
 
-from cordum.domain.ids import is_topic
 from cordum.errors import ConfigurationRefused
 from cordum.execution import process
+from cordum.execution.handback import hand_back
 from cordum.execution.lease import Lease, describe_worker
+from cordum.execution.leaving import Farewell
+from cordum.execution.termination import Termination, kill_children
+from cordum.execution.wildcard import TopicQueues, consumed_topics
 
 __all__ = ["WorkerIdentity", "WorkerLease"]
-
-_log = logging.getLogger(__name__)
 
 
 class WorkerIdentity(bootsteps.Step):
@@ -42,31 +45,35 @@ class WorkerLease(bootsteps.StartStopStep):
     message is taken, and `shutdown` comes when the last job has ended, after a warm and after a cold stop alike.
     """
 
-    requires = ("celery.worker.consumer.connection:Connection",)
+    # After the topics are known: the lease tells them from its first moment.
+    requires = (TopicQueues,)
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._lease: Lease | None = None
+        self._farewell: Farewell | None = None
 
     def include_if(self, consumer: Any) -> bool:
-        return bool(_topics(consumer))
+        return bool(consumer.cordum_takes_jobs)
 
     def start(self, consumer: Any) -> None:
         # Comes again after every loss of the broker; the lease lives on through it.
         if self._lease is None:
-            _warn_of_strangers(consumer)
             self._lease = _lease_of(consumer)
             self._lease.start()
+            self._farewell = _farewell_of(consumer, self._lease)
+            self._farewell.start()
+
+    def stop(self, consumer: Any) -> None:
+        # Comes after a loss of the broker, too; then there is nothing to hand back to.
+        if self._farewell is not None and consumer.blueprint.state == bootsteps.CLOSE:
+            self._farewell.begin()
+            hand_back(consumer)
+            self._farewell.quiet()
 
     def shutdown(self, consumer: Any) -> None:
         if self._lease is not None:
             self._lease.leave()
-
-
-def _warn_of_strangers(consumer: Any) -> None:
-    unknown = [topic for topic in _topics(consumer) if topic not in consumer.app.tasks]
-    if unknown:
-        _log.warning("no handler here for %s: name its module with -I", ", ".join(unknown))
 
 
 def _lease_of(consumer: Any) -> Lease:
@@ -74,11 +81,21 @@ def _lease_of(consumer: Any) -> Lease:
         replace(consumer.controller.cordum, slots=consumer.pool.num_processes),
         process.engine().jobs,
         renew_sec=process.settings().lease_renew_ms / 1000,
-        topics=lambda: _topics(consumer),
-        # Prefork: the children ask for themselves; ending one that does not is where it would go.
-        stop_jobs=process.stops.stop,
+        topics=lambda: consumed_topics(consumer),
+        stop_jobs=_stopper_of(consumer.pool),
     )
 
 
-def _topics(consumer: Any) -> tuple[str, ...]:
-    return tuple(name for name in list(consumer.app.amqp.queues.consume_from) if is_topic(name))
+def _stopper_of(pool: Any) -> Callable[[Iterable[str]], None]:
+    """Jobs of the other pools share this process with the lease; a prefork child asks for itself, or is ended."""
+    if isinstance(pool, TaskPool):
+        return Termination(pool, process.settings().stop_grace_sec)
+    return process.stops.stop
+
+
+def _farewell_of(consumer: Any, lease: Lease) -> Farewell:
+    return Farewell(
+        process.settings().shutdown_grace_sec,
+        wake=lambda: consumer.hub and consumer.hub.call_soon(lambda: None),
+        abandon=lambda: lease.abandon(partial(kill_children, consumer.pool)),
+    )

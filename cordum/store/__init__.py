@@ -5,6 +5,7 @@ from __future__ import annotations
 from cordum.store.approvals import Approvals
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
+from cordum.store.figures import FigureReader
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
@@ -27,6 +28,7 @@ class Store:
         self.keys = CellKeys(cell)
         self.runs = Runs(self.connection, self.keys, window)
         self.jobs = Jobs(self.connection, self.keys, window)
+        self.figures = FigureReader(self.connection, self.keys)
         self.approvals = Approvals(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)

@@ -12,7 +12,7 @@ from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Wi
 from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
-from cordum.store import keys
+from cordum.store import keys, stats
 from cordum.store.codec import changed_facts, failure_text, mark, to_json
 from cordum.store.envelope import job_message
 from cordum.store.scripts import Argument
@@ -55,10 +55,12 @@ class CommitWriter:
         for job_id in plan.rescued:
             self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
-        self._values += [self._parked(job) for job in plan.jobs]
-        return Commit(json.dumps(self._control(plan), separators=(",", ":")), list(self._numbers), self._values)
+        self._values += [self._record(job) for job in _by_priority(plan.jobs)]
+        control = json.dumps(self._control(plan, new_run is not None), separators=(",", ":"))
+        return Commit(control, list(self._numbers), self._values)
 
-    def _control(self, plan: Plan) -> dict[str, Any]:
+    def _control(self, plan: Plan, new: bool) -> dict[str, Any]:
+        topics = _topics_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
             "epoch": self._epoch(plan),
@@ -66,8 +68,9 @@ class CommitWriter:
             "hashes": self._hashes,
             "events": len(plan.events),
             "withdrawn": [self._withdrawal(gone) for gone in plan.withdrawals],
-            "jobs": [self._job(job) for job in plan.jobs],
-            "topics": self._topics(plan),
+            "jobs": [self._job(job, topics) for job in _by_priority(plan.jobs)],
+            "counts": list(stats.counts_of(self._run, plan, new=new).items()),
+            "topics": [self._topic(topic) for topic in topics],
             "window": self._window,
             "asked": [self._job_id(request) for request in plan.approvals],
             "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
@@ -107,7 +110,7 @@ class CommitWriter:
         for change in plan.changes:
             facts += changed_facts(change.step, change.before, change.after)
         for job in plan.jobs:
-            facts += (f"{job.step}#timeout_ms", job.timeout_ms)
+            facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
 
     def _inputs(self, plan: Plan) -> list[Argument]:
@@ -124,15 +127,15 @@ class CommitWriter:
     def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
         return str(JobId(self._run.id, part.step, part.attempt))
 
-    def _job(self, job: Job) -> dict[str, Any]:
+    def _job(self, job: Job, topics: Sequence[str]) -> dict[str, Any]:
         return {
             "id": self._job_id(job),
             "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
-            "turns": self._number(self._cell.turns(job.topic)),
+            "topic": topics.index(job.topic) + 1,
             "priority": job.priority,
         }
 
-    def _parked(self, job: Job) -> str:
+    def _record(self, job: Job) -> str:
         """What `_release.lua` needs to send the job; the order is that of its header."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
@@ -157,6 +160,7 @@ class CommitWriter:
         shown: dict[str, Any] = {
             "job": self._job_id(gone),
             "window": self._number(self._cell.window(topic)),
+            "parked": self._number(self._cell.parked(topic)),
             "sent": self._number(self._cell.sent(queue_list(topic, priority))),
         }
         if gone.worker is not None and gone.status is StepStatus.RUNNING:
@@ -164,18 +168,13 @@ class CommitWriter:
             shown["stops"] = self._number(self._cell.stops(gone.worker))
         return shown
 
-    def _topics(self, plan: Plan) -> list[dict[str, Any]]:
-        """Topics that gain a ready job or a free place."""
-        touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
-        return [
-            {
-                "name": topic,
-                "window": self._number(self._cell.window(topic)),
-                "turns": self._number(self._cell.turns(topic)),
-            }
-            for topic in dict.fromkeys(touched)
-            if topic
-        ]
+    def _topic(self, topic: str) -> dict[str, Any]:
+        return {
+            "name": topic,
+            "window": self._number(self._cell.window(topic)),
+            "turns": self._number(self._cell.turns(topic)),
+            "parked": self._number(self._cell.parked(topic)),
+        }
 
     def _closed(self, job_id: str, state: str) -> dict[str, Any]:
         return {"key": self._number(keys.approval(self._run.id, job_id)), "job": job_id, "state": state}
@@ -199,6 +198,17 @@ class CommitWriter:
             *("topic", letter.topic or "", "worker", letter.worker or "", "first_at", letter.first_at),
             *("evidence", to_json(dict(letter.evidence))),
         ]
+
+
+def _by_priority(jobs: Iterable[Job]) -> list[Job]:
+    """The order in which they are given what room there is."""
+    return sorted(jobs, key=lambda job: job.priority)
+
+
+def _topics_of(plan: Plan) -> list[str]:
+    """Topics that gain a job or a free place."""
+    touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
+    return [topic for topic in dict.fromkeys(touched) if topic]
 
 
 def event_text(run_id: str, event: Event) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,7 +19,8 @@ from redis.retry import Retry
 
 from cordum.errors import Unavailable
 from cordum.redis_address import RedisAddress
-from cordum.store.scripts import Argument, Library, word_of
+from cordum.store.scripts import Argument, Library, Script, word_of
+from cordum.store.wire import Wire
 
 SOCKET_TIMEOUT_SEC = 5.0
 CONNECT_TIMEOUT_SEC = 2.0
@@ -28,12 +30,21 @@ _T = TypeVar("_T")
 _FULL = ("OOM", "MISCONF")
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script with its keys and arguments, ready to be sent."""
+
+    script: Script
+    arguments: tuple[Argument, ...]
+
+
 class Connection:
     """A pool of connections to one Redis, safe to share between threads, not between processes."""
 
     def __init__(self, client: redis.Redis, library: Library | None = None) -> None:
         self.library = library or Library()
         self._client = client
+        self._wire = Wire(client.connection_pool)
 
     @classmethod
     def open(cls, address: RedisAddress, library: Library | None = None) -> Connection:
@@ -51,6 +62,7 @@ class Connection:
         return cls(client, library)
 
     def close(self) -> None:
+        self._wire.close()
         self._client.close()
 
     def run(
@@ -62,20 +74,33 @@ class Connection:
         **args: Argument,
     ) -> list[Any]:
         """Call a script; the reply is a list whose first element is one of the script's declared words."""
+        return self.run_all([self.call(script, keys, more_keys, more_args, **args)])[0]
+
+    def call(
+        self,
+        script: str,
+        keys: Mapping[str, str],
+        more_keys: Sequence[str] = (),
+        more_args: Sequence[Argument] = (),
+        **args: Argument,
+    ) -> Call:
+        """A call to be sent with others, by `run_all`."""
         chosen = self.library[script]
         names, values = chosen.arrange(keys, args, more_keys, more_args)
+        return Call(chosen, (len(names), *names, *values))
 
-        def send() -> list[Any]:
-            try:
-                reply = self._client.evalsha(chosen.sha, len(names), *names, *values)
-            except NoScriptError:
-                reply = self._client.eval(chosen.source, len(names), *names, *values)
-            return cast(list[Any], reply)
+    def run_all(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Call scripts in one round trip, in order; each for itself: one that is refused does not undo another."""
+        return self.guarded(lambda: self._send(calls))
 
-        reply = self.guarded(send)
-        if word_of(reply) not in chosen.replies:
-            raise RuntimeError(f"{script} answered {reply[0]!r}, which its header does not declare")
-        return reply
+    def _send(self, calls: Sequence[Call]) -> list[list[Any]]:
+        replies = self._wire.exchange([("EVALSHA", call.script.sha, *call.arguments) for call in calls])
+        unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            whole = [("EVAL", calls[number].script.source, *calls[number].arguments) for number in unknown]
+            for number, reply in zip(unknown, self._wire.exchange(whole), strict=True):
+                replies[number] = reply
+        return [_checked(call.script, reply) for call, reply in zip(calls, replies, strict=True)]
 
     def read(self, ask: Callable[[redis.Redis], _T]) -> _T:
         """A plain read; `ask` gets the client and must not write."""
@@ -99,3 +124,12 @@ class Connection:
             except RedisError as error:
                 raise Unavailable(f"Redis refused: {error}", code="store_unavailable") from error
         raise AssertionError("unreachable")
+
+
+def _checked(script: Script, reply: Any) -> list[Any]:
+    if isinstance(reply, ResponseError):
+        raise reply
+    if word_of(reply) not in script.replies:
+        raise RuntimeError(f"{script.name} answered {reply[0]!r}, which its header does not declare")
+    answer: list[Any] = reply
+    return answer

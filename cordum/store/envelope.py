@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from functools import lru_cache
 
 from cordum.store.keys import COORDINATOR_QUEUE
 
 COORDINATOR_TASK = "cordum.coordinate"
+
+# Stands for the task's id in what messages of one task have alike; ids and topics need no escaping in JSON.
+_ID = "@id@"
 
 
 def job_message(job_id: str, topic: str, priority: int) -> str:
@@ -19,16 +23,16 @@ def job_message(job_id: str, topic: str, priority: int) -> str:
 
     The same text each time for the same job: a duplicate is recognised by its claim, not by its message.
     """
-    return _message(task=topic, task_id=job_id, queue=topic, priority=priority, args=[job_id], tag=job_id)
+    return _template(topic, topic, priority, (_ID,)).replace(_ID, job_id)
 
 
 def coordinator_message() -> str:
     """A call for the coordinators; it names no run, because whoever takes it advances all that is due."""
-    tag = str(uuid.uuid4())
-    return _message(task=COORDINATOR_TASK, task_id=tag, queue=COORDINATOR_QUEUE, priority=0, args=[], tag=tag)
+    return _template(COORDINATOR_TASK, COORDINATOR_QUEUE, 0, ()).replace(_ID, str(uuid.uuid4()))
 
 
-def _message(*, task: str, task_id: str, queue: str, priority: int, args: list[str], tag: str) -> str:
+@lru_cache(maxsize=1024)
+def _template(task: str, queue: str, priority: int, args: tuple[str, ...]) -> str:
     return json.dumps(
         {
             "body": json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]),
@@ -36,10 +40,10 @@ def _message(*, task: str, task_id: str, queue: str, priority: int, args: list[s
             "content-type": "application/json",
             "headers": {
                 # `id` stands first: find_unclaimed.lua reads it from the text.
-                "id": task_id,
+                "id": _ID,
                 "task": task,
                 "lang": "py",
-                "root_id": task_id,
+                "root_id": _ID,
                 "parent_id": None,
                 "group": None,
                 "retries": 0,
@@ -52,11 +56,11 @@ def _message(*, task: str, task_id: str, queue: str, priority: int, args: list[s
                 "ignore_result": True,
             },
             "properties": {
-                "correlation_id": task_id,
+                "correlation_id": _ID,
                 "delivery_mode": 2,
                 "delivery_info": {"exchange": "", "routing_key": queue},
                 "priority": priority,
-                "delivery_tag": tag,
+                "delivery_tag": _ID,
             },
         },
         separators=(",", ":"),

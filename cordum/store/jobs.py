@@ -9,7 +9,7 @@ from typing import Any
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event
 from cordum.domain.routing import queue_list
-from cordum.domain.run import Failure, OutcomeClass
+from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
 from cordum.store import codec, keys
 from cordum.store.commit import event_text
 from cordum.store.connection import Connection
@@ -48,6 +48,7 @@ class Claimed:
     labels: str = "{}"
     input: str = "null"
     timeout_ms: int = 0
+    retries_left: int = 0
 
 
 class Jobs:
@@ -89,7 +90,7 @@ class Jobs:
         word = ClaimReply(reply[0])
         if word is not ClaimReply.CLAIMED:
             return Claimed(word)
-        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]))
+        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]))
 
     def record(
         self,
@@ -131,12 +132,14 @@ class Jobs:
         )
         return RecordReply(reply[0])
 
-    def lose(self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool) -> LossReply:
+    def lose(
+        self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool = False, left: bool = False
+    ) -> LossReply:
         """End an attempt whose worker is gone.
 
-        While its lease holds only the worker itself may say so (`child_died`).
+        While its lease holds only the worker itself may say so (`child_died`). `left`: it shut down in order.
         """
-        failure = Failure("worker_lost", reason)
+        failure = Failure(WORKER_LEFT if left else WORKER_LOST, reason)
         event = Event("step.worker_lost", job.step, job.attempt, actor=incarnation, data={"reason": reason})
         reply = self._connection.run(
             "lose_attempt",
@@ -168,7 +171,7 @@ class Jobs:
             "facts": own.facts,
             "timeline": own.timeline,
             "clock": self._cell.clock,
-            "parked": self._cell.parked,
+            "parked": self._cell.parked(topic),
             "windows": self._cell.windows,
             "window": self._cell.window(topic),
             "turns": self._cell.turns(topic),
@@ -211,7 +214,7 @@ class Jobs:
             "release_topic",
             {
                 "clock": self._cell.clock,
-                "parked": self._cell.parked,
+                "parked": self._cell.parked(topic),
                 "windows": self._cell.windows,
                 "window": self._cell.window(topic),
                 "turns": self._cell.turns(topic),

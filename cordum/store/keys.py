@@ -84,10 +84,9 @@ class CellKeys:
         """Set: every topic that a stored definition names."""
         return self._key("topics")
 
-    @property
-    def parked(self) -> str:
+    def parked(self, topic: str) -> str:
         """Hash: job id -> what `release` needs to put the ready job onto its queue."""
-        return self._key("parked")
+        return self._key("parked", topic)
 
     @property
     def windows(self) -> str:
@@ -96,7 +95,7 @@ class CellKeys:
 
     @property
     def stats(self) -> str:
-        """Hash: counters of what happened (stale results, lost attempts, ...)."""
+        """Hash: how often what happened; the fields are in `stats.py`."""
         return self._key("stats")
 
     def window(self, topic: str) -> str:
@@ -142,6 +141,11 @@ class CellKeys:
 
     def open_approvals(self, tenant: str) -> str:
         return self._key("approvals", tenant, "open")
+
+    @property
+    def asked(self) -> str:
+        """Sorted set: job ids of the open approvals of all tenants by the time they were requested."""
+        return self._key("approvals")
 
     def dead_letters(self, tenant: str) -> str:
         """Sorted set: job ids of dead letters by time."""

@@ -14,7 +14,7 @@ from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter
-from cordum.store.connection import Connection
+from cordum.store.connection import Call, Connection
 
 
 class CreateReply(StrEnum):
@@ -86,18 +86,25 @@ class Runs:
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
+        return self.apply_all([(run, plan)])[0]
+
+    def apply_all(self, planned: Sequence[tuple[RunState, Plan]]) -> list[CommitReply]:
+        """Commit the plans of several runs, each for itself."""
+        replies = self._connection.run_all([self._apply_call(run, plan) for run, plan in planned])
+        return [CommitReply(reply[0]) for reply in replies]
+
+    def _apply_call(self, run: RunState, plan: Plan) -> Call:
         script = self._connection.library["apply_plan"]
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
-        reply = self._connection.run(
+        return self._connection.call(
             "apply_plan",
-            {**self._commit_keys(run), "wakeups": self._cell.wakeups, "stats": self._cell.stats},
+            {**self._commit_keys(run), "wakeups": self._cell.wakeups},
             commit.more_keys,
             commit.values,
             plan=commit.control,
             version=run.version,
             signals=run.signals,
         )
-        return CommitReply(reply[0])
 
     def _commit_keys(self, run: RunState) -> dict[str, str]:
         own = keys.RunKeys.of(run.id)
@@ -111,19 +118,27 @@ class Runs:
             "clock": self._cell.clock,
             "policy": self._cell.policy,
             "timers": self._cell.timers,
-            "parked": self._cell.parked,
             "windows": self._cell.windows,
             "approvals": self._cell.approvals(run.tenant),
             "open_approvals": self._cell.open_approvals(run.tenant),
+            "asked": self._cell.asked,
             "dead_letters": self._cell.dead_letters(run.tenant),
+            "stats": self._cell.stats,
         }
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def snapshot(self, run_id: str) -> Snapshot | None:
         """The run as it is at one moment, or None."""
+        return self.snapshots([run_id])[0]
+
+    def snapshots(self, run_ids: Sequence[str]) -> list[Snapshot | None]:
+        """Several runs, in order, each as it is at one moment."""
+        return [_snapshot(reply) for reply in self._connection.run_all([self._read_call(one) for one in run_ids])]
+
+    def _read_call(self, run_id: str) -> Call:
         own = keys.RunKeys.of(run_id)
-        reply = self._connection.run(
+        return self._connection.call(
             "read_run",
             {
                 "run": own.run,
@@ -134,11 +149,6 @@ class Runs:
                 "policy": self._cell.policy,
             },
         )
-        if reply[0] != "FOUND":
-            return None
-        now, epoch, fields = int(reply[1]), int(reply[2]), codec.pairs(reply[3])
-        steps = codec.read_steps(codec.pairs(reply[4]), codec.pairs(reply[5]))
-        return Snapshot(codec.read_run(fields, steps, codec.pairs(reply[6])), now, epoch, fields)
 
     def tenant_of(self, run_id: str) -> str | None:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
@@ -177,6 +187,14 @@ class Runs:
             start = rank + 1
         found: Any = self._connection.read(lambda client: client.zrevrange(key, start, start + count - 1))
         return list(found)
+
+
+def _snapshot(reply: list[Any]) -> Snapshot | None:
+    if reply[0] != "FOUND":
+        return None
+    now, epoch, fields = int(reply[1]), int(reply[2]), codec.pairs(reply[3])
+    steps = codec.read_steps(codec.pairs(reply[4]), codec.pairs(reply[5]))
+    return Snapshot(codec.read_run(fields, steps, codec.pairs(reply[6])), now, epoch, fields)
 
 
 def _event(number: int, text: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import redis
+
 from cordum.store import keys
 from cordum.store.connection import Connection
 
@@ -43,6 +45,7 @@ class Workers:
                 "held": self._cell.held(incarnation),
                 "stops": self._cell.stops(incarnation),
                 "clock": self._cell.clock,
+                "stats": self._cell.stats,
             },
             incarnation=incarnation,
         )
@@ -57,6 +60,19 @@ class Workers:
         """Every incarnation that has a lease, also one that ran out: what it said of itself."""
         names: Any = self._connection.read(lambda client: client.zrange(self._cell.workers, 0, -1))
         return {name: self._info(name) for name in names}
+
+    def served_topics(self, now_ms: int) -> frozenset[str]:
+        """The topics that workers whose lease holds at `now_ms` take jobs of."""
+        alive: Any = self._connection.read(lambda client: client.zrangebyscore(self._cell.workers, now_ms, "+inf"))
+
+        def ask(client: redis.Redis) -> Any:
+            with client.pipeline(transaction=False) as pipe:
+                for name in alive:
+                    pipe.hget(self._cell.worker(name), "info")
+                return pipe.execute()
+
+        texts = self._connection.read(ask)
+        return frozenset(topic for text in texts if text for topic in json.loads(text).get("topics", ()))
 
     def _info(self, incarnation: str) -> dict[str, Any]:
         text: Any = self._connection.read(lambda client: client.hget(self._cell.worker(incarnation), "info"))

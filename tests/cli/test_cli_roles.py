@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from redis import Redis
 
-from cordum.cli import main
 from cordum.client import Client
 from cordum.ops.redis_server import RedisServer
 from tests.cli.programs import PATIENCE_SEC, ROOT, Program, eventually, survivors
@@ -89,53 +87,3 @@ def test_a_policy_that_is_none_keeps_the_role_from_starting(
     assert program.end() == 1
     assert program.text.startswith("error: ")
     assert "Traceback" not in program.text
-
-
-# --- the files that deploy them ---
-
-
-def procfile() -> dict[str, str]:
-    lines = [line for line in (ROOT / "Procfile").read_text().splitlines() if not line.startswith("#")]
-    return {name: command.strip() for name, _, command in (line.partition(":") for line in lines)}
-
-
-def test_procfile_has_one_of_each_role_and_no_second_beat() -> None:
-    assert list(procfile()) == ["api", "coordinator", "beat", "worker", "flower"]
-    assert "--no-beat" in procfile()["coordinator"]
-    for command in procfile().values():
-        program, name = command.split()[:2]
-        assert program == "celery" or name in main.commands
-
-
-def compose() -> dict[str, dict[str, object]]:
-    document = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
-    return dict(document["services"])
-
-
-def test_compose_runs_every_role_in_production_and_publishes_no_port() -> None:
-    services = compose()
-    assert set(services) == {"redis", "api", "coordinator", "worker", "flower"}
-    for name, service in services.items():
-        assert "ports" not in service
-        if name != "redis":
-            assert service["environment"]["CORDUM_ENV"] == "production"
-            assert service["environment"]["CORDUM_REDIS_URL"].startswith("unix://")
-    assert all(services[name]["command"][0] in main.commands for name in ("api", "coordinator", "worker"))
-
-
-def test_compose_s_redis_is_what_production_asks_for() -> None:
-    command = " ".join(compose()["redis"]["command"])
-    for option in ("--port 0", "--appendonly yes", "--maxmemory-policy noeviction", "requirepass $$REDISCLI_AUTH"):
-        assert option in command
-
-
-@pytest.mark.parametrize("where", ["procfile", "compose"])
-def test_flower_listens_on_loopback_only_and_asks_who_is_there(where: str) -> None:
-    flower = procfile()["flower"] if where == "procfile" else str(compose()["flower"])
-    assert "--address=127.0.0.1" in flower
-    assert "FLOWER_BASIC_AUTH:?" in flower
-
-
-def test_the_image_does_not_run_as_root() -> None:
-    lines = (ROOT / "docker/Dockerfile").read_text().splitlines()
-    assert lines.index("USER cordum") < lines.index('ENTRYPOINT ["cordum"]')

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from cordum.engine import Claim, Outcome, WorkerInfo
+from cordum.execution.config import celery_config
 from cordum.redis_address import RedisAddress
 from cordum.store.jobs import ClaimReply
-from tests.cells import Cell, eventually
+from tests.cells import FAST, Cell, eventually
 
 HANDLERS = "handlers_for_tests"
+Events = dict[str, set[str]]
 
 
 def cell_at(address: RedisAddress, directory: Path) -> Cell:
@@ -117,3 +121,43 @@ def cell_on(tmp_path: Path) -> Iterator[Callable[[RedisAddress], Cell]]:
     yield make
     for one in cells:
         one.end()
+
+
+@pytest.fixture
+def ending_cell(redis_address: RedisAddress, tmp_path: Path) -> Iterator[Callable[..., Cell]]:
+    """Makes the test's cell, with the handlers that do not end well; keywords are settings, in place of fast ones."""
+    cells: list[Cell] = []
+
+    def make(**settings: float) -> Cell:
+        timing = {**FAST, **{f"CORDUM_{key.upper()}": str(value) for key, value in settings.items()}}
+        cells.append(Cell(redis_address, tmp_path, "ending_handlers", Path(__file__).parent, timing))
+        return cells[-1]
+
+    yield make
+    for one in cells:
+        one.end()
+
+
+@pytest.fixture
+def control(redis_address: RedisAddress) -> Iterator[Any]:
+    """Celery's remote control, as Flower and the command line use it."""
+    app = Celery("control", amqp="cordum.execution.broker:Amqp", set_as_current=False)
+    app.conf.update(celery_config(redis_address))
+    yield app.control
+    app.close()
+
+
+@pytest.fixture
+def events(redis_address: RedisAddress) -> Iterator[Events]:
+    """Types of Celery's events by task id, as Flower would see them."""
+    seen: Events = defaultdict(set)
+    watcher = Celery("watcher", amqp="cordum.execution.broker:Amqp", set_as_current=False)
+    watcher.conf.update(celery_config(redis_address))
+    with watcher.connection_for_read() as connection:
+        note = {"*": lambda event: seen[event.get("uuid", "")].add(event["type"])}
+        receiver = watcher.events.Receiver(connection, handlers=note)
+        thread = threading.Thread(target=receiver.capture, kwargs={"limit": None, "timeout": None, "wakeup": False})
+        thread.start()
+        yield seen
+        receiver.should_stop = True
+        thread.join()

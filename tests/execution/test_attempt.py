@@ -9,7 +9,7 @@ from cordum.domain.run import OutcomeClass
 from cordum.engine import Outcome
 from cordum.errors import Unavailable
 from cordum.execution import attempt
-from cordum.execution.attempt import Abandoned, Delivery, work
+from cordum.execution.attempt import Abandoned, Delivery, Ending, work
 from cordum.execution.handlers import registry
 from cordum.execution.stops import Stops
 from cordum.settings import Settings
@@ -44,13 +44,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
     return one
 
 
-def do(port: Any, **options: Any) -> Outcome | None:
+def do(port: Any, **options: Any) -> Ending | None:
     return work(JOB, port=port, incarnation="w", settings=QUICK, stops=Stops(), **options)
 
 
 def test_claim_run_record(fake_port: Any, ran: Ran) -> None:
-    outcome = do(fake_port)
-    assert outcome == Outcome(OutcomeClass.SUCCESS, output="done")
+    ending = do(fake_port)
+    outcome = Outcome(OutcomeClass.SUCCESS, output="done")
+    assert ending == Ending(outcome, applied=True, retries_left=0)
     assert fake_port.told == [("claim", "r1:s@1", JOB.nonce), ("record", outcome, JOB.nonce)]
 
 
@@ -99,9 +100,9 @@ def test_user_code_runs_once_however_often_the_record_is_sent(
 def test_a_failure_is_recorded_with_the_same_persistence(fake_port: Any, ran: Ran) -> None:
     ran.error = ValueError("bad")
     fake_port.away = [Unavailable("away")]
-    outcome = do(fake_port)
-    assert outcome is not None
-    assert outcome.kind is OutcomeClass.RETRYABLE
+    ending = do(fake_port)
+    assert ending is not None
+    assert ending.outcome.kind is OutcomeClass.RETRYABLE
     assert (ran.times, fake_port.names()) == (1, ["claim", "record"])
 
 
@@ -113,6 +114,32 @@ def test_an_outcome_that_cannot_be_recorded_is_not_lost_silently(fake_port: Any,
     with pytest.raises(Abandoned, match="could not be recorded"):
         do(fake_port, patience_sec=0)
     assert ran.times == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "applied", "retried"),
+    [
+        (OutcomeClass.RETRYABLE, 1, True, True),
+        (OutcomeClass.TIMEOUT, 1, True, True),
+        (OutcomeClass.RETRYABLE, 0, True, False),
+        (OutcomeClass.RETRYABLE, 1, False, False),
+        (OutcomeClass.FATAL, 1, True, False),
+        (OutcomeClass.SUCCESS, 1, True, False),
+    ],
+)
+def test_an_attempt_is_retried_when_it_counted_and_retries_are_left(
+    kind: OutcomeClass, left: int, applied: bool, retried: bool
+) -> None:
+    assert Ending(Outcome(kind), applied=applied, retries_left=left).retried is retried
+
+
+def test_an_outcome_that_came_too_late_is_not_applied(
+    fake_port: Any, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_port, "record", lambda *_: "STALE")
+    ending = do(fake_port)
+    assert ending is not None
+    assert not ending.applied
 
 
 def test_a_claim_that_nobody_answers_runs_nothing(fake_port: Any, ran: Ran) -> None:

@@ -6,37 +6,15 @@ import base64
 import json
 import pickle
 import subprocess
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import Celery
 
-from cordum.execution.config import celery_config
-from cordum.redis_address import RedisAddress
 from cordum.store.envelope import job_message
 
-Events = dict[str, set[str]]
 POOLS = ("solo", "threads", "prefork")
 every_pool = pytest.mark.parametrize("pool", POOLS)
-
-
-@pytest.fixture
-def events(redis_address: RedisAddress) -> Iterator[Events]:
-    """Types of Celery's events by task id, as Flower would see them."""
-    seen: Events = defaultdict(set)
-    watcher = Celery("watcher", amqp="cordum.execution.broker:Amqp", set_as_current=False)
-    watcher.conf.update(celery_config(redis_address))
-    with watcher.connection_for_read() as connection:
-        note = {"*": lambda event: seen[event.get("uuid", "")].add(event["type"])}
-        receiver = watcher.events.Receiver(connection, handlers=note)
-        thread = threading.Thread(target=receiver.capture, kwargs={"limit": None, "timeout": None, "wakeup": False})
-        thread.start()
-        yield seen
-        receiver.should_stop = True
-        thread.join()
 
 
 @every_pool
@@ -139,7 +117,7 @@ def test_the_jobs_of_a_killed_worker_go_to_another(cell: Any, eventually: Callab
     assert cell.lines("gated") == [f"gated {run_id}:s@1", f"gated {run_id}:s@2"]
 
 
-def test_celerys_events_tell_the_truth(cell: Any, eventually: Callable[..., Any], events: Events) -> None:
+def test_celerys_events_tell_the_truth(cell: Any, eventually: Callable[..., Any], events: dict[str, set[str]]) -> None:
     cell.worker("job.t.echo", "job.t.broken", extra=["-E"])
     eventually(lambda: events[""], "a sign of the worker")
     run_id = cell.start("good: {topic: job.t.echo, input: {secret: s3cret}}, bad: {topic: job.t.broken}")
@@ -168,7 +146,7 @@ def test_a_pickled_message_is_refused_and_the_worker_lives(cell: Any, eventually
 
 def test_a_topic_without_a_handler_is_told_at_the_start(cell: Any) -> None:
     cell.worker("job.t.echo", "job.t.nobody")
-    assert "no handler here for job.t.nobody" in cell.logs()
+    assert "no function here for job.t.nobody" in cell.logs()
 
 
 def test_no_socket_is_open_before_the_fork(cell: Any) -> None:

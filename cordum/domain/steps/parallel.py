@@ -66,7 +66,7 @@ def _with(turn: Turn, group: Group, wanted: Standing, *, ran: bool = False) -> l
 def _fail(turn: Turn, step: Step, failed: list[str]) -> None:
     """The group takes the class and the error of the child that decided it: the last one that failed."""
     assert step.group is not None
-    ended = [child for child in failed if turn.steps[child].status.unsuccessful]
+    ended = [child for child in failed if turn.steps[child].failed]
     _cancel_rest(turn, step.group)
     if not ended:
         turn.end(
@@ -75,7 +75,9 @@ def _fail(turn: Turn, step: Step, failed: list[str]) -> None:
         return
     decisive = max(ended, key=lambda child: turn.steps[child].failure_number or 0)
     state = turn.steps[decisive]
-    turn.end(step.id, state.status, state.failure or Failure("unknown", ""), leaf=False)
+    # A cancelled child leaves its group failed: a handler of the group may make good for it.
+    status = state.status if state.status.unsuccessful else StepStatus.FAILED
+    turn.end(step.id, status, state.failure or Failure("unknown", ""), leaf=False)
 
 
 def _cancel_rest(turn: Turn, group: Group) -> None:

@@ -11,12 +11,14 @@ local function commit(plan, first, now)
     end
   end
   for _, move in ipairs(plan.moves) do redis.call('HSET', k_steps, move[1], move[3]) end
-  for _ = 1, plan.events do
-    tell(k_timeline, now, ARGV[at])
-    at = at + 1
+  local jobs_at = at + plan.events
+  while at < jobs_at do
+    local last = math.min(at + 1000, jobs_at) - 1
+    tell(k_timeline, now, unpack(ARGV, at, last))
+    at = last + 1
   end
   for _, gone in ipairs(plan.withdrawn) do
-    redis.call('HDEL', k_parked, gone.job)
+    redis.call('HDEL', KEYS[gone.parked], gone.job)
     redis.call('SREM', KEYS[gone.window], gone.job)
     redis.call('ZREM', KEYS[gone.sent], gone.job)
     if gone.held then
@@ -25,21 +27,33 @@ local function commit(plan, first, now)
     end
   end
   for _, job in ipairs(plan.jobs) do
-    redis.call('HSET', k_parked, job.id, ARGV[at])
+    local topic = plan.topics[job.topic]
+    local turns = KEYS[topic.turns]
+    -- Straight onto its queue when nobody waits before it.
+    if redis.call('EXISTS', turns) == 0 and has_room(topic.name, KEYS[topic.window], plan.window) then
+      send(job.id, ARGV[at], KEYS[topic.window], now)
+    else
+      redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])
+      redis.call('LPUSH', KEYS[job.ready], job.id)
+      enter_turns(turns, KEYS[job.ready], job.priority)
+    end
     at = at + 1
-    redis.call('LPUSH', KEYS[job.ready], job.id)
-    enter_turns(KEYS[job.turns], KEYS[job.ready], job.priority)
   end
-  for _, topic in ipairs(plan.topics) do release(topic.name, KEYS[topic.window], KEYS[topic.turns], now, plan.window) end
+  for _, topic in ipairs(plan.topics) do
+    release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window)
+  end
   for _, job_id in ipairs(plan.asked) do
     redis.call('ZADD', k_approvals, string.format('%.0f', now), job_id)
     redis.call('ZADD', k_open_approvals, string.format('%.0f', now), job_id)
+    redis.call('ZADD', k_asked, string.format('%.0f', now), job_id)
   end
   for _, closed in ipairs(plan.closed) do
     redis.call('HSET', KEYS[closed.key], 'state', closed.state, 'decided_at', string.format('%.0f', now))
     redis.call('ZREM', k_open_approvals, closed.job)
+    redis.call('ZREM', k_asked, closed.job)
   end
   for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
+  for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))

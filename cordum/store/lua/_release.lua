@@ -1,8 +1,8 @@
--- release: move ready jobs onto their Celery queue while their topic has room.
--- Highest priority first, tenants in turn, each tenant's jobs in order. A parked record carries the keys it needs, because the next job
+-- release: put jobs onto their Celery queue while their topic has room.
+-- Highest priority first, tenants in turn, each tenant's jobs in order. A record carries the keys it needs, because the next job
 -- may belong to any run: `steps_key, step, attempt, timeline_key, list_key, sent_key, event, message`, one a line.
 -- MOVES ready>queued
-local function parse_parked(record)
+local function parse_record(record)
   return string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
 end
 
@@ -24,24 +24,30 @@ local function enter_turns(turns, ready, priority)
   redis.call('ZADD', turns, string.format('%.0f', last[2] and tonumber(last[2]) + 1 or floor), ready)
 end
 
-local function release(topic, window, turns, now, minimum)
-  local limit = tonumber(redis.call('HGET', k_windows, topic) or minimum)
-  while redis.call('SCARD', window) < limit do
+local function has_room(topic, window, minimum)
+  return redis.call('SCARD', window) < tonumber(redis.call('HGET', k_windows, topic) or minimum)
+end
+
+local function send(job_id, record, window, now)
+  local steps, step, attempt, timeline, list, sent, event, message = parse_record(record)
+  if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return end
+  redis.call('HSET', steps, step, 'queued:' .. attempt)
+  redis.call('SADD', window, job_id)
+  redis.call('ZADD', sent, string.format('%.0f', now), job_id)
+  redis.call('LPUSH', list, message)
+  tell(timeline, now, event)
+end
+
+local function release(topic, window, turns, parked, now, minimum)
+  while true do
     local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-    if not turn[1] then return end
+    if not turn[1] or not has_room(topic, window, minimum) then return end
     local job_id = redis.call('RPOP', turn[1])
     next_turn(turns, turn[1], tonumber(turn[2]))
-    local record = job_id and redis.call('HGET', k_parked, job_id)
+    local record = job_id and redis.call('HGET', parked, job_id)
     if record then
-      local steps, step, attempt, timeline, list, sent, event, message = parse_parked(record)
-      redis.call('HDEL', k_parked, job_id)
-      if redis.call('HGET', steps, step) == 'ready:' .. attempt then
-        redis.call('HSET', steps, step, 'queued:' .. attempt)
-        redis.call('SADD', window, job_id)
-        redis.call('ZADD', sent, string.format('%.0f', now), job_id)
-        redis.call('LPUSH', list, message)
-        tell(timeline, now, event)
-      end
+      redis.call('HDEL', parked, job_id)
+      send(job_id, record, window, now)
     end
   end
 end

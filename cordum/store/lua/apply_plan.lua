@@ -1,18 +1,22 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
--- KEYS run steps facts inputs outputs timeline clock policy timers parked windows approvals open_approvals dead_letters wakeups stats ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows approvals open_approvals asked dead_letters wakeups stats ...
 -- ARGV plan version signals ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
--- include clock timeline release commit
+-- include clock timeline count release commit
 local plan = cjson.decode(a_plan)
-if redis.call('HGET', k_run, 'version') ~= a_version then return {'CONFLICT'} end -- guard: run_version
+if redis.call('HGET', k_run, 'version') ~= a_version then count('commits:conflict') return {'CONFLICT'} end -- guard: run_version
 for _, move in ipairs(plan.moves) do
-  if redis.call('HGET', k_steps, move[1]) ~= move[2] then return {'CONFLICT'} end -- guard: step_states
+  if redis.call('HGET', k_steps, move[1]) ~= move[2] then count('commits:conflict') return {'CONFLICT'} end -- guard: step_states
 end
-if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
+if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then -- guard: policy_epoch
+  count('commits:policy_changed')
+  return {'POLICY_CHANGED'}
+end
 local now = clock_now()
 commit(plan, 4, now)
--- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again.
+-- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
+-- another commit may have taken it away that has seen the result but not what this one writes.
 local seen = redis.call('HGET', k_run, 'signals') == a_signals -- guard: no_newer_signal
-if seen then redis.call('ZREM', k_wakeups, plan.run) end
+if seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
 return {'COMMITTED'}

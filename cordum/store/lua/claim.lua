@@ -3,21 +3,21 @@
 -- ARGV run_id job_id step attempt incarnation nonce topic event changed_event minimum message
 -- REPLY CLAIMED STALE NO_LEASE POLICY_CHANGED
 -- MOVES queued>running queued>pending
--- include clock timeline release wake
+-- include clock timeline count release wake
 local now = clock_now()
-local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms')
+local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms', a_step .. '#retries_left')
 local state = redis.call('HGET', k_steps, a_step)
 
 local function grant()
   local run = redis.call('HMGET', k_run, 'tenant', 'workflow_id', 'labels', 'input')
   local input = redis.call('HGET', k_inputs, a_step) or run[4]
-  return {'CLAIMED', run[1], run[2], run[3], input, facts[3]}
+  return {'CLAIMED', run[1], run[2], run[3], input, facts[3], facts[4] or '0'}
 end
 
 -- The reply of an earlier call was lost: the same claim is answered again. Another delivery of the message has another nonce.
 if state == 'running:' .. a_attempt and facts[1] == a_nonce then return grant() end
 if state ~= 'queued:' .. a_attempt then -- guard: step_queued
-  redis.call('HINCRBY', k_stats, 'claims_stale', 1)
+  count('claims_stale')
   return {'STALE'}
 end
 local lease = redis.call('ZSCORE', k_workers, a_incarnation)
@@ -28,7 +28,7 @@ if (redis.call('HGET', k_policy, 'epoch') or '0') ~= facts[2] then -- guard: pol
   redis.call('SREM', k_window, a_job_id)
   redis.call('HINCRBY', k_run, 'signals', 1)
   tell(k_timeline, now, a_changed_event)
-  release(a_topic, k_window, k_turns, now, a_minimum)
+  release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
   wake(a_run_id, now, a_message)
   return {'POLICY_CHANGED'}
 end

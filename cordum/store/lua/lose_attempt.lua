@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt incarnation topic failure event child_died minimum message
 -- REPLY ADVANCE ALIVE STALE
 -- MOVES running>settling
--- include clock timeline release wake
+-- include clock timeline count release wake
 local now = clock_now()
 if a_child_died ~= '1' then
   local lease = redis.call('ZSCORE', k_workers, a_incarnation)
@@ -16,8 +16,8 @@ redis.call('HSET', k_steps, a_step, 'settling:' .. a_attempt)
 redis.call('HSET', k_facts, a_step .. '#completed_at', string.format('%.0f', now), a_step .. '#outcome', 'lost', a_step .. '#failure', a_failure)
 redis.call('SREM', k_window, a_job_id)
 redis.call('HINCRBY', k_run, 'signals', 1)
-redis.call('HINCRBY', k_stats, 'attempts_lost', 1)
+count('attempts_ended:lost:' .. a_topic)
 tell(k_timeline, now, a_event)
-release(a_topic, k_window, k_turns, now, a_minimum)
+release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
 wake(a_run_id, now, a_message)
 return {'ADVANCE'}

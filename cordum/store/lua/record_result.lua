@@ -3,15 +3,15 @@
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline release wake
+-- include clock timeline count release wake
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end
-  redis.call('HINCRBY', k_stats, 'results_ignored', 1)
+  count('results_stale')
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
   return {'STALE'}
 end
-if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then return {'STALE'} end -- guard: same_claim
+if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
 local done = a_outcome == 'success'
 redis.call('HSET', k_steps, a_step, (done and 'succeeded:' or 'settling:') .. a_attempt)
 redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now),
@@ -19,10 +19,12 @@ redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#complete
 if done then
   redis.call('HSET', k_outputs, a_step, a_output)
   tell(k_timeline, now, a_event)
+  count('steps_ended:succeeded:' .. a_topic)
 end
+count('attempts_ended:' .. a_outcome .. ':' .. a_topic)
 redis.call('SREM', k_held, a_job_id)
 redis.call('SREM', k_window, a_job_id)
 redis.call('HINCRBY', k_run, 'signals', 1)
-release(a_topic, k_window, k_turns, now, a_minimum)
+release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
 wake(a_run_id, now, a_message) -- guard: mark_due
 return {'ADVANCE'}

@@ -3,5 +3,5 @@
 -- ARGV topic minimum
 -- REPLY RELEASED
 -- include clock timeline release
-if redis.call('ZCARD', k_turns) > 0 then release(a_topic, k_window, k_turns, clock_now(), a_minimum) end
+release(a_topic, k_window, k_turns, k_parked, clock_now(), a_minimum)
 return {'RELEASED'}

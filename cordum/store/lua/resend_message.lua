@@ -2,7 +2,7 @@
 -- KEYS steps list sent suspects timeline clock stats
 -- ARGV job_id step attempt sent_at event message
 -- REPLY RESENT STALE
--- include clock timeline
+-- include clock timeline count
 redis.call('HDEL', k_suspects, a_job_id .. ' ' .. a_sent_at)
 if redis.call('ZSCORE', k_sent, a_job_id) ~= a_sent_at then return {'STALE'} end -- guard: still_unclaimed
 if redis.call('HGET', k_steps, a_step) ~= 'queued:' .. a_attempt then -- guard: step_queued
@@ -12,6 +12,6 @@ end
 local now = clock_now()
 redis.call('ZADD', k_sent, string.format('%.0f', now), a_job_id)
 redis.call('LPUSH', k_list, a_message)
-redis.call('HINCRBY', k_stats, 'messages_resent', 1)
+count('messages_resent')
 tell(k_timeline, now, a_event)
 return {'RESENT'}

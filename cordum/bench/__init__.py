@@ -1,0 +1,19 @@
+"""Measurements a user can repeat: throughput beside Celery's own canvas, and what an idle cordum costs.
+
+Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
+"""
+
+from __future__ import annotations
+
+from cordum.bench.contest import Options, Report, hold_contest
+from cordum.bench.idle import Idle, measure_idle
+
+__all__ = [
+    # throughput
+    "Options",
+    "Report",
+    "hold_contest",
+    # idling
+    "Idle",
+    "measure_idle",
+]

@@ -1,0 +1,131 @@
+"""Measures the sides one after the other, pair by pair, so that whatever else the machine does meets them alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from cordum.bench.celery_sides import CanvasSide, PlainSide
+from cordum.bench.cordum_side import CordumSide
+from cordum.bench.sides import WORKERS, Measured, Place, Side, measure
+from cordum.ops.redis_binary import find_redis_server, require_version
+from cordum.ops.redis_server import RedisServer
+
+WARM_UP = 20
+TARGET = 2.0
+_PACKAGES = ("cordum", "celery", "kombu", "redis", "hiredis")
+_SIDES: tuple[Side, ...] = (CordumSide(), CanvasSide(), PlainSide())
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`pool` and `concurrency` (slots of one worker process) hold for every side."""
+
+    runs: int = 1_000
+    pairs: int = 5
+    pool: str = "prefork"
+    concurrency: int = 2
+    warm_up: int = WARM_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One measurement of each side, on one Redis. `plain` counts four tasks as a run."""
+
+    cordum: Measured
+    canvas: Measured
+    plain: Measured
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many runs a second cordum did as the canvas."""
+        return self.canvas.seconds / self.cordum.seconds
+
+    def problems(self) -> list[str]:
+        sides = {"cordum": self.cordum, "canvas": self.canvas, "plain": self.plain}
+        return [f"{name}: {problem}" for name, measured in sides.items() for problem in measured.problems]
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was measured, and with what."""
+
+    options: Options
+    setting: Mapping[str, Any]
+    pairs: list[Pair] = field(default_factory=list)
+
+    @property
+    def median_ratio(self) -> float:
+        return statistics.median(pair.ratio for pair in self.pairs)
+
+    def problems(self) -> list[str]:
+        return [
+            f"pair {number}, {problem}" for number, pair in enumerate(self.pairs, 1) for problem in pair.problems()
+        ]
+
+    def rate(self, measured: Measured) -> float:
+        """Runs a second."""
+        return self.options.runs / measured.seconds
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, with all raw times."""
+        return {
+            "options": asdict(self.options),
+            "setting": dict(self.setting),
+            "pairs": [asdict(pair) | {"ratio": pair.ratio} for pair in self.pairs],
+            "median_ratio": self.median_ratio,
+            "problems": self.problems(),
+        }
+
+
+def hold_contest(options: Options, on_pair: Callable[[Report], None]) -> Report:
+    """Measure `options.pairs` times; `on_pair` hears of each as it comes. The first pair with a problem is the last."""
+    report = Report(options, _setting())
+    for _ in range(options.pairs):
+        pair = _pair(options)
+        report.pairs.append(pair)
+        on_pair(report)
+        if pair.problems():
+            break
+    return report
+
+
+def _pair(options: Options) -> Pair:
+    with tempfile.TemporaryDirectory(prefix="cordum-bench-") as name:
+        directory = Path(name)
+        with RedisServer(directory) as server:
+            place = Place(server.address, options.pool, options.concurrency, directory)
+            return Pair(*(_measured_apart(side, place, options) for side in _SIDES))
+
+
+def _measured_apart(side: Side, place: Place, options: Options) -> Measured:
+    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure, side, place, options.runs, options.warm_up).result()
+
+
+def _setting() -> dict[str, Any]:
+    """What the figures depend on, besides the options."""
+    binary = find_redis_server()
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in _PACKAGES},
+        "redis_server": ".".join(map(str, require_version(binary))),
+        "persistence": "append-only log, synced each second",
+        "worker_processes": WORKERS,
+        "cordum": "one coordinator with its beat; policy, timeline and leases on; settings by default",
+        "canvas": "chain with a group, Redis result backend; settings by default",
+        "plain": "as many tasks as the graph has steps, no results",
+    }

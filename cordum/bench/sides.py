@@ -1,0 +1,59 @@
+"""What a measurement needs to know of a side, and what all sides have alike."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cordum.redis_address import RedisAddress
+
+WORKERS = 2
+READY_SEC, DONE_SEC = 60.0, 900.0
+LOOK_EVERY_SEC = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a side is measured: two worker processes with this pool and so many slots each, on this Redis."""
+
+    address: RedisAddress
+    pool: str
+    concurrency: int
+    directory: Path
+
+
+class Bout(Protocol):
+    """A side with its workers up."""
+
+    def run(self, count: int) -> None:
+        """Submit `count` runs at once and wait until all have ended."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the last `run`; anything makes its time worthless."""
+
+
+class Side(Protocol):
+    name: str
+
+    def ready(self, place: Place) -> AbstractContextManager[Bout]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds from the first submission to the last result, and what was wrong with the results."""
+
+    seconds: float
+    problems: tuple[str, ...]
+
+
+def measure(side: Side, place: Place, runs: int, warm_up: int) -> Measured:
+    with side.ready(place) as bout:
+        bout.run(warm_up)
+        bout.problems()
+        began = time.monotonic()
+        bout.run(runs)
+        seconds = time.monotonic() - began
+        return Measured(seconds, tuple(bout.problems()))

@@ -1,0 +1,82 @@
+"""`bench`: figures to repeat on one's own machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cordum.cli.output import print_json, say, table, tell
+
+if TYPE_CHECKING:
+    from cordum.bench import Idle, Report
+
+_POOLS = click.Choice(["prefork", "threads", "solo"])
+
+
+@click.group(invoke_without_command=True, short_help="Measure throughput beside Celery's canvas, or idle costs.")
+@click.option("--runs", type=click.IntRange(1), default=1_000, show_default=True, help="Runs started at once.")
+@click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
+@click.option("--pool", type=_POOLS, default="prefork", show_default=True, help="Celery's pool, for every side.")
+@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Slots of each worker.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw times.")
+@click.pass_context
+def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, as_json: bool) -> None:
+    """Run a small graph of no-op jobs on cordum, as a Celery canvas, and as plain tasks, in turn, on a Redis of its own.
+
+    Exit code 1 when a run went wrong, whatever the time.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from cordum.bench import Options, hold_contest
+
+    show = _show_pair if not as_json else lambda report: None
+    report = hold_contest(Options(runs, pairs, pool, concurrency), show)
+    if as_json:
+        print_json(report.document())
+    else:
+        say(f"median ratio cordum / canvas: {report.median_ratio:.2f}")
+    for problem in report.problems():
+        tell(f"void: {problem}")
+    ctx.exit(1 if report.problems() else 0)
+
+
+@bench.command()
+@click.option("--seconds", type=click.IntRange(1), default=60, show_default=True, help="For how long.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def idle(ctx: click.Context, seconds: int, as_json: bool) -> None:
+    """Start `cordum dev`, leave it alone, and say what it cost. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_idle
+
+    found = measure_idle(seconds)
+    if as_json:
+        print_json(found.document())
+    else:
+        _show_idle(found)
+    ctx.exit(0 if found.within_budget else 1)
+
+
+def _show_pair(report: Report) -> None:
+    """The settings before the first pair, then a line for each."""
+    number, pair = len(report.pairs), report.pairs[-1]
+    if number == 1:
+        _show_settings(report)
+    rates = " ".join(
+        f"{name} {report.rate(measured):7.1f}"
+        for name, measured in (("cordum", pair.cordum), ("canvas", pair.canvas), ("plain", pair.plain))
+    )
+    say(f"pair {number}: runs/s  {rates}   ratio cordum / canvas {pair.ratio:.2f}")
+
+
+def _show_settings(report: Report) -> None:
+    for name, value in {**report.setting, **report.document()["options"]}.items():
+        shown = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        say(f"{name.replace('_', ' '):16}  {shown}")
+
+
+def _show_idle(found: Idle) -> None:
+    rows = [(f"{one.cpu_sec:.2f}", f"{one.pss_mib:.1f}", one.command) for one in found.processes]
+    table(("cpu s", "pss MiB", "process"), rows)
+    say(f"{found.cpu_sec:.2f} processor seconds in {found.seconds:.0f} s, {found.pss_mib:.0f} MiB")
+    say(f"budget: {found.budget}")

@@ -1,0 +1,48 @@
+"""The counters: what is counted where something is committed, and how it is read.
+
+Fields are `<name>[:<label>[:<topic>]]`. The scripts count what they decide themselves; what a plan does is counted
+here and added by the script that commits it. So a counter moves exactly when the state does, in whatever process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from cordum.domain.plan import Plan
+from cordum.domain.run import RunState
+from cordum.domain.states import RunStatus, StepStatus
+
+_TIME_IS_UP = frozenset({StepStatus.TIMED_OUT, StepStatus.RETRYING})
+
+
+def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
+    """By how much the counters move when this plan is committed."""
+    counts: Counter[str] = Counter({"commits:committed": 1})
+    _count_run(counts, run, plan, new)
+    after = {change.step: change.after for change in plan.changes}
+    for change in plan.changes:
+        if change.after.status.terminal and not change.before.status.terminal:
+            counts[f"steps_ended:{change.after.status}:{change.after.topic or ''}"] += 1
+    for gone in plan.withdrawals:
+        if gone.status is StepStatus.RUNNING:
+            outcome = "timeout" if after[gone.step].status in _TIME_IS_UP else "cancelled"
+            counts[f"attempts_ended:{outcome}:{gone.topic or ''}"] += 1
+    for letter in plan.dead_letters:
+        counts[f"dead_letters:{letter.reason_code}"] += 1
+    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued)
+    return {field: count for field, count in counts.items() if count}
+
+
+def _count_run(counts: Counter[str], run: RunState, plan: Plan, new: bool) -> None:
+    status = plan.run.status if plan.run else run.status
+    if new:
+        counts["runs_started"] += 1
+    elif status is not run.status:
+        counts[f"runs_open:{run.status}"] -= 1
+    if new or status is not run.status:
+        counts[_counter_of(status)] += 1
+
+
+def _counter_of(status: RunStatus) -> str:
+    return f"runs_ended:{status}" if status.terminal else f"runs_open:{status}"
