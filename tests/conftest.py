@@ -15,6 +15,10 @@ from cordum.ops.redis_server import RedisServer, find_redis_server
 from cordum.redis_address import RedisAddress
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--guards-json", metavar="PATH", help="write the table of guards (tests/proof) to this file")
+
+
 @pytest.fixture(scope="session")
 def redis_binary() -> Path:
     """The redis-server program; a machine without one fails here, it does not skip."""

@@ -23,32 +23,22 @@ class CanvasSide:
     @contextmanager
     def ready(self, place: Place) -> Iterator[CanvasBout]:
         broker = replace(place.address, db=1).kombu_url()
-        with _workers(place, self.name, broker, replace(place.address, db=2).kombu_url()) as (app, processes):
-            yield CanvasBout(app, processes)
+        with _workers(place, self.name, broker, replace(place.address, db=2).kombu_url()) as (app, _):
+            yield CanvasBout(app)
 
 
 class CanvasBout:
-    def __init__(self, app: Celery, processes: Processes) -> None:
+    def __init__(self, app: Celery) -> None:
         self._app = app
-        self._processes = processes
-        self._results: list[Any] = []
+        self._values: list[Any] = []
 
     def run(self, count: int) -> None:
-        self._results = [canvas(self._app, number).apply_async() for number in range(count)]
-        backend = self._app.backend
-        keys = [backend.get_key_for_task(result.id) for result in self._results]
-        # Kinder to the canvas than `get()` on each, which would take its share of the processor.
-        wait_for(
-            lambda: bool(backend.client.exists(*keys) == count),
-            f"{count} results of the canvas",
-            self._processes,
-            every_sec=LOOK_EVERY_SEC,
-            timeout_sec=DONE_SEC,
-        )
+        results = [canvas(self._app, number).apply_async() for number in range(count)]
+        # As its documentation asks: get() for every result.
+        self._values = [result.get(timeout=DONE_SEC) for result in results]
 
     def problems(self) -> list[str]:
-        values = [result.get(timeout=_GET_SEC, propagate=False) for result in self._results]
-        return [f"run {n} gave {value!r}" for n, value in enumerate(values) if value != triage.expected(n)]
+        return [f"run {n} gave {value!r}" for n, value in enumerate(self._values) if value != triage.expected(n)]
 
 
 class PlainSide:
@@ -112,4 +102,3 @@ def _workers(place: Place, name: str, broker: str, backend: str | None) -> Itera
             yield app, processes
         finally:
             app.close()
-

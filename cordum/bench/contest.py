@@ -33,8 +33,8 @@ class Options:
 
     runs: int = 1_000
     pairs: int = 5
-    pool: str = "prefork"
-    concurrency: int = 2
+    pool: str = "threads"
+    concurrency: int = 8
     warm_up: int = WARM_UP
 
 
@@ -69,9 +69,7 @@ class Report:
         return statistics.median(pair.ratio for pair in self.pairs)
 
     def problems(self) -> list[str]:
-        return [
-            f"pair {number}, {problem}" for number, pair in enumerate(self.pairs, 1) for problem in pair.problems()
-        ]
+        return [f"pair {number}, {problem}" for number, pair in enumerate(self.pairs, 1) for problem in pair.problems()]
 
     def rate(self, measured: Measured) -> float:
         """Runs a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from cordum.bench import triage
 from cordum.bench.processes import Processes, clean_environment, wait_for
@@ -36,11 +37,11 @@ class CordumBout:
     def __init__(self, engine: Engine, processes: Processes) -> None:
         self._engine = engine
         self._processes = processes
-        self._ids: list[str] = []
+        self._runs: list[dict[str, Any]] = []
 
     def run(self, count: int) -> None:
         goal = self._ended() + count
-        self._ids = [
+        ids = [
             self._engine.start_run(_CALLER, triage.WORKFLOW_ID, {"incident": number}).run["id"]
             for number in range(count)
         ]
@@ -51,12 +52,13 @@ class CordumBout:
             every_sec=LOOK_EVERY_SEC,
             timeout_sec=DONE_SEC,
         )
+        self._runs = [self._engine.run(_CALLER.tenant, run_id) for run_id in ids]
 
     def problems(self) -> list[str]:
-        return [problem for number, run_id in enumerate(self._ids) for problem in self._problems_of(number, run_id)]
+        return [problem for number, run in enumerate(self._runs) for problem in self._problems_of(number, run)]
 
-    def _problems_of(self, number: int, run_id: str) -> Iterator[str]:
-        run = self._engine.run(_CALLER.tenant, run_id)
+    def _problems_of(self, number: int, run: dict[str, Any]) -> Iterator[str]:
+        run_id = run["id"]
         if run["status"] != "succeeded" or run["steps"]["rollback"]["output"] != triage.expected(number):
             yield f"{run_id} is {run['status']} with {run['output']}"
         events = self._engine.timeline(_CALLER.tenant, run_id, limit=200).items

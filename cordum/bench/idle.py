@@ -45,9 +45,7 @@ class Idle:
 
     @property
     def within_budget(self) -> bool:
-        return (
-            self.cpu_sec * 60 / self.seconds <= BUDGET_CPU_SEC_PER_MINUTE and self.pss_mib < BUDGET_PSS_MIB
-        )
+        return self.cpu_sec * 60 / self.seconds <= BUDGET_CPU_SEC_PER_MINUTE and self.pss_mib < BUDGET_PSS_MIB
 
     @property
     def budget(self) -> str:

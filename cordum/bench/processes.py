@@ -76,7 +76,9 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"} | dict(more)
 
 
-def wait_for(done: Callable[[], bool], what: str, processes: Processes, *, every_sec: float, timeout_sec: float) -> None:
+def wait_for(
+    done: Callable[[], bool], what: str, processes: Processes, *, every_sec: float, timeout_sec: float
+) -> None:
     """Until `done()`; Unavailable when a process ends or the time is up."""
     give_up = time.monotonic() + timeout_sec
     while not done():

@@ -29,7 +29,7 @@ class Bout(Protocol):
     """A side with its workers up."""
 
     def run(self, count: int) -> None:
-        """Submit `count` runs at once and wait until all have ended."""
+        """Submit `count` runs at once; returns when the result of each is in hand."""
 
     def problems(self) -> list[str]:
         """What is wrong with the last `run`; anything makes its time worthless."""

@@ -17,12 +17,12 @@ _POOLS = click.Choice(["prefork", "threads", "solo"])
 @click.group(invoke_without_command=True, short_help="Measure throughput beside Celery's canvas, or idle costs.")
 @click.option("--runs", type=click.IntRange(1), default=1_000, show_default=True, help="Runs started at once.")
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
-@click.option("--pool", type=_POOLS, default="prefork", show_default=True, help="Celery's pool, for every side.")
-@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Slots of each worker.")
+@click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
+@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Slots of each worker.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw times.")
 @click.pass_context
 def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, as_json: bool) -> None:
-    """Run a small graph of no-op jobs on cordum, as a Celery canvas, and as plain tasks, in turn, on a Redis of its own.
+    """Run a small graph of no-op jobs on cordum, as a Celery canvas and as plain tasks, on a Redis of its own.
 
     Exit code 1 when a run went wrong, whatever the time.
     """

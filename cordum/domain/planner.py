@@ -52,6 +52,7 @@ def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason:
     """End the run because a person says so; an ended run gives an empty plan."""
     turn = Turn(workflow, run, None, now)
     if not run.status.terminal:
+        mark_rescues(turn)  # what has been made good stays so; nothing else is made good from here on
         endings.cancel(turn, actor, reason)
     return turn.plan()
 
@@ -64,6 +65,7 @@ def _follow(turn: Turn) -> None:
         turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
         turn.status = RunStatus.RUNNING
     if turn.run.deadline is not None and turn.run.deadline <= turn.now:
+        mark_rescues(turn)
         endings.time_out(turn)
     else:
         _to_fixpoint(turn)

@@ -49,7 +49,9 @@ def _admitted(turn: Turn, step: Step) -> bool:
 
 
 def _consider(turn: Turn, step: Step) -> None:
-    if turn.steps[step.id].ready_at is not None:  # its turn came before: no policy, a new one or an approval sent it back
+    if (
+        turn.steps[step.id].ready_at is not None
+    ):  # its turn came before: no policy, a new one or an approval sent it back
         KINDS[step.kind].ready(turn, step)
         return
     match _verdict(turn, step):

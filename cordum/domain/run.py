@@ -9,7 +9,6 @@ from enum import StrEnum
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
-
 WORKER_LEFT = "worker_left"  # a lost attempt's code when its worker shut down in order
 WORKER_LOST = "worker_lost"
 

@@ -119,7 +119,8 @@ class Turn:
             self._withdrawals.append(
                 Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
             )
-        if before.status is StepStatus.WAITING and before.approval is not None:
+        asked = self.run.steps[step].status is StepStatus.WAITING  # else this very turn would have asked
+        if before.status is StepStatus.WAITING and before.approval is not None and asked:
             self._closed.append((before.approval, "closed"))
 
     def succeed(self, step: str, output: JSON) -> None:
@@ -224,7 +225,7 @@ class Turn:
             dead_letters=tuple(self._dead),
             rescued=tuple(self._rescued),
             run=self.ending or self._status_change(),
-            wake_at=None if self.ending else self._wake_at(),
+            wake_at=self._wake_at(),
         )
 
     def _current_jobs(self) -> Iterator[Job]:
@@ -241,6 +242,8 @@ class Turn:
         return RunChange(self.status) if self.status is not self.run.status else None
 
     def _wake_at(self) -> int | None:
+        if self.run.status.terminal or self.ending:  # for an ended run a timer would go off again and again
+            return None
         times = [self.run.deadline] if self.run.deadline is not None else []
         if self._held:
             times.append(self.now + POLICY_RETRY_MS)

@@ -16,6 +16,7 @@ from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
+from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
@@ -33,6 +34,7 @@ __all__ = [
     # what it is given and gives
     "Caller",
     "Claim",
+    "Metric",
     "Outcome",
     "Page",
     "Saved",
@@ -150,6 +152,12 @@ class Engine:
         policy = load_policy(source)
         published, epoch = self.store.policies.publish(policy.digest, source.decode(), actor)
         return {"published": published, "epoch": epoch, "digest": policy.digest}
+
+    # -- looking at the whole ------------------------------------------------------------------------------------
+
+    def metrics(self) -> list[Metric]:
+        """The cell's figures as monitoring wants them."""
+        return metrics_of(self.store.figures.read())
 
     # -- coordination --------------------------------------------------------------------------------------------
 

@@ -7,9 +7,8 @@ planned from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from cordum.domain.routing import PRIORITIES
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.errors import Unavailable
@@ -18,6 +17,7 @@ from cordum.store.wakeups import Sweep
 _LOG = logging.getLogger(__name__)
 # Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
 _BATCH = 16
+_TOPICS = 50
 
 
 class Coordinator:
@@ -66,16 +66,15 @@ class Coordinator:
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
         self._set_windows()
-        for topic in self._store.jobs.topics():
-            self._resend_lost(topic)
-            self._store.jobs.release(topic)
+        for topics in _in_groups(self._store.jobs.topics()):
+            self._resend_lost(topics)
+            self._store.jobs.release(*topics)
         return found
 
-    def _resend_lost(self, topic: str) -> None:
-        for priority in PRIORITIES:
-            for job, sent_at in self._store.jobs.unclaimed(topic, priority, self._core.settings.message_grace_ms):
-                if self._store.jobs.resend(job, topic, priority, sent_at):
-                    _LOG.warning("the message of job %s was lost and is sent again", job)
+    def _resend_lost(self, topics: Sequence[str]) -> None:
+        for lost in self._store.jobs.lost(topics, self._core.settings.message_grace_ms):
+            if self._store.jobs.resend(lost.job, lost.topic, lost.priority, lost.sent_at):
+                _LOG.warning("the message of job %s was lost and is sent again", lost.job)
 
     def _set_windows(self) -> None:
         """A topic may have twice as many unfinished messages as its workers have slots, and never less than the
@@ -85,5 +84,11 @@ class Coordinator:
         for info in self._store.workers.known().values():
             for topic in info.get("topics", ()):
                 slots[topic] = slots.get(topic, 0) + int(info.get("slots", 0))
-        for topic, count in slots.items():
-            self._store.workers.set_window(topic, max(2 * count, self._core.settings.window_minimum))
+        minimum = self._core.settings.window_minimum
+        self._store.workers.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
+
+
+def _in_groups(topics: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at a time that a round trip is shared, and Redis not kept from others for long."""
+    for first in range(0, len(topics), _TOPICS):
+        yield topics[first : first + _TOPICS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Sequence
 
 from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
@@ -34,9 +35,9 @@ class Jobs:
                 self.free_worker(incarnation, "its worker was restarted")
         self.renew(worker)
 
-    def renew(self, worker: WorkerInfo) -> list[str]:
-        """Hold the lease; the answer names jobs of this worker that must stop."""
-        return self._store.workers.renew(worker.incarnation, worker.document(), self._core.settings.lease_ms)
+    def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> list[str]:
+        """Hold the lease; the answer names jobs of this worker that must stop, until it has said that it `heard`."""
+        return self._store.workers.renew(worker.incarnation, worker.document(), self._core.settings.lease_ms, heard)
 
     def leave(self, incarnation: str) -> None:
         """A clean goodbye: what the worker still holds is freed at once."""
@@ -150,7 +151,7 @@ class Jobs:
         return self._store.jobs.still_running(job, incarnation, event)
 
     def once(self, job_id: str, name: str) -> bool:
-        """True for the first who asks for `name` in this step, over all its attempts."""
+        """True for the first attempt of this step that asks for `name`, whenever it asks."""
         job = JobId.parse(job_id)
         return job is not None and self._store.jobs.once(job, name)
 

@@ -19,8 +19,7 @@ from cordum.engine.core import Core, Look
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
 from cordum.errors import IdempotencyKeyReused, Unavailable
-from cordum.store.runs import CreateReply, Idempotency
-from cordum.store.workflows import Stored
+from cordum.store.runs import Created, CreateReply, Idempotency
 
 _MOST_ATTEMPTS = 20
 
@@ -42,32 +41,35 @@ class Runs:
         labels: Mapping[str, str] | None = None,
     ) -> Started:
         """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
-        stored = self._workflows.stored(caller.tenant, workflow_id)
-        workflow = self._core.workflow(caller.tenant, workflow_id, stored.digest)
+        version, digest = self._workflows.latest(caller.tenant, workflow_id)
+        workflow = self._core.workflow(caller.tenant, workflow_id, digest)
         idempotency = self._idempotency(idempotency_key, input_, labels or {})
         run_id: str | None = None
         for _ in range(_MOST_ATTEMPTS):
             policy, now = self._core.policy_now()
             run_id = run_id or new_run_id(self._core.settings.cell, now, os.urandom(10))
-            run = self._new_run(run_id, caller, stored, workflow, input_, labels or {}, now)
-            word, chosen = self._create(run, workflow, policy, now, idempotency)
-            if word is CreateReply.KEY_REUSED:
+            run = self._new_run(run_id, caller, (version, digest), workflow, input_, labels or {}, now)
+            created = self._create(run, workflow, policy, now, idempotency)
+            if created.word is CreateReply.KEY_REUSED:
                 raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
-            if word is not CreateReply.POLICY_CHANGED:
+            if created.snapshot is not None:
+                return Started(self._view(Look(workflow, created.snapshot, policy)), replayed=False)
+            if created.word is not CreateReply.POLICY_CHANGED:
                 # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
-                return Started(self.get(caller.tenant, chosen), replayed=word is CreateReply.REPLAYED)
+                replayed = created.word is CreateReply.REPLAYED
+                return Started(self.get(caller.tenant, created.run_id), replayed)
         raise Unavailable("the policy is changing too fast, try again")
 
     def _create(
         self, run: RunState, workflow: Workflow, policy: Policy | None, now: int, idempotency: Idempotency | None
-    ) -> tuple[CreateReply, str]:
+    ) -> Created:
         return self._store.create(run, plan(workflow, run, policy, now, self._core.limits), idempotency)
 
     def _new_run(
         self,
         run_id: str,
         caller: Caller,
-        stored: Stored,
+        version: tuple[int, str],
         workflow: Workflow,
         input_: JSON,
         labels: Mapping[str, str],
@@ -77,8 +79,8 @@ class Runs:
             id=run_id,
             tenant=caller.tenant,
             workflow_id=workflow.id,
-            digest=stored.digest,
-            workflow_version=stored.version,
+            workflow_version=version[0],
+            digest=version[1],
             created_by=caller.person,
             created_at=now,
             input=input_,
@@ -98,8 +100,10 @@ class Runs:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
-        look = self._core.look_as(tenant, run_id)
-        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), self._conditions(look))
+        return self._view(self._core.look_as(tenant, run_id))
+
+    def _view(self, look: Look) -> dict[str, Any]:
+        return views.run_view(look.workflow, look.snapshot, self._store.inputs(look.run.id), self._conditions(look))
 
     def _conditions(self, look: Look) -> views.Conditions:
         """Workers are asked about only when a step waits for one."""

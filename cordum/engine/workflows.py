@@ -40,12 +40,23 @@ class Workflows:
         stored = (self._store.load(tenant, workflow_id) for workflow_id in self._store.ids(tenant))
         return [_view(one) for one in stored if one is not None]
 
+    def latest(self, tenant: str, workflow_id: str) -> tuple[int, str]:
+        """Number and digest of the version that a run started now is pinned to."""
+        found = self._store.latest(tenant, workflow_id)
+        if found is None:
+            raise _no_workflow(workflow_id, None)
+        return found
+
     def stored(self, tenant: str, workflow_id: str, version: int | None = None) -> Stored:
         found = self._store.load(tenant, workflow_id, version)
         if found is None:
-            wanted = workflow_id if version is None else f"{workflow_id} in version {version}"
-            raise NotFound(f"there is no workflow {wanted}")
+            raise _no_workflow(workflow_id, version)
         return found
+
+
+def _no_workflow(workflow_id: str, version: int | None) -> NotFound:
+    wanted = workflow_id if version is None else f"{workflow_id} in version {version}"
+    return NotFound(f"there is no workflow {wanted}")
 
 
 def _view(stored: Stored) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class JobContext:
         self._port = port
         self._stop = stop
         self._ask_at = 0.0
+        self._names: set[str] = set()
+        self._naming = threading.Lock()
 
     @property
     def idempotency_key(self) -> str:
@@ -84,7 +86,13 @@ class JobContext:
 
     def once(self, name: str) -> bool:
         """True the first time that any attempt of this step asks for `name`; raises Unavailable while Redis is away."""
-        return self._port.once(self.job_id, name)
+        with self._naming:
+            if name in self._names:
+                return False
+            # The engine answers the same attempt the same again, in case it never heard the answer.
+            first = self._port.once(self.job_id, name)
+            self._names.add(name)
+            return first
 
     def _asked(self, question: Callable[[], bool]) -> bool:
         """The answer to whether the job may go on; yes when it is too early to ask again, or nobody answers."""

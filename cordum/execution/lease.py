@@ -32,11 +32,13 @@ class _Loss:
 
 # Reported by the request, which the pool calls in the main process, and drained by the lease's thread there.
 _losses: deque[_Loss] = deque()
+_news = threading.Event()
 
 
 def report_lost(job_id: str, topic: str, reason: str) -> None:
     """Have the engine told, as soon as Redis answers, that nobody will record this attempt."""
     _losses.append(_Loss(job_id, topic, reason))
+    _news.set()
 
 
 def describe_worker(nodename: str) -> WorkerInfo:
@@ -72,6 +74,7 @@ class Lease:
         self._topics = topics
         self._stop_jobs = stop_jobs
         self._registered = False
+        self._heard: list[str] = []
         self._away = False
         self._over = threading.Event()
         self._leaving = threading.Lock()
@@ -97,6 +100,7 @@ class Lease:
                 return
             self._left = True
             self._over.set()
+            _news.set()
             self._thread.join()
             try:
                 if end_jobs is None:
@@ -108,8 +112,11 @@ class Lease:
                 _log.warning("left without a goodbye: %s", error.detail)
 
     def _hold(self) -> None:
-        while not self._over.wait(self._renew_sec):
-            self._turn()
+        while not self._over.is_set():
+            _news.wait(self._renew_sec)
+            _news.clear()
+            if not self._over.is_set():
+                self._turn()
 
     def _turn(self) -> None:
         try:
@@ -130,7 +137,9 @@ class Lease:
         if not self._registered:
             self._port.register(worker)
             self._registered = True
-        self._stop_jobs(self._port.renew(worker))
+        stops = self._port.renew(worker, self._heard)
+        self._stop_jobs([job_id for job_id in stops if job_id not in self._heard])
+        self._heard = stops
 
     def _report_losses(self) -> None:
         while _losses:

@@ -1,7 +1,8 @@
 """How a worker ends: in order when its jobs let it, and in bounded time when they do not.
 
 The first SIGTERM or SIGINT (or `control shutdown`) is Celery's warm shutdown: nothing new is taken, what runs may
-finish. When the grace is over, or at a second signal, or at once at a SIGQUIT, the process gives its running attempts
+finish. When the grace is over, or at a second signal, or at once at a SIGQUIT (and SIGTERM, under Celery's
+`REMAP_SIGTERM=SIGQUIT`), the process gives its running attempts
 away and ends; no step waits for a lease then. Handing messages back is for `handback`.
 """
 
@@ -10,13 +11,15 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from billiard.common import REMAP_SIGTERM
 from celery import platforms, signals
+from celery.apps.worker import safe_say
 from celery.worker import state
 
 __all__ = ["Farewell"]
@@ -47,8 +50,10 @@ class Farewell:
         self._thread.start()
         signals.worker_shutting_down.connect(self._on_shutting_down)
         # Celery's own answers to a second SIGINT and to SIGQUIT may wait for the jobs they want to end.
-        platforms.signals["SIGINT"] = signal.getsignal(signal.SIGTERM)
+        platforms.signals["SIGINT"] = self._on_interrupt
         platforms.signals["SIGQUIT"] = self._on_quit
+        if REMAP_SIGTERM == "SIGQUIT":
+            platforms.signals["SIGTERM"] = self._on_quit
 
     def begin(self) -> None:
         """The worker is stopping, for whatever reason."""
@@ -59,6 +64,11 @@ class Farewell:
         self._quiet.set()
 
     def _on_shutting_down(self, **_: Any) -> None:
+        self._words.put(True)
+
+    def _on_interrupt(self, *_: Any) -> None:
+        safe_say("worker: Warm shutdown (MainProcess)", sys.__stdout__)
+        state.should_stop = platforms.EX_OK
         self._words.put(True)
 
     def _on_quit(self, *_: Any) -> None:

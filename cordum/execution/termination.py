@@ -66,7 +66,7 @@ class Termination:
         else:
             _log.warning("%s was stopped and goes on: its process is terminated", job_id)
             one.terminated = True
-            one.request.terminate(self._pool, signal=signal.SIGTERM)
+            one.request.terminate(self._pool)
 
 
 def kill_children(pool: Any) -> None:

@@ -20,6 +20,8 @@ from cordum.execution.wildcard import TopicQueues, consumed_topics
 
 __all__ = ["WorkerIdentity", "WorkerLease"]
 
+_LOOK_FOR_DEAD_SEC = 0.5
+
 
 class WorkerIdentity(bootsteps.Step):
     """Before the pool starts: no chatter between workers, and a name that the pool's children inherit.
@@ -63,6 +65,12 @@ class WorkerLease(bootsteps.StartStopStep):
             self._lease.start()
             self._farewell = _farewell_of(consumer, self._lease)
             self._farewell.start()
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        if isinstance(consumer.pool, TaskPool):
+            # Celery looks when a child's pipe closes, which is a moment before the child can be found dead, and then
+            # only every five seconds.
+            hub.call_repeatedly(_LOOK_FOR_DEAD_SEC, consumer.pool.maintain_pool)
 
     def stop(self, consumer: Any) -> None:
         # Comes after a loss of the broker, too; then there is nothing to hand back to.

@@ -13,10 +13,13 @@ from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
+# json.dumps would make one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def to_json(value: JSON | Mapping[str, JSON]) -> str:
     """Compact JSON text; integers of any size and the order of keys stay as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def from_json(text: str) -> JSON:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event
-from cordum.domain.routing import queue_list
+from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
 from cordum.store import codec, keys
 from cordum.store.commit import event_text
-from cordum.store.connection import Connection
+from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
+
+_MOST_LOST = 500  # of one queue in one sweep
 
 
 class ClaimReply(StrEnum):
@@ -49,6 +52,16 @@ class Claimed:
     input: str = "null"
     timeout_ms: int = 0
     retries_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LostMessage:
+    """A message that was taken and never claimed; `sent_at` as Redis wrote it."""
+
+    job: JobId
+    topic: str
+    priority: int
+    sent_at: str
 
 
 class Jobs:
@@ -194,7 +207,7 @@ class Jobs:
         return bool(reply[0] == "RUNNING")
 
     def once(self, job: JobId, name: str) -> bool:
-        """True for the first who asks for this name in this step, whatever the attempt."""
+        """True for the first attempt of this step that asks for this name; it may ask again when it heard no answer."""
         own = keys.RunKeys.of(job.run_id)
         reply = self._connection.run(
             "once", {"once": own.once, "steps": own.steps}, step=job.step, attempt=job.attempt, name=name
@@ -208,9 +221,12 @@ class Jobs:
         found: Any = self._connection.read(lambda client: client.smembers(self._cell.topics))
         return sorted(found)
 
-    def release(self, topic: str) -> None:
-        """Give free places of a topic to its ready jobs."""
-        self._connection.run(
+    def release(self, *topics: str) -> None:
+        """Give free places of these topics to their ready jobs."""
+        self._connection.run_all([self._release_call(topic) for topic in topics])
+
+    def _release_call(self, topic: str) -> Call:
+        return self._connection.call(
             "release_topic",
             {
                 "clock": self._cell.clock,
@@ -223,12 +239,23 @@ class Jobs:
             minimum=self._window,
         )
 
-    def unclaimed(self, topic: str, priority: int, grace_ms: int, limit: int = 500) -> list[tuple[JobId, str]]:
-        """Jobs whose message was taken from its list and never claimed, with the time they were sent (as Redis wrote
-        it).
-        """
+    def lost(self, topics: Sequence[str], grace_ms: int) -> list[LostMessage]:
+        """Of all queues of these topics, the messages that were taken from their list and never claimed."""
+        queues = [(topic, priority) for topic in topics for priority in PRIORITIES]
+        calls = [self._unclaimed_call(topic, priority, grace_ms) for topic, priority in queues]
+        return [
+            LostMessage(job, topic, priority, sent_at)
+            for (topic, priority), reply in zip(queues, self._connection.run_all(calls), strict=True)
+            for job, sent_at in _unclaimed(reply)
+        ]
+
+    def unclaimed(self, topic: str, priority: int, grace_ms: int) -> list[tuple[JobId, str]]:
+        """The same of one queue: the jobs, and when their message was sent (as Redis wrote it)."""
+        return _unclaimed(self._connection.run_all([self._unclaimed_call(topic, priority, grace_ms)])[0])
+
+    def _unclaimed_call(self, topic: str, priority: int, grace_ms: int) -> Call:
         queue = queue_list(topic, priority)
-        reply = self._connection.run(
+        return self._connection.call(
             "find_unclaimed",
             {
                 "list": queue,
@@ -237,11 +264,8 @@ class Jobs:
                 "clock": self._cell.clock,
             },
             grace_ms=grace_ms,
-            limit=limit,
+            limit=_MOST_LOST,
         )
-        flat = reply[1]
-        parsed = ((JobId.parse(job_id), sent_at) for job_id, sent_at in zip(flat[::2], flat[1::2], strict=True))
-        return [(job, sent_at) for job, sent_at in parsed if job is not None]
 
     def resend(self, job: JobId, topic: str, priority: int, sent_at: str) -> bool:
         """Send the message of an unclaimed job again; False when it has been claimed or taken back meanwhile."""
@@ -267,3 +291,9 @@ class Jobs:
             message=job_message(str(job), topic, priority),
         )
         return bool(reply[0] == "RESENT")
+
+
+def _unclaimed(reply: list[Any]) -> list[tuple[JobId, str]]:
+    flat = reply[1]
+    parsed = ((JobId.parse(job_id), sent_at) for job_id, sent_at in zip(flat[::2], flat[1::2], strict=True))
+    return [(job, sent_at) for job, sent_at in parsed if job is not None]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -44,6 +44,14 @@ class Snapshot:
     fields: Mapping[str, str]
 
 
+class Created(NamedTuple):
+    """The reply to a creation: the id of the run that counts, and the run itself when it was created just now."""
+
+    word: CreateReply
+    run_id: str
+    snapshot: Snapshot | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Idempotency:
     """The key a submitter gave, and what the request was (`fingerprint`: a hash of it)."""
@@ -61,8 +69,8 @@ class Runs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> tuple[CreateReply, str]:
-        """Store a run and its first plan in one step; the second value is the id of the run that counts."""
+    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> Created:
+        """Store a run and its first plan in one step."""
         script = self._connection.library["create_run"]
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
         reply = self._connection.run(
@@ -82,7 +90,9 @@ class Runs:
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
         )
         word = CreateReply(reply[0])
-        return word, str(reply[1]) if len(reply) > 1 else run.id
+        if word is CreateReply.CREATED:
+            return Created(word, run.id, _snapshot(reply[2]))
+        return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
@@ -134,7 +144,8 @@ class Runs:
 
     def snapshots(self, run_ids: Sequence[str]) -> list[Snapshot | None]:
         """Several runs, in order, each as it is at one moment."""
-        return [_snapshot(reply) for reply in self._connection.run_all([self._read_call(one) for one in run_ids])]
+        replies = self._connection.run_all([self._read_call(run_id) for run_id in run_ids])
+        return [_snapshot(reply[1]) if reply[0] == "FOUND" else None for reply in replies]
 
     def _read_call(self, run_id: str) -> Call:
         own = keys.RunKeys.of(run_id)
@@ -189,12 +200,11 @@ class Runs:
         return list(found)
 
 
-def _snapshot(reply: list[Any]) -> Snapshot | None:
-    if reply[0] != "FOUND":
-        return None
-    now, epoch, fields = int(reply[1]), int(reply[2]), codec.pairs(reply[3])
-    steps = codec.read_steps(codec.pairs(reply[4]), codec.pairs(reply[5]))
-    return Snapshot(codec.read_run(fields, steps, codec.pairs(reply[6])), now, epoch, fields)
+def _snapshot(parts: list[Any]) -> Snapshot:
+    """What `_snapshot.lua` gives."""
+    now, epoch, fields = int(parts[0]), int(parts[1]), codec.pairs(parts[2])
+    steps = codec.read_steps(codec.pairs(parts[3]), codec.pairs(parts[4]))
+    return Snapshot(codec.read_run(fields, steps, codec.pairs(parts[5])), now, epoch, fields)
 
 
 def _event(number: int, text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -16,8 +17,8 @@ class Workers:
         self._connection = connection
         self._cell = cell
 
-    def renew(self, incarnation: str, info: dict[str, Any], lease_ms: int) -> list[str]:
-        """Hold the lease for another `lease_ms`; the reply names jobs that must stop."""
+    def renew(self, incarnation: str, info: dict[str, Any], lease_ms: int, heard: Sequence[str] = ()) -> list[str]:
+        """Hold the lease for another `lease_ms`; the reply names jobs that must stop, until they are in `heard`."""
         reply = self._connection.run(
             "renew_lease",
             {
@@ -26,6 +27,7 @@ class Workers:
                 "stops": self._cell.stops(incarnation),
                 "clock": self._cell.clock,
             },
+            more_args=heard,
             incarnation=incarnation,
             lease_ms=lease_ms,
             fields=json.dumps(info),
@@ -58,26 +60,25 @@ class Workers:
 
     def known(self) -> dict[str, dict[str, Any]]:
         """Every incarnation that has a lease, also one that ran out: what it said of itself."""
-        names: Any = self._connection.read(lambda client: client.zrange(self._cell.workers, 0, -1))
-        return {name: self._info(name) for name in names}
+        return self._infos(self._connection.read(lambda client: client.zrange(self._cell.workers, 0, -1)))
 
     def served_topics(self, now_ms: int) -> frozenset[str]:
         """The topics that workers whose lease holds at `now_ms` take jobs of."""
         alive: Any = self._connection.read(lambda client: client.zrangebyscore(self._cell.workers, now_ms, "+inf"))
+        return frozenset(topic for info in self._infos(alive).values() for topic in info.get("topics", ()))
 
+    def _infos(self, incarnations: Any) -> dict[str, dict[str, Any]]:
         def ask(client: redis.Redis) -> Any:
             with client.pipeline(transaction=False) as pipe:
-                for name in alive:
-                    pipe.hget(self._cell.worker(name), "info")
+                for incarnation in incarnations:
+                    pipe.hget(self._cell.worker(incarnation), "info")
                 return pipe.execute()
 
         texts = self._connection.read(ask)
-        return frozenset(topic for text in texts if text for topic in json.loads(text).get("topics", ()))
+        return {name: json.loads(text) if text else {} for name, text in zip(incarnations, texts, strict=True)}
 
-    def _info(self, incarnation: str) -> dict[str, Any]:
-        text: Any = self._connection.read(lambda client: client.hget(self._cell.worker(incarnation), "info"))
-        return dict(json.loads(text)) if text else {}
-
-    def set_window(self, topic: str, window: int) -> None:
-        """How many unfinished messages the topic may have."""
-        self._connection.read(lambda client: client.hset(self._cell.windows, topic, str(window)))
+    def set_windows(self, windows: Mapping[str, int]) -> None:
+        """How many unfinished messages each of these topics may have."""
+        if windows:
+            texts: dict[Any, Any] = {topic: str(window) for topic, window in windows.items()}
+            self._connection.read(lambda client: client.hset(self._cell.windows, mapping=texts))

@@ -45,6 +45,11 @@ class Workflows:
         )
         return reply[0] == "SAVED", int(reply[1])
 
+    def latest(self, tenant: str, workflow_id: str) -> tuple[int, str] | None:
+        """Number and digest of the latest version."""
+        reply = self._connection.run("latest_version", {"workflow": self._cell.workflow(tenant, workflow_id)})
+        return (int(reply[1]), reply[2]) if reply[0] == "FOUND" else None
+
     def load(self, tenant: str, workflow_id: str, version: int | None = None) -> Stored | None:
         """The latest version, or the one asked for."""
         key = self._cell.workflow(tenant, workflow_id)

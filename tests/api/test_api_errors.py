@@ -133,7 +133,9 @@ def test_error_of_our_own_keeps_its_status_code_and_detail(engine, settings):
     assert failed.json["detail"] == "there is no run x"
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/api/v1/workflows", "/api/v1/workflow-runs", "/api/v1/approvals"])
+@pytest.mark.parametrize(
+    "path", ["/readyz", "/metrics", "/api/v1/workflows", "/api/v1/workflow-runs", "/api/v1/approvals"]
+)
 def test_redis_away_is_503_with_retry_after(away, path):
     answered = away.get(path)
     assert answered.status_code == 503

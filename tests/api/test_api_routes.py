@@ -22,7 +22,8 @@ def test_only_health_is_public(app):
 def test_reading_asks_for_less_than_changing(app):
     roles = {name: role_of(view) for name, view in app.view_functions.items()}
     reads = {roles[rule.endpoint] for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
-    assert reads == {Role.PUBLIC, Role.VIEWER}
+    assert reads == {Role.PUBLIC, Role.VIEWER, Role.ADMIN}
+    assert roles["metrics.scrape"] is Role.ADMIN
     assert roles["runs.start"] is roles["workflows.save"] is roles["runs.cancel"] is Role.OPERATOR
     assert roles["approvals.approve"] is roles["approvals.reject"] is Role.APPROVER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,10 @@ class FakePort:
     def register(self, worker: WorkerInfo) -> None:
         self._tell("register", worker)
 
-    def renew(self, worker: WorkerInfo) -> list[str]:
+    def renew(self, worker: WorkerInfo, heard: Sequence[str]) -> list[str]:
         self._tell("renew", worker)
-        stops, self.stops = self.stops, []
-        return stops
+        self.stops = [job_id for job_id in self.stops if job_id not in heard]
+        return list(self.stops)
 
     def leave(self, incarnation: str) -> None:
         self._tell("leave", incarnation)

@@ -7,7 +7,7 @@ import pytest
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import WorkerLostError
 from celery import Celery
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 from celery.worker.request import Request
 
 from cordum.execution import lease
@@ -52,6 +52,7 @@ def test_nothing_but_json_is_accepted(app: Celery) -> None:
         (SystemExit(1), True),
         (RuntimeError("a mistake of ours"), True),
         (AttemptFailed("retryable: bad"), False),
+        (Retry(exc=AttemptFailed("retryable: bad")), False),
         (Ignore(), False),
     ],
 )
@@ -70,6 +71,24 @@ def test_only_an_attempt_that_nobody_recorded_is_reported_lost(
     request.on_failure(Info())
     assert [loss[:2] for loss in losses] == ([("r1:s@1", "job.a")] if reported else [])
     assert len(handled) == 1
+
+
+def test_a_child_without_memory_does_not_end_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery raises a child's MemoryError again in the main process."""
+
+    class Info:
+        exception = MemoryError()
+
+    reported: list[str] = []
+    handled: list[Any] = []
+    monkeypatch.setattr(lease, "report_lost", lambda *what: reported.append(what[2]))
+    monkeypatch.setattr(Request, "on_failure", lambda self, info, **options: handled.append(info.exception))
+    request = JobRequest.__new__(JobRequest)
+    request.id, request.name = "r1:s@1", "job.a"
+    request.on_failure(Info())
+    (error,) = handled
+    assert isinstance(getattr(error, "exc", error), WorkerLostError)
+    assert reported == ["MemoryError: "]
 
 
 def test_command_lines() -> None:

@@ -89,7 +89,9 @@ def test_a_worker_that_was_stopped_beyond_its_lease_comes_too_late(
 def test_work_outlives_cut_connections_and_forgotten_scripts(ending_cell: Any, pool: str) -> None:
     cell = ending_cell()
     cell.worker("job.e.quick", pool=pool)
-    chain = "a: {topic: job.e.quick}, b: {topic: job.e.quick, depends_on: [a]}, c: {topic: job.e.quick, depends_on: [b]}"
+    chain = (
+        "a: {topic: job.e.quick}, b: {topic: job.e.quick, depends_on: [a]}, c: {topic: job.e.quick, depends_on: [b]}"
+    )
     for _ in range(6):
         runs = [cell.start(chain) for _ in range(5)]
         cell.engine.store.connection.read(lambda client: client.script_flush())

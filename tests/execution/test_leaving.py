@@ -87,9 +87,7 @@ def test_a_job_longer_than_the_grace_goes_to_another_worker(
     assert cell.events(run_id).count("step.worker_lost") == 1
 
 
-def test_without_its_goodbye_the_job_would_wait_for_the_lease(
-    ending_cell: Any, eventually: Callable[..., Any]
-) -> None:
+def test_without_its_goodbye_the_job_would_wait_for_the_lease(ending_cell: Any, eventually: Callable[..., Any]) -> None:
     """The control: what the tests beside this one would see if leaving freed nothing."""
     cell = ending_cell(**LONG_LEASE)
     worker = cell.worker("job.e.stuck", name="first")
@@ -103,16 +101,16 @@ def test_without_its_goodbye_the_job_would_wait_for_the_lease(
     assert cell.run(run_id)["steps"]["s"]["status"] == "running"
 
 
-@every_pool
+TWICE, QUIT = (signal.SIGTERM, signal.SIGTERM), (signal.SIGQUIT,)
+
+
 @pytest.mark.parametrize(
-    "signals",
+    ("pool", "signals"),
     [
-        (signal.SIGTERM, signal.SIGTERM),
-        (signal.SIGINT, signal.SIGINT),
-        (signal.SIGTERM, signal.SIGQUIT),
-        (signal.SIGQUIT,),
+        *((pool, signals) for pool in POOLS for signals in (TWICE, QUIT)),
+        ("threads", (signal.SIGINT, signal.SIGINT)),
+        ("prefork", (signal.SIGTERM, signal.SIGQUIT)),
     ],
-    ids=["TERM-TERM", "INT-INT", "TERM-QUIT", "QUIT"],
 )
 def test_a_worker_in_a_hurry_gives_its_jobs_away_at_once(
     ending_cell: Any, eventually: Callable[..., Any], pool: str, signals: tuple[int, ...]
@@ -127,6 +125,32 @@ def test_a_worker_in_a_hurry_gives_its_jobs_away_at_once(
     assert "step.worker_lost" in cell.events(run_id)
     cell.worker("job.e.stuck", name="second")
     assert cell.ended(run_id)["steps"]["s"]["output"] == 2
+
+
+def test_a_remapped_term_is_a_quit_and_an_interrupt_still_lets_jobs_finish(
+    ending_cell: Any, eventually: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    cell = ending_cell(**LONG_LEASE, shutdown_grace_sec=600, stop_grace_sec=1)
+    polite = cell.worker("job.e.gated", pool="prefork", name="polite")
+    gated = cell.start("s: {topic: job.e.gated}")
+    eventually(lambda: cell.lines("gated"), "the start of the job")
+    tell_to_end(cell, polite, eventually, signal.SIGINT)
+    eventually(lambda: "Warm shutdown" in cell.logs(), "the signal")
+    (cell.directory / "gate").touch()
+    assert polite.wait(20) == 0
+    assert cell.ended(gated)["steps"]["s"]["attempts"] == 1
+
+    hurried = cell.worker("job.e.stuck", pool="prefork", name="hurried")
+    cancelled = cell.start("s: {topic: job.e.stuck}")
+    (begun,) = eventually(lambda: cell.lines("stuck"), "the start of the job")
+    cell.cancel(cancelled)
+    eventually(lambda: not is_alive(int(begun.split()[-1])), "the end of its process")
+    abandoned = cell.start("s: {topic: job.e.stuck}")
+    eventually(lambda: len(cell.lines("stuck")) == 2, "the start of the job")
+    hurried.terminate()
+    assert hurried.wait(20) == 0
+    assert "step.worker_lost" in cell.events(abandoned)
 
 
 @every_pool
@@ -157,7 +181,9 @@ def test_workers_that_end_in_the_middle_of_a_queue_leave_it_in_order(
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_full_worker_that_ends_takes_nothing_more(ending_cell: Any, eventually: Callable[..., Any], pool: str) -> None:
+def test_a_full_worker_that_ends_takes_nothing_more(
+    ending_cell: Any, eventually: Callable[..., Any], pool: str
+) -> None:
     cell = ending_cell(**LONG_LEASE)
     worker = cell.worker("job.e.gated", pool=pool, concurrency=2)
     run_id = cell.start(", ".join(f"s{n}: {{topic: job.e.gated}}" for n in range(6)))

@@ -69,7 +69,7 @@ class World:
         self, definition: str, run_id: str = "r1", tenant: str = "default", idempotency: Idempotency | None = None
     ) -> tuple[CreateReply, str]:
         self.workflow, run = self.new(definition, run_id, tenant)
-        return self.store.runs.create(run, plan(self.workflow, run, self.policy, START), idempotency)
+        return self.store.runs.create(run, plan(self.workflow, run, self.policy, START), idempotency)[:2]
 
     def snapshot(self, run_id: str = "r1") -> Snapshot:
         found = self.store.runs.snapshot(run_id)

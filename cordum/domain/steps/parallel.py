@@ -81,6 +81,10 @@ def _fail(turn: Turn, step: Step, failed: list[str]) -> None:
 
 
 def _cancel_rest(turn: Turn, group: Group) -> None:
+    """Also what groups inside the group have begun: nobody would ask for it any more."""
     for child in group.steps:
         if not turn.steps[child].status.terminal:
             turn.cancel(child, "group_settled")
+            inner = turn.workflow.steps[child].group
+            if inner is not None:
+                _cancel_rest(turn, inner)

@@ -15,7 +15,7 @@ local function grant()
 end
 
 -- The reply of an earlier call was lost: the same claim is answered again. Another delivery of the message has another nonce.
-if state == 'running:' .. a_attempt and facts[1] == a_nonce then return grant() end
+if state == 'running:' .. a_attempt and facts[1] == a_nonce then return grant() end -- guard: own_claim
 if state ~= 'queued:' .. a_attempt then -- guard: step_queued
   count('claims_stale')
   return {'STALE'}
@@ -29,7 +29,7 @@ if (redis.call('HGET', k_policy, 'epoch') or '0') ~= facts[2] then -- guard: pol
   redis.call('HINCRBY', k_run, 'signals', 1)
   tell(k_timeline, now, a_changed_event)
   release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
-  wake(a_run_id, now, a_message)
+  wake(a_run_id, now, a_message) -- guard: mark_due
   return {'POLICY_CHANGED'}
 end
 local deadline = string.format('%.0f', now + tonumber(facts[3]))

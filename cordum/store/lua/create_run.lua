@@ -2,7 +2,7 @@
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows approvals open_approvals asked dead_letters stats idempotency runs runs_of ...
 -- ARGV plan fingerprint ttl_sec ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED
--- include clock timeline release commit
+-- include clock timeline release commit snapshot
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then
@@ -20,4 +20,4 @@ redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
 redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
-return {'CREATED', plan.run}
+return {'CREATED', plan.run, snapshot(now)}

@@ -19,5 +19,5 @@ redis.call('HINCRBY', k_run, 'signals', 1)
 count('attempts_ended:lost:' .. a_topic)
 tell(k_timeline, now, a_event)
 release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
-wake(a_run_id, now, a_message)
+wake(a_run_id, now, a_message) -- guard: mark_due
 return {'ADVANCE'}

@@ -6,7 +6,7 @@
 -- include clock timeline count release wake
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
-  if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end
+  if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
   count('results_stale')
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
   return {'STALE'}

@@ -25,5 +25,5 @@ else
 end
 redis.call('HINCRBY', k_run, 'signals', 1)
 tell(k_timeline, now, a_event)
-wake(a_run_id, now, a_message)
+wake(a_run_id, now, a_message) -- guard: mark_due
 return {'RESOLVED', string.format('%.0f', now)}
