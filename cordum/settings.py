@@ -118,11 +118,15 @@ class Settings:
     )
     shutdown_grace_sec: int = field(
         default=25,
-        metadata=_rule("how long a worker that was told to end lets its running jobs finish; then others get them", minimum=0),
+        metadata=_rule(
+            "how long a worker that was told to end lets its running jobs finish; then others get them", minimum=0
+        ),
     )
     stop_grace_sec: int = field(
         default=5,
-        metadata=_rule("how long a stopped job may take to end by itself before its prefork child is terminated", minimum=0),
+        metadata=_rule(
+            "how long a stopped job may take to end by itself before its prefork child is terminated", minimum=0
+        ),
     )
     max_losses: int = field(default=3, metadata=_rule("workers one step may lose before it is `poison`", minimum=1))
 

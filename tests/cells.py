@@ -56,7 +56,9 @@ class Cell:
         self.journal = directory / "journal"
         self.journal.touch()
         self._env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("CORDUM_", "CELERY_", "FLOWER_"))},
+            **{
+                key: value for key, value in os.environ.items() if not key.startswith(("CORDUM_", "CELERY_", "FLOWER_"))
+            },
             **timing,
             "CORDUM_REDIS_URL": address.url(),
             "CORDUM_CONFIG": str(ROOT / "config" / "cordum.yaml"),

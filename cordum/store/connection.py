@@ -90,7 +90,7 @@ class Connection:
         return Call(chosen, (len(names), *names, *values))
 
     def run_all(self, calls: Sequence[Call]) -> list[list[Any]]:
-        """Call scripts in one round trip, in order; each for itself: one that is refused does not undo another."""
+        """Call scripts in one round trip, each for itself: one that is refused or fails does not undo another."""
         return self.guarded(lambda: self._send(calls))
 
     def _send(self, calls: Sequence[Call]) -> list[list[Any]]:

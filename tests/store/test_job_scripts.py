@@ -279,6 +279,24 @@ def test_a_larger_window_lets_more_through(world: World) -> None:
     assert len(world.messages()) == 40
 
 
+def test_a_new_job_does_not_overtake_those_that_wait_though_there_is_room(world: World) -> None:
+    world.create(many(33), "r1")
+    world.store.workers.set_windows({TOPIC: 40})
+    world.create(ONE, "r2")
+    assert ids_of(world.messages())[-2:] == ["r1:s032@1", "r2:a@1"]
+
+
+def test_of_the_jobs_of_one_plan_the_most_urgent_get_what_room_there_is(world: World) -> None:
+    world.create(many(31), "r1")
+    world.create("steps: {late: {topic: job.t, priority: batch}, soon: {topic: job.t, priority: critical}}", "r2")
+    assert world.marks("r2") == {"late": "ready:1", "soon": "queued:1"}
+
+
+def test_a_job_that_finds_room_is_not_parked(world: World) -> None:
+    world.create(ONE)
+    assert world.client.exists(world.store.keys.parked(TOPIC), world.store.keys.turns(TOPIC)) == 0
+
+
 def test_a_cancelled_ready_job_is_never_sent(world: World) -> None:
     world.create(many(33))
     seen = world.snapshot()
