@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from cordum.bench.contest import Options, Report, hold_contest
 from cordum.bench.idle import Idle, measure_idle
+from cordum.bench.sides import Measured
 
 __all__ = [
     # throughput
+    "Measured",
     "Options",
     "Report",
     "hold_contest",

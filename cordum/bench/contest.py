@@ -22,7 +22,6 @@ from cordum.ops.redis_binary import find_redis_server, require_version
 from cordum.ops.redis_server import RedisServer
 
 WARM_UP = 20
-TARGET = 2.0
 _PACKAGES = ("cordum", "celery", "kombu", "redis", "hiredis")
 _SIDES: tuple[Side, ...] = (CordumSide(), CanvasSide(), PlainSide())
 
@@ -46,14 +45,21 @@ class Pair:
     canvas: Measured
     plain: Measured
 
+    def sides(self) -> tuple[tuple[str, Measured], ...]:
+        return ("cordum", self.cordum), ("canvas", self.canvas), ("plain", self.plain)
+
     @property
     def ratio(self) -> float:
         """How many times as many runs a second cordum did as the canvas."""
         return self.canvas.seconds / self.cordum.seconds
 
+    @property
+    def cpu_ratio(self) -> float | None:
+        """How many times as much processor time the canvas took."""
+        return self.canvas.cpu_sec / self.cordum.cpu_sec if self.canvas.cpu_sec and self.cordum.cpu_sec else None
+
     def problems(self) -> list[str]:
-        sides = {"cordum": self.cordum, "canvas": self.canvas, "plain": self.plain}
-        return [f"{name}: {problem}" for name, measured in sides.items() for problem in measured.problems]
+        return [f"{name}: {problem}" for name, measured in self.sides() for problem in measured.problems]
 
 
 @dataclass(slots=True)
@@ -68,6 +74,11 @@ class Report:
     def median_ratio(self) -> float:
         return statistics.median(pair.ratio for pair in self.pairs)
 
+    @property
+    def median_cpu_ratio(self) -> float | None:
+        ratios = [pair.cpu_ratio for pair in self.pairs if pair.cpu_ratio is not None]
+        return statistics.median(ratios) if ratios else None
+
     def problems(self) -> list[str]:
         return [f"pair {number}, {problem}" for number, pair in enumerate(self.pairs, 1) for problem in pair.problems()]
 
@@ -80,8 +91,9 @@ class Report:
         return {
             "options": asdict(self.options),
             "setting": dict(self.setting),
-            "pairs": [asdict(pair) | {"ratio": pair.ratio} for pair in self.pairs],
+            "pairs": [asdict(pair) | {"ratio": pair.ratio, "cpu_ratio": pair.cpu_ratio} for pair in self.pairs],
             "median_ratio": self.median_ratio,
+            "median_cpu_ratio": self.median_cpu_ratio,
             "problems": self.problems(),
         }
 
@@ -102,7 +114,7 @@ def _pair(options: Options) -> Pair:
     with tempfile.TemporaryDirectory(prefix="cordum-bench-") as name:
         directory = Path(name)
         with RedisServer(directory) as server:
-            place = Place(server.address, options.pool, options.concurrency, directory)
+            place = Place(server.address, server.pid, options.pool, options.concurrency, directory)
             return Pair(*(_measured_apart(side, place, options) for side in _SIDES))
 
 

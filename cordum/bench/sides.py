@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cordum.bench import proc
 from cordum.redis_address import RedisAddress
 
 WORKERS = 2
@@ -20,6 +22,7 @@ class Place:
     """Where a side is measured: two worker processes with this pool and so many slots each, on this Redis."""
 
     address: RedisAddress
+    redis_pid: int
     pool: str
     concurrency: int
     directory: Path
@@ -43,9 +46,14 @@ class Side(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds from the first submission to the last result, and what was wrong with the results."""
+    """Seconds from the first submission to the last result, and what was wrong with the results.
+
+    `cpu_sec`: processor time of all its processes and of Redis, which says more than the clock where a machine is
+    shared; None where there is no /proc.
+    """
 
     seconds: float
+    cpu_sec: float | None
     problems: tuple[str, ...]
 
 
@@ -53,7 +61,11 @@ def measure(side: Side, place: Place, runs: int, warm_up: int) -> Measured:
     with side.ready(place) as bout:
         bout.run(warm_up)
         bout.problems()
-        began = time.monotonic()
+        used, began = _cpu_sec(place), time.monotonic()
         bout.run(runs)
-        seconds = time.monotonic() - began
-        return Measured(seconds, tuple(bout.problems()))
+        seconds, now_used = time.monotonic() - began, _cpu_sec(place)
+        return Measured(seconds, now_used - used if proc.PRESENT else None, tuple(bout.problems()))
+
+
+def _cpu_sec(place: Place) -> float:
+    return sum(proc.cpu_sec(pid) for pid in (*proc.family(os.getpid()), place.redis_pid)) if proc.PRESENT else 0.0

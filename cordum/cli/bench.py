@@ -9,7 +9,7 @@ import click
 from cordum.cli.output import print_json, say, table, tell
 
 if TYPE_CHECKING:
-    from cordum.bench import Idle, Report
+    from cordum.bench import Idle, Measured, Report
 
 _POOLS = click.Choice(["prefork", "threads", "solo"])
 
@@ -36,6 +36,8 @@ def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int
         print_json(report.document())
     else:
         say(f"median ratio cordum / canvas: {report.median_ratio:.2f}")
+        if report.median_cpu_ratio is not None:
+            say(f"median ratio of processor time canvas / cordum: {report.median_cpu_ratio:.2f}")
     for problem in report.problems():
         tell(f"void: {problem}")
     ctx.exit(1 if report.problems() else 0)
@@ -62,11 +64,14 @@ def _show_pair(report: Report) -> None:
     number, pair = len(report.pairs), report.pairs[-1]
     if number == 1:
         _show_settings(report)
-    rates = " ".join(
-        f"{name} {report.rate(measured):7.1f}"
-        for name, measured in (("cordum", pair.cordum), ("canvas", pair.canvas), ("plain", pair.plain))
+    rates = "  ".join(
+        f"{name} {report.rate(measured):6.1f}{_cpu_of(report, measured)}" for name, measured in pair.sides()
     )
     say(f"pair {number}: runs/s  {rates}   ratio cordum / canvas {pair.ratio:.2f}")
+
+
+def _cpu_of(report: Report, measured: Measured) -> str:
+    return "" if measured.cpu_sec is None else f" ({measured.cpu_sec / report.options.runs * 1000:.1f} cpu ms/run)"
 
 
 def _show_settings(report: Report) -> None:

@@ -27,14 +27,26 @@ class Coordinator:
         self._jobs = jobs
 
     def coordinate(self) -> None:
-        """One call: sweep when it is time, then advance until no run is due."""
+        """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
         self.sweep()
-        while due := self._store.wakeups.take_due(_BATCH):
-            self._advance_all(due)
+        leave = time.monotonic() + _STAY_SEC
+        while self._advance_due() or self._advance_what_follows():
+            if time.monotonic() >= leave:
+                self.ring()
+                return
 
     def ring(self) -> None:
         """Have a coordinator look, unless one has been called already."""
         self._store.wakeups.ring()
+
+    def _advance_due(self) -> bool:
+        """Advance some runs; False when none is due."""
+        due = self._store.wakeups.take_due(_BATCH)
+        self._advance_all(due)
+        return bool(due)
+
+    def _advance_what_follows(self) -> bool:
+        XX
 
     def _advance_all(self, run_ids: Sequence[str]) -> None:
         """Together; when one of them makes trouble, each alone, so that it does not keep the others waiting."""

@@ -22,6 +22,8 @@ from cordum.errors import IdempotencyKeyReused, Unavailable
 from cordum.store.runs import Created, CreateReply, Idempotency
 
 _MOST_ATTEMPTS = 20
+# How old the answer to a start may be in what it says about workers.
+_OLD_NEWS_MS = 1000
 
 
 class Runs:
@@ -29,6 +31,8 @@ class Runs:
         self._core = core
         self._store = core.store.runs
         self._workflows = workflows
+        self._served: frozenset[str] = frozenset()
+        self._served_at = 0
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -53,7 +57,9 @@ class Runs:
             if created.word is CreateReply.KEY_REUSED:
                 raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
             if created.snapshot is not None:
-                return Started(self._view(Look(workflow, created.snapshot, policy)), replayed=False)
+                look = Look(workflow, created.snapshot, policy)
+                conditions = self._conditions(look, _OLD_NEWS_MS)
+                return Started(views.run_view(workflow, look.snapshot, created.inputs, conditions), replayed=False)
             if created.word is not CreateReply.POLICY_CHANGED:
                 # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
                 replayed = created.word is CreateReply.REPLAYED
@@ -100,16 +106,16 @@ class Runs:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
-        return self._view(self._core.look_as(tenant, run_id))
+        look = self._core.look_as(tenant, run_id)
+        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), self._conditions(look))
 
-    def _view(self, look: Look) -> dict[str, Any]:
-        return views.run_view(look.workflow, look.snapshot, self._store.inputs(look.run.id), self._conditions(look))
-
-    def _conditions(self, look: Look) -> views.Conditions:
-        """Workers are asked about only when a step waits for one."""
+    def _conditions(self, look: Look, max_age_ms: int = 0) -> views.Conditions:
+        """Workers are asked about only when a step waits for one, and not again within `max_age_ms`."""
+        now = look.snapshot.now
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
-        served = self._core.store.workers.served_topics(look.snapshot.now) if waits else frozenset[str]()
-        return views.Conditions(governed=look.policy is not None, served=served)
+        if waits and now - self._served_at >= max_age_ms:
+            self._served, self._served_at = self._core.store.workers.served_topics(now), now
+        return views.Conditions(governed=look.policy is not None, served=self._served if waits else frozenset())
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""

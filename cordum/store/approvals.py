@@ -19,7 +19,6 @@ class ResolveReply(StrEnum):
     RESOLVED = "RESOLVED"
     ALREADY = "ALREADY"
     NOT_FOUND = "NOT_FOUND"
-    STALE = "STALE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Approvals:
         return self._records.page(index, before, count)
 
     def resolve(self, tenant: str, job: JobId, resolution: Resolution) -> ResolveReply:
-        """Take a decision; ALREADY when there is one, STALE when the step waits no longer."""
+        """Take a decision; ALREADY when there is one, or when nobody is asked any more."""
         own = keys.RunKeys.of(job.run_id)
         status = resolution.after.partition(":")[0]
         event = Event(
@@ -85,7 +84,6 @@ class Approvals:
             run_id=job.run_id,
             job_id=str(job),
             step=job.step,
-            attempt=job.attempt,
             decision=resolution.decision,
             person=resolution.person,
             comment=resolution.comment,

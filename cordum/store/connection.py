@@ -103,7 +103,7 @@ class Connection:
         return [_checked(call.script, reply) for call, reply in zip(calls, replies, strict=True)]
 
     def read(self, ask: Callable[[redis.Redis], _T]) -> _T:
-        """A plain read; `ask` gets the client and must not write."""
+        """Plain commands that may be sent twice: reads, and writes that set a value. `ask` gets the client."""
         return self.guarded(lambda: ask(self._client))
 
     def guarded(self, send: Callable[[], _T]) -> _T:

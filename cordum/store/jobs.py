@@ -275,7 +275,6 @@ class Jobs:
         reply = self._connection.run(
             "resend_message",
             {
-                "steps": own.steps,
                 "list": queue,
                 "sent": self._cell.sent(queue),
                 "suspects": self._cell.suspects(queue),
@@ -284,8 +283,6 @@ class Jobs:
                 "stats": self._cell.stats,
             },
             job_id=str(job),
-            step=job.step,
-            attempt=job.attempt,
             sent_at=sent_at,
             event=event_text(job.run_id, event),
             message=job_message(str(job), topic, priority),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import redis
@@ -45,11 +46,15 @@ class Snapshot:
 
 
 class Created(NamedTuple):
-    """The reply to a creation: the id of the run that counts, and the run itself when it was created just now."""
+    """The reply to a creation: the id of the run that counts.
+
+    When it was created just now, also the run itself and the inputs of its jobs.
+    """
 
     word: CreateReply
     run_id: str
     snapshot: Snapshot | None = None
+    inputs: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Runs:
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:
-            return Created(word, run.id, _snapshot(reply[2]))
+            return Created(word, run.id, _snapshot(reply[2]), _inputs(codec.pairs(reply[3])))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
@@ -179,7 +184,7 @@ class Runs:
     def inputs(self, run_id: str) -> dict[str, Any]:
         """Inputs of jobs that had one of their own."""
         raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).inputs))
-        return {step: codec.from_json(text) for step, text in raw.items()}
+        return _inputs(raw)
 
     def timeline(self, run_id: str, first: int, count: int) -> list[dict[str, Any]]:
         """Events numbered from `first` (counting from 1), at most `count`, in order."""
@@ -205,6 +210,10 @@ def _snapshot(parts: list[Any]) -> Snapshot:
     now, epoch, fields = int(parts[0]), int(parts[1]), codec.pairs(parts[2])
     steps = codec.read_steps(codec.pairs(parts[3]), codec.pairs(parts[4]))
     return Snapshot(codec.read_run(fields, steps, codec.pairs(parts[5])), now, epoch, fields)
+
+
+def _inputs(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {step: codec.from_json(text) for step, text in texts.items()}
 
 
 def _event(number: int, text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,9 @@ SMALL = Options(runs=20, pairs=1, pool="threads", concurrency=2, warm_up=2)
 
 
 def pair(cordum: float, canvas: float, problem: str = "") -> Pair:
-    return Pair(Measured(cordum, (problem,) if problem else ()), Measured(canvas, ()), Measured(1.0, ()))
+    return Pair(
+        Measured(cordum, 2 * cordum, (problem,) if problem else ()), Measured(canvas, 8.0, ()), Measured(1.0, None, ())
+    )
 
 
 def test_every_side_does_all_its_runs() -> None:
@@ -28,7 +31,7 @@ def test_every_side_does_all_its_runs() -> None:
     assert (seen, report.problems()) == ([1], [])
     document = json.loads(json.dumps(report.document()))
     (only,) = document["pairs"]
-    assert min(only[side]["seconds"] for side in ("cordum", "canvas", "plain")) > 0
+    assert min(only[side][time] for time in ("seconds", "cpu_sec") for side in ("cordum", "canvas", "plain")) > 0
     assert document["median_ratio"] == only["ratio"] == only["canvas"]["seconds"] / only["cordum"]["seconds"]
     assert {"machine", "python", "versions", "redis_server", "persistence"} <= document["setting"].keys()
 
@@ -56,7 +59,7 @@ class BadSide:
 
 
 def test_what_is_wrong_with_a_measured_run_is_kept_with_its_time(redis_address: RedisAddress, tmp_path) -> None:
-    measured = measure(BadSide(), Place(redis_address, "threads", 1, tmp_path), 5, 1)
+    measured = measure(BadSide(), Place(redis_address, os.getpid(), "threads", 1, tmp_path), 5, 1)
     assert measured.problems == ("4 of 5",)
 
 
@@ -73,6 +76,8 @@ def test_pairs_are_printed_with_their_rates_and_the_settings(monkeypatch: pytest
     monkeypatch.setattr(contest, "_pair", lambda options: pair(2.0, 4.0))
     result = CliRunner().invoke(bench, ["--runs", "100", "--pairs", "2"])
     assert result.exit_code == 0
-    assert "pair 2: runs/s  cordum    50.0 canvas    25.0 plain   100.0   ratio cordum / canvas 2.00" in result.output
+    rates = "cordum   50.0 (40.0 cpu ms/run)  canvas   25.0 (80.0 cpu ms/run)  plain  100.0"
+    assert f"pair 2: runs/s  {rates}   ratio cordum / canvas 2.00" in result.output
     assert "median ratio cordum / canvas: 2.00" in result.output
+    assert "median ratio of processor time canvas / cordum: 2.00" in result.output
     assert "append-only log" in result.output and "celery 5." in result.output

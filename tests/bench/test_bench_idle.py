@@ -10,7 +10,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from cordum.bench import Idle, idle, measure_idle
+from cordum.bench import Idle, measure_idle, proc
 from cordum.bench.idle import ProcessCost
 from cordum.cli.bench import bench
 
@@ -28,11 +28,11 @@ def test_all_processes_of_a_stack_are_measured() -> None:
 def test_a_busy_process_is_told_from_an_idle_one() -> None:
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        before = idle._cpu_sec(busy.pid)
+        before = proc.cpu_sec(busy.pid)
         give_up = time.monotonic() + 30
-        while idle._cpu_sec(busy.pid) <= before and time.monotonic() < give_up:
+        while proc.cpu_sec(busy.pid) <= before and time.monotonic() < give_up:
             time.sleep(0.02)
-        assert idle._cpu_sec(busy.pid) > before
+        assert proc.cpu_sec(busy.pid) > before
     finally:
         busy.kill()
         busy.wait()

@@ -58,7 +58,7 @@ def test_the_first_decision_stands(world: World, first: Resolution, second: Reso
 
 
 def test_without_its_guard_a_decision_is_taken_twice(world_without: Callable[..., World]) -> None:
-    world = world_without(("resolve_approval", "undecided"), ("resolve_approval", "step_waiting"))
+    world = world_without(("resolve_approval", "undecided"))
     world.create(GATE)
     resolve(world, APPROVE)
     assert resolve(world, REJECT) is ResolveReply.RESOLVED

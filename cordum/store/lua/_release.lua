@@ -38,16 +38,25 @@ local function send(job_id, record, window, now)
   tell(timeline, now, event)
 end
 
+-- The next job of a list and its record. Jobs that were taken back have left their ids; they cost their tenant no turn.
+local function next_record(ready, parked)
+  local job_id = redis.call('RPOP', ready)
+  while job_id do
+    local record = redis.call('HGET', parked, job_id)
+    if record then
+      redis.call('HDEL', parked, job_id)
+      return job_id, record
+    end
+    job_id = redis.call('RPOP', ready)
+  end
+end
+
 local function release(topic, window, turns, parked, now, minimum)
   while true do
     local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
     if not turn[1] or not has_room(topic, window, minimum) then return end
-    local job_id = redis.call('RPOP', turn[1])
+    local job_id, record = next_record(turn[1], parked)
     next_turn(turns, turn[1], tonumber(turn[2]))
-    local record = job_id and redis.call('HGET', parked, job_id)
-    if record then
-      redis.call('HDEL', parked, job_id)
-      send(job_id, record, window, now)
-    end
+    if record then send(job_id, record, window, now) end
   end
 end

@@ -20,4 +20,4 @@ redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
 redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
-return {'CREATED', plan.run, snapshot(now)}
+return {'CREATED', plan.run, snapshot(now), redis.call('HGETALL', k_inputs)}

@@ -1,13 +1,13 @@
 -- resolve_approval: one person's decision, once; it comes back to the step as the result of the gate's job.
 -- KEYS approval run steps facts outputs timeline clock open_approvals asked wakeups coordinator stats
--- ARGV run_id job_id step attempt decision person comment verified after output failure approved_request event message
--- REPLY RESOLVED ALREADY NOT_FOUND STALE
+-- ARGV run_id job_id step decision person comment verified after output failure approved_request event message
+-- REPLY RESOLVED ALREADY NOT_FOUND
 -- MOVES waiting>succeeded waiting>settling waiting>pending
 -- include clock timeline count wake
 local approval = redis.call('HMGET', k_approval, 'state', 'decided_by', 'decided_at', 'comment')
 if not approval[1] then return {'NOT_FOUND'} end
+-- Whatever takes a step out of `waiting` closes its approval in the same script: an open one means that the step waits.
 if approval[1] ~= 'pending' then return {'ALREADY', approval[1], approval[2] or '', approval[3] or '', approval[4] or ''} end -- guard: undecided
-if redis.call('HGET', k_steps, a_step) ~= 'waiting:' .. a_attempt then return {'STALE'} end -- guard: step_waiting
 local now = clock_now()
 redis.call('HSET', k_approval, 'state', a_decision, 'decided_by', a_person, 'decided_at', string.format('%.0f', now), 'comment', a_comment, 'verified', a_verified)
 redis.call('ZREM', k_open_approvals, a_job_id)

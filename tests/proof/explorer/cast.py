@@ -1,0 +1,253 @@
+"""The parts that actors play: what each kind of process does, in cordum's own words.
+
+Workers are told the attempt they were handed a message of, and begin once that message was sent; what is in between
+(Celery, and user code) makes no call that could be seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from unittest.mock import patch
+
+from cordum.domain.ids import JobId
+from cordum.domain.policy_document import load_policy
+from cordum.domain.routing import queue_list
+from cordum.domain.run import Failure, OutcomeClass
+from cordum.engine.values import Caller, Outcome
+from cordum.errors import CordumError
+from cordum.store.jobs import ClaimReply
+from tests.proof.explorer.actors import Actor, Process
+from tests.proof.explorer.moment import CELL, Moment
+from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW
+
+TOPIC = "job.t"
+INTERACTIVE = 3
+SUCCESS, RETRYABLE, FATAL = OutcomeClass.SUCCESS, OutcomeClass.RETRYABLE, OutcomeClass.FATAL
+
+
+# -- when ----------------------------------------------------------------------------------------------------------
+
+
+def sent(job_id: str) -> Callable[[Moment], bool]:
+    """The attempt's message has been on its list at some time."""
+    job = _job(job_id)
+
+    def holds(moment: Moment) -> bool:
+        events = moment.events(job.run_id)
+        return any(e["type"] == "step.queued" and e.get("job_id") == job_id for e in events)
+
+    return holds
+
+
+def due(run_id: str = "r1") -> Callable[[Moment], bool]:
+    """The run is marked due, or its time has come."""
+
+    def holds(moment: Moment) -> bool:
+        timer = moment.pairs("timers").get(run_id)
+        return run_id in moment.pairs("wakeups") or (timer is not None and int(timer) <= moment.now)
+
+    return holds
+
+
+# -- coordinators --------------------------------------------------------------------------------------------------
+
+
+def coordinator(name: str, times: int = 1, run_id: str = "r1") -> Actor:
+    """Looks, plans and commits, until nobody has moved the run in between."""
+    return Actor(name, lambda process: process.core.advance(run_id), times, due(run_id))
+
+
+def caller(name: str) -> Actor:
+    """Rings for the coordinators."""
+    return Actor(name, lambda process: process.coordinator.ring())
+
+
+def called_coordinator(name: str, times: int = 1) -> Actor:
+    """Is called, takes what is due, and advances it."""
+
+    def act(process: Process) -> None:
+        process.command("RPOP", "cordum.coordinator")
+        process.core.advance_all(process.store.wakeups.take_due(64))
+
+    return Actor(name, act, times, lambda moment: bool(moment.raw("cordum.coordinator")))
+
+
+def freer(name: str, worker: str, times: int = 1) -> Actor:
+    """Part of a sweep: takes its attempts from a worker whose lease is over, and forgets it."""
+
+    def over(moment: Moment) -> bool:
+        return worker in moment.leases and not moment.lease_holds(worker)
+
+    return Actor(name, lambda process: process.jobs.free_worker(worker, "?") and None, times, over)
+
+
+def sweeper(name: str, times: int = 1) -> Actor:
+    """A whole sweep."""
+    return Actor(name, lambda process: process.coordinator.sweep() and None, times)
+
+
+def resender(name: str, times: int = 1) -> Actor:
+    """Part of a sweep: looks for messages that were lost, and sends them again."""
+
+    def act(process: Process) -> None:
+        for job, sent_at in process.store.jobs.unclaimed(TOPIC, INTERACTIVE, SETTINGS.message_grace_ms):
+            process.store.jobs.resend(job, TOPIC, INTERACTIVE, sent_at)
+
+    return Actor(name, act, times)
+
+
+# -- workers -------------------------------------------------------------------------------------------------------
+
+
+def worker(
+    name: str,
+    job_id: str,
+    outcome: OutcomeClass = SUCCESS,
+    *,
+    incarnation: str = "w1",
+    after_ms: int | None = None,
+    during: Callable[[Process], None] | None = None,
+) -> Actor:
+    """One delivery of a message: claims, runs user code, records how it ended. `during`: what its user code calls."""
+    failure = None if outcome is SUCCESS else Failure("error", "broke")
+
+    def act(process: Process) -> None:
+        claim = process.jobs.claim(job_id, TOPIC, INTERACTIVE, incarnation, name)
+        if claim.word is not ClaimReply.CLAIMED:
+            return
+        process.note("ran", job_id)
+        if during is not None:
+            during(process)
+        process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(outcome, {"by": name}, failure, after_ms))
+
+    return Actor(name, act, 1, sent(job_id))
+
+
+def reporter(name: str, job_id: str, incarnation: str = "w2") -> Actor:
+    """Records a result for an attempt it never had."""
+
+    def act(process: Process) -> None:
+        process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(SUCCESS, {"by": name}))
+
+    return Actor(name, act, 1, sent(job_id))
+
+
+def child_death(name: str, job_id: str, incarnation: str = "w2") -> Actor:
+    """A worker's parent process says that the child is dead to which it had handed a delivery of this message."""
+    return Actor(
+        name, lambda process: process.jobs.lost(job_id, TOPIC, incarnation, "killed") and None, 1, sent(job_id)
+    )
+
+
+def watcher(name: str, job_id: str, incarnation: str) -> Actor:
+    """Asks whether an attempt is still its worker's, and tells how far it is."""
+    return Actor(name, lambda process: _watched(process, job_id, incarnation), 1, sent(job_id))
+
+
+def _watched(process: Process, job_id: str, incarnation: str) -> None:
+    process.jobs.progress(job_id, incarnation, 0.5, None)
+
+
+def taker(name: str, job_id: str, *, dies: bool) -> Actor:
+    """Takes the oldest message of the topic from its list; either dies with it in hand, or goes on like a worker."""
+    queue = queue_list(TOPIC, INTERACTIVE)
+    following = worker(name, job_id)
+
+    def act(process: Process) -> None:
+        if process.command("RPOP", queue) is not None and not dies:
+            following.act(process)
+
+    return Actor(name, act, 1, lambda moment: bool(moment.raw(queue)))
+
+
+def renewer(name: str, incarnation: str, times: int = 1) -> Actor:
+    """The thread that holds a worker's lease."""
+    return Actor(name, lambda process: process.store.workers.renew(incarnation, {}, SETTINGS.lease_ms) and None, times)
+
+
+def leaver(name: str, incarnation: str) -> Actor:
+    """A worker says goodbye."""
+    return Actor(name, lambda process: process.jobs.leave(incarnation))
+
+
+# -- people --------------------------------------------------------------------------------------------------------
+
+
+def canceller(name: str, run_id: str = "r1") -> Actor:
+    def act(process: Process) -> None:
+        process.runs.cancel(Caller(TENANT, name), run_id, None)
+
+    return Actor(name, act, 1, lambda moment: run_id in moment.run_ids)
+
+
+def revoker(name: str, job_id: str) -> Actor:
+    """Cancels one step."""
+    return Actor(name, lambda process: process.jobs.cancel_step(job_id, name, "not needed"), 1, sent(job_id))
+
+
+def approver(name: str, job_id: str, decision: str = "approved", person: str | None = None) -> Actor:
+    """Answers a question, and notes what it is told."""
+    job = _job(job_id)
+
+    def act(process: Process) -> None:
+        who = Caller(TENANT, person or name)
+        try:
+            if decision == "approved":
+                process.approvals.approve(who, job_id, None)
+            else:
+                process.approvals.reject(who, job_id, "no")
+        except CordumError as refused:
+            process.note("not_decided", job_id, refused.code)
+        else:
+            process.note("decided", job_id, decision)
+
+    return Actor(name, act, 1, lambda moment: job_id in moment.approvals(job.run_id))
+
+
+def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
+    """Starts a run, and notes the answer when it used an idempotency key."""
+    body = json.dumps(input_)
+
+    def act(process: Process) -> None:
+        labels = {} if key is None else {"key": key}
+        with patch("cordum.engine.runs.new_run_id", lambda *_: f"{CELL}-{name}"):
+            try:
+                started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
+            except CordumError as refused:
+                process.note("refused", key or "", body, refused.code)
+            else:
+                if key is not None:
+                    process.note("started", key, body, started.run["id"])
+
+    return Actor(name, act)
+
+
+def publisher(name: str, policy: str) -> Actor:
+    digest = load_policy(policy.encode()).digest
+
+    def act(process: Process) -> None:
+        process.store.policies.publish(digest, policy, name)
+
+    return Actor(name, act)
+
+
+# -- time ----------------------------------------------------------------------------------------------------------
+
+
+def time(*moves_ms: int) -> Actor:
+    """Time passes, in steps of so many milliseconds."""
+
+    def act(process: Process) -> None:
+        now = START
+        for move in moves_ms:
+            now += move
+            process.command("SET", process.store.keys.clock, str(now))
+
+    return Actor("time", act)
+
+
+def _job(job_id: str) -> JobId:
+    job = JobId.parse(job_id)
+    assert job is not None, job_id
+    return job

@@ -1,0 +1,70 @@
+"""Where what is open has to lie, so that somebody looks after it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cordum.domain.ids import JobId
+from cordum.domain.planner import plan
+from cordum.domain.policy import Policy
+from cordum.domain.policy_document import load_policy
+from cordum.domain.turn import POLICY_RETRY_MS
+from cordum.store import codec
+from tests.proof.explorer.evidence import Law, demand
+from tests.proof.explorer.moment import CELL, Mark, Moment
+
+
+def found_again(moment: Moment, run_id: str, law: Law) -> int:
+    """Demand that each step of an open run has its place, and that the run is looked at when there is reason to."""
+    due = run_id in moment.pairs("wakeups")
+    for step, mark in moment.marks(run_id).items():
+        job_id = str(JobId(run_id, step, mark.attempt))
+        place = _place_of(moment, law, run_id, step, mark, job_id, due)
+        demand("P7", place, f"{job_id} is {mark.status}, and nobody will ever look after it")
+    if due:
+        return 0
+    left = _left_to_do(moment, run_id, law)
+    demand("P7", left is None, f"{run_id} is not marked due, and {left}")
+    return 1
+
+
+def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_id: str, due: bool) -> bool:
+    topic = law.steps[step].topic
+    match mark.status:
+        case "ready":
+            turns, lists = moment.pairs("turns", topic), moment.everything_of("ready")
+            listed = any(job_id in jobs and f"cordum:{CELL}:ready:{name}" in turns for name, jobs in lists.items())
+            return listed and job_id in moment.pairs("parked", topic)
+        case "queued":
+            return job_id in moment.pairs("sent", law.queue(step)) and job_id in moment.value("window", topic)
+        case "running" if topic is not None:
+            return moment.fact(run_id, step, "worker") in moment.leases
+        case "settling":
+            return due
+        case "waiting":
+            record = moment.approvals(run_id)[moment.fact(run_id, step, "approval")]
+            return record["state"] == "pending" and job_id in moment.pairs("approvals", "default", "open")
+    return True
+
+
+@lru_cache(50_000)
+def _left_to_do(moment: Moment, run_id: str, law: Law) -> str | None:
+    """What a coordinator would do, or be woken for too late, if somebody called it."""
+    steps = codec.read_steps(moment.of_run(run_id, "steps"), moment.of_run(run_id, "facts"))
+    run = codec.read_run(moment.of_run(run_id), steps, moment.of_run(run_id, "outputs"))
+    policy = _policy(moment.policy.get("source", ""), int(moment.policy.get("epoch", "0")))
+    timer = moment.pairs("timers").get(run_id)
+    if timer is not None and int(timer) <= moment.now:
+        return None
+    decided = plan(law.workflow, run, policy, moment.now, law.limits)
+    if decided.wake_at is not None and (timer is None or int(timer) > decided.wake_at):
+        return f"its timer is {timer}, it has to be looked at by {decided.wake_at}"
+    # A new policy is noticed by those who wait for one, a moment later.
+    if not decided.empty and timer is not None and int(timer) <= moment.now + POLICY_RETRY_MS:
+        decided = plan(law.workflow, run, None, moment.now, law.limits)
+    return None if decided.empty else f"a look at it would find {[event.type for event in decided.events]}"
+
+
+@lru_cache(100)
+def _policy(source: str, epoch: int) -> Policy | None:
+    return load_policy(source.encode(), epoch) if source else None

@@ -1,0 +1,72 @@
+"""The beginning of a scenario: a real cell brought to where its actors come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import redis
+
+from cordum.domain.definition import load_workflow
+from cordum.domain.policy_document import load_policy
+from cordum.domain.workflow import Workflow
+from cordum.engine.core import Core
+from cordum.engine.runs import Runs
+from cordum.engine.values import Caller
+from cordum.engine.workflows import Workflows
+from cordum.settings import Settings
+from cordum.store import Store
+from cordum.store.connection import Connection
+from cordum.store.scripts import Library
+from tests.proof.explorer.actors import Company, WarmCore
+from tests.proof.explorer.moment import CELL, Moment
+from tests.proof.explorer.scenario import Scenario
+from tests.proof.explorer.stage import Stage
+from tests.proof.explorer.tape import Call, Paused, Tape
+
+START = 1_000_000
+TENANT = "default"
+WORKFLOW = "wf"
+SUBMITTER = "alice"
+SETTINGS = Settings(cell=CELL, allow_anonymous_approval=False)
+GENUINE = Library(virtual_clock=True)
+
+
+@dataclass(frozen=True)
+class Opening:
+    moment: Moment
+    company: Company
+    workflow: Workflow
+
+
+def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Opening:
+    stage.empty()
+    store = Store(Connection(client, GENUINE), CELL, scenario.window)
+    client.set(store.keys.clock, START)
+    core = Core(store, SETTINGS, scenario.limits)
+    if scenario.policy is not None:
+        store.policies.publish(load_policy(scenario.policy.encode()).digest, scenario.policy, "test")
+    for worker in scenario.workers:
+        store.workers.renew(worker, {}, SETTINGS.lease_ms)
+    saved = Workflows(core).save(TENANT, scenario.definition.encode(), "yaml", WORKFLOW)
+    runs = Runs(core, Workflows(core))
+    for run_id in scenario.runs:
+        with patch("cordum.engine.runs.new_run_id", lambda *_, chosen=run_id: chosen):
+            runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, {"x": []})
+    workflow = load_workflow(scenario.definition.encode(), "yaml", default_id=WORKFLOW)
+    moment = stage.present()
+    tape = Tape(GENUINE)
+    warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, {saved.digest: workflow})
+    _learn_policy(warm, tape, moment, stage)
+    return Opening(moment, Company(warm, tape), workflow)
+
+
+def _learn_policy(core: Core, tape: Tape, moment: Moment, stage: Stage) -> None:
+    tape.rewind(())
+    try:
+        core.policy_now()
+    except Paused:
+        assert isinstance(tape.pending, Call)
+        reply, _ = stage.do(moment, tape.pending, GENUINE)
+        tape.rewind((reply,))
+        core.policy_now()

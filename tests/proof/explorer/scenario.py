@@ -1,0 +1,53 @@
+"""What a scenario says, and the table of all scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cordum.domain.limits import Limits
+from tests.proof.explorer.actors import Actor
+
+ALLOW = "{version: '1', default_decision: allow, rules: []}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A cell at its beginning, and who acts in it.
+
+    `runs` are started before, each of `definition`; `workers` have a lease. `faults`: how many deaths and lost replies
+    one course of things may have.
+    """
+
+    definition: str
+    actors: tuple[Actor, ...]
+    runs: tuple[str, ...] = ("r1",)
+    workers: tuple[str, ...] = ("w1", "w2")
+    policy: str | None = ALLOW
+    window: int = 32
+    limits: Limits = Limits(jitter=False)
+    faults: int = 1
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A scenario by its name. `guards` are those it is there for: `script.guard`."""
+
+    name: str
+    make: Callable[[], Scenario]
+    guards: tuple[str, ...] = ()
+
+
+SCENARIOS: dict[str, Listed] = {}
+
+
+def scenario(*guards: str) -> Callable[[Callable[[], Scenario]], Callable[[], Scenario]]:
+    """Put a scenario into the table; it is named after its function."""
+
+    def put(make: Callable[[], Scenario]) -> Callable[[], Scenario]:
+        if make.__name__ in SCENARIOS:
+            raise ValueError(f"two scenarios are named {make.__name__}")
+        SCENARIOS[make.__name__] = Listed(make.__name__, make, guards)
+        return make
+
+    return put
