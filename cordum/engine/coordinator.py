@@ -7,6 +7,7 @@ planned from.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 
 from cordum.engine.core import Core
@@ -18,6 +19,8 @@ _LOG = logging.getLogger(__name__)
 # Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
 _BATCH = 16
 _TOPICS = 50
+_PAUSE_SEC = 0.002
+_STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
@@ -30,10 +33,12 @@ class Coordinator:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
         self.sweep()
         leave = time.monotonic() + _STAY_SEC
-        while self._advance_due() or self._advance_what_follows():
+        worked = self._advance_due()
+        while worked:
             if time.monotonic() >= leave:
                 self.ring()
                 return
+            worked = self._advance_due() or self._advance_after_a_pause()
 
     def ring(self) -> None:
         """Have a coordinator look, unless one has been called already."""
@@ -42,11 +47,14 @@ class Coordinator:
     def _advance_due(self) -> bool:
         """Advance some runs; False when none is due."""
         due = self._store.wakeups.take_due(_BATCH)
-        self._advance_all(due)
+        if due:
+            self._advance_all(due)
         return bool(due)
 
-    def _advance_what_follows(self) -> bool:
-        XX
+    def _advance_after_a_pause(self) -> bool:
+        """Where runs have been due, more will be at once, and to be called again costs more than to wait for them."""
+        time.sleep(_PAUSE_SEC)
+        return self._advance_due()
 
     def _advance_all(self, run_ids: Sequence[str]) -> None:
         """Together; when one of them makes trouble, each alone, so that it does not keep the others waiting."""
