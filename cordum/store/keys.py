@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 COORDINATOR_QUEUE = "cordum.coordinator"
 
@@ -25,6 +26,7 @@ class RunKeys:
     once: str  # hash: what `ctx.once` has handed out
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, run_id: str) -> RunKeys:
         base = f"cordum:run:{{{run_id}}}"
         return cls(base, *(f"{base}:{part}" for part in ("steps", "facts", "inputs", "outputs", "timeline", "once")))

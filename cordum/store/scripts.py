@@ -47,6 +47,14 @@ class Script:
     def sha(self) -> str:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
+    @cached_property
+    def _key_names(self) -> frozenset[str]:
+        return frozenset(self.keys)
+
+    @cached_property
+    def _arg_names(self) -> frozenset[str]:
+        return frozenset(self.args)
+
     @property
     def guards(self) -> tuple[str, ...]:
         return tuple(match[1] for line in self.source.splitlines() if (match := _GUARD.search(line)))
@@ -59,7 +67,7 @@ class Script:
         more_args: Sequence[Argument] = (),
     ) -> tuple[list[str], list[Argument]]:
         """Keys and arguments in the order of the header; anything missing or unknown is a programming error."""
-        if set(keys) != set(self.keys) or set(args) != set(self.args):
+        if keys.keys() != self._key_names or args.keys() != self._arg_names:
             wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
             raise TypeError(f"{self.name}: keys or arguments do not fit its header: {', '.join(wrong)}")
         if (more_keys and not self.more_keys) or (more_args and not self.more_args):

@@ -85,3 +85,32 @@ def test_a_batch_costs_two_round_trips(engine: Engine, hands: Hands, monkeypatch
     engine.coordinate()
     assert sent.count(10) == 2
     assert max(sent) == 10
+
+
+def test_a_coordinator_that_must_leave_calls_the_next_one(
+    engine: Engine, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cordum.engine.coordinator._STAY_SEC", 0.0)
+    run_ids = due(hands, 20)
+    queue = engine.store.keys.coordinator
+    engine.store.connection.read(lambda client: client.delete(queue))
+    engine.coordinate()  # one batch
+    assert 0 < second_steps(hands, run_ids).count("pending") < 20
+    assert engine.store.connection.read(lambda client: client.llen(queue)) == 1
+    engine.coordinate()
+    assert second_steps(hands, run_ids) == ["queued"] * 20
+
+
+def test_what_becomes_due_right_after_is_advanced_by_the_same_call(
+    engine: Engine, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = due(hands, 1)
+    late: list[str] = []
+
+    def pause(seconds: float) -> None:
+        if not late:
+            late.extend(due(hands, 1))
+
+    monkeypatch.setattr("cordum.engine.coordinator.time.sleep", pause)
+    engine.coordinate()
+    assert second_steps(hands, first + late) == ["queued", "queued"]

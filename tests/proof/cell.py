@@ -1,0 +1,403 @@
+"""The model of a whole cell: what people, workers, coordinators and time do to runs, as far as anybody can see it.
+
+Messages, windows, leases, marks and timers, around the laws of `model.py`. Imports nothing of cordum's. Every method is
+one act and gives what the act is answered with; `rig.py` has the same methods on the real thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.proof.model import cancel, conclude, revoke
+from tests.proof.state import ENDED, JOB_TIMEOUT_MS, PRIORITY, RUN_ENDED, RUN_TIMEOUT_MS, Look, Policy, Run, Step
+
+Queue = tuple[str, int]  # topic, priority
+LEASE_MS, SWEEP_MS, GRACE_MS, ASIDE_MS, WINDOW = 5000, 1000, 3000, 2000, 3
+
+
+@dataclass
+class Cell:
+    policies: dict[str, dict[str, str]]  # by name: topic -> verdict
+    topics: list[str]
+    now: int
+    policy: Policy | None = None
+    runs: dict[str, Run] = field(default_factory=dict)
+    keys: dict[tuple[str, str, str], tuple[str, Any]] = field(default_factory=dict)  # idempotency: run, request
+    approvals: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # job id -> state, policy asked under
+    dead: dict[str, tuple[Run, str]] = field(default_factory=dict)  # job id -> whose last attempt it was
+    ready: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)  # topic, priority, tenant -> job ids
+    turns: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # topic -> priority, tenant: next first
+    lists: dict[Queue, list[str]] = field(default_factory=dict)  # Celery's queues: job ids, oldest first
+    sent: dict[Queue, dict[str, int]] = field(default_factory=dict)  # unclaimed messages, and when they were sent
+    suspects: dict[Queue, dict[tuple[str, int], int]] = field(default_factory=dict)
+    leases: dict[str, int] = field(default_factory=dict)  # worker -> end
+    stops: dict[str, list[str]] = field(default_factory=dict)  # worker -> jobs it must stop
+    heard: dict[str, list[str]] = field(default_factory=dict)  # ... of which its last renewal told it
+    names: dict[tuple[str, str, str], int] = field(default_factory=dict)  # run, step, name -> attempt it went to
+    bell: bool = False  # a call waits for the coordinators
+    swept: int | None = None
+    spare_until: int = 0
+
+    # -- finding -------------------------------------------------------------------------------------------------
+
+    def find(self, job: str) -> tuple[Run, str, int]:
+        run, _, rest = job.partition(":")
+        step, _, attempt = rest.partition("@")
+        return self.runs[run], step, int(attempt)
+
+    def step_in(self, job: str, status: str) -> Step | None:
+        """The step, if this very attempt is in this state."""
+        run, name, attempt = self.find(job)
+        step = run.steps[name]
+        return step if (step.status, step.attempt) == (status, attempt) else None
+
+    def queue_of(self, run: Run, name: str) -> Queue:
+        return run.spec(name)["topic"], PRIORITY[run.spec(name).get("priority", "interactive")]
+
+    def _steps(self) -> list[tuple[Run, str, Step]]:
+        return [(run, name, step) for run in self.runs.values() for name, step in run.steps.items()]
+
+    def unfinished(self, topic: str) -> set[str]:
+        """Jobs of a topic whose message has left cordum and whose attempt has not ended."""
+        mine = ((run, name) for run, name, step in self._steps() if step.status in ("queued", "running"))
+        return {run.job(name) for run, name in mine if run.spec(name).get("topic") == topic}
+
+    def held(self, worker: str) -> list[str]:
+        mine = ((run, name, step) for run, name, step in self._steps() if step.worker == worker)
+        return sorted(run.job(name) for run, name, step in mine if step.status == "running")
+
+    def alive(self, worker: str) -> bool:
+        return self.leases.get(worker, -1) >= self.now
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    def tick(self, ms: int) -> None:
+        self.now += ms
+
+    def publish(self, name: str) -> bool:
+        if self.policy is not None and self.policy.name == name:
+            return False
+        self.policy = Policy(name, 1 + (self.policy.epoch if self.policy else 0), self.policies[name])
+        return True
+
+    def submit(
+        self,
+        run_id: str,
+        tenant: str,
+        workflow: str,
+        definition: dict[str, Any],
+        input: Any,
+        key: str | None = None,
+        *,
+        meanwhile: str | None = None,
+    ) -> tuple[str, str]:
+        """3.11. The word, and the id of the run that counts; `meanwhile` another policy becomes the active one."""
+        scope = (tenant, workflow, key or "")
+        if key is not None and scope in self.keys:
+            first, request = self.keys[scope]
+            return ("REPLAYED", first) if request == input else ("KEY_REUSED", "")
+        timeout = definition.get("timeout_sec")
+        deadline = self.now + (RUN_TIMEOUT_MS if timeout is None else int(timeout * 1000))
+        steps = {name: Step() for name in definition["steps"]}
+        self.runs[run_id] = Run(run_id, tenant, definition, input, deadline, steps)
+        if key is not None:
+            self.keys[scope] = run_id, input
+        first_look = self.look(run_id)
+        if meanwhile is not None:
+            self.publish(meanwhile)
+        if self.commit(first_look) == "POLICY_CHANGED":
+            self.advance(run_id)
+        return "CREATED", run_id
+
+    def cancel(self, run_id: str) -> None:
+        """3.7. Of an ended run a no-op."""
+        if self.runs[run_id].status not in RUN_ENDED:
+            look = Look(self.runs[run_id], self.policy, self.now)
+            cancel(look)
+            self.commit(look)
+
+    def revoke(self, job: str) -> None:
+        run, name, attempt = self.find(job)
+        step = run.steps[name]
+        if run.status not in RUN_ENDED and step.status not in ENDED and step.attempt == attempt:
+            look = Look(run, self.policy, self.now)
+            revoke(look, name)
+            conclude(look)
+            self.commit(look)
+
+    def decide(self, job: str, decision: str, person: str, *, dies: bool = False) -> str:
+        """3.6. OK or the code of the refusal; `dies`: whoever was told, before it has the run advanced."""
+        run, name, _ = self.find(job)
+        step, (state, asked_under) = run.steps[name], self.approvals[job]
+        if person == "alice":
+            return "self_approval_denied"
+        if state != "pending":
+            refusal = "run_terminal" if state == "closed" and run.status in RUN_ENDED else "approval_already_resolved"
+            return "OK" if state == decision else refusal
+        self.approvals[job] = decision, asked_under
+        if decision == "rejected":
+            facts: dict[str, Any] = {"status": "settling", "outcome": "rejected", "ended_at": self.now}
+        elif run.kind(name) == "approval":
+            output = {"decision": decision, "decided_by": person, "reason": None}
+            facts = {"status": "succeeded", "output": output}
+        else:
+            facts = {"status": "pending", "attempt": step.attempt - 1, "approved": asked_under}
+        run.steps[name] = replace(step, until=None, **facts)
+        self._signal(run)
+        if not dies:
+            self.advance(run.id)
+        return "OK"
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    def pop(self, topic: str, priority: int) -> str:
+        """A worker takes a message from its list; what it does with it is its business."""
+        return self.lists[topic, priority].pop(0)
+
+    def claim(self, job: str, worker: str, nonce: str) -> tuple[str, Any]:
+        run, name, attempt = self.find(job)
+        queue = self.queue_of(run, name)
+        running, queued = self.step_in(job, "running"), self.step_in(job, "queued")
+        if running is not None and running.nonce == nonce:
+            return "CLAIMED", run.input_of(name)
+        if queued is None:
+            return "STALE", None
+        if not self.alive(worker):
+            return "NO_LEASE", None
+        self.sent[queue].pop(job, None)
+        if self.policy is None or queued.epoch != self.policy.epoch:
+            run.steps[name] = replace(queued, status="pending", attempt=attempt - 1, until=None)
+            self._signal(run)
+            self.release(queue[0])
+            return "POLICY_CHANGED", None
+        timeout = run.spec(name).get("timeout_sec")
+        until = self.now + (JOB_TIMEOUT_MS if timeout is None else int(timeout * 1000))
+        run.steps[name] = replace(queued, status="running", until=until, worker=worker, nonce=nonce)
+        run.timer = until if run.timer is None else min(run.timer, until)
+        return "CLAIMED", run.input_of(name)
+
+    def record(self, job: str, worker: str, nonce: str, kind: str, output: Any = None, pause: int | None = None) -> str:
+        run, name, _ = self.find(job)
+        step = self.step_in(job, "running")
+        if step is None:
+            return "RECORDED" if run.steps[name].recorded == nonce else "STALE"
+        if step.nonce != nonce:
+            return "STALE"
+        facts: dict[str, Any] = {"status": "settling", "outcome": kind, "pause": pause}
+        if kind == "success":
+            facts = {"status": "succeeded", "output": output}
+        run.steps[name] = replace(step, until=None, ended_at=self.now, recorded=nonce, **facts)
+        self._signal(run)
+        self.release(run.spec(name)["topic"])
+        return "ADVANCE"
+
+    def progress(self, job: str, worker: str) -> bool:
+        step = self.step_in(job, "running")
+        return step is not None and step.worker == worker
+
+    def once(self, job: str, name: str) -> bool:
+        """True for the first attempt of a step that asks for a name, and for the same again."""
+        run, step, attempt = self.find(job)
+        if self.step_in(job, "running") is None:
+            return False
+        return self.names.setdefault((run.id, step, name), attempt) == attempt
+
+    def heartbeat(self, worker: str) -> list[str]:
+        """The jobs that this worker must stop; what it has heard once is not said again."""
+        self.leases[worker] = self.now + LEASE_MS
+        self.stops[worker] = [job for job in self.stops.get(worker, []) if job not in self.heard.get(worker, ())]
+        self.heard[worker] = list(self.stops[worker])
+        return self.heard[worker]
+
+    def leave(self, worker: str) -> None:
+        if worker in self.leases:
+            self.leases[worker] = 0
+        self.free(worker, "left")
+
+    def free(self, worker: str, outcome: str = "lost") -> int:
+        """Somebody thinks that this worker is gone. How many attempts it lost."""
+        lost = [self.lose(job, worker, outcome) for job in self.held(worker)].count("ADVANCE")
+        self.forget(worker)
+        return lost
+
+    def lose(self, job: str, worker: str, outcome: str = "lost", *, child_died: bool = False) -> str:
+        run, name, _ = self.find(job)
+        if not child_died and self.alive(worker):
+            return "ALIVE"
+        step = self.step_in(job, "running")
+        if step is None or step.worker != worker:
+            return "STALE"
+        run.steps[name] = replace(step, status="settling", outcome=outcome, until=None, ended_at=self.now)
+        self._signal(run)
+        self.release(run.spec(name)["topic"])
+        return "ADVANCE"
+
+    def forget(self, worker: str) -> bool:
+        if self.alive(worker) or self.held(worker):
+            return False
+        self.leases.pop(worker, None)
+        self.stops.pop(worker, None)
+        return True
+
+    # -- coordinators --------------------------------------------------------------------------------------------
+
+    def look(self, run_id: str) -> Look:
+        look = Look(self.runs[run_id], self.policy, self.now)
+        conclude(look)
+        return look
+
+    def advance(self, run_id: str) -> None:
+        self.commit(self.look(run_id))
+
+    def commit(self, look: Look) -> str:
+        """A look counts only if nobody has changed the run, or a step that it changes, since; else nothing happens."""
+        run, changed = self.runs[look.run.id], look.changed()
+        marks = ((run.steps[name], look.seen.steps[name]) for name in changed)
+        if run.version != look.seen.version or any((a.status, a.attempt) != (b.status, b.attempt) for a, b in marks):
+            return "CONFLICT"
+        if look.new("ready") and look.policy != self.policy:
+            return "POLICY_CHANGED"
+        run.version += bool(changed) or look.run.status != look.seen.status
+        run.status, run.output, run.error = look.run.status, look.run.output, look.run.error
+        run.steps |= {name: replace(look.run.steps[name]) for name in changed}
+        self._send(run, look)
+        for name in look.new("waiting"):
+            self.approvals[run.job(name)] = "pending", look.policy.name if look.policy else None
+        self.approvals |= dict.fromkeys(look.closed, ("closed", None))
+        self.dead |= {run.job(name): (run, name) for name in look.dead}
+        if run.status in RUN_ENDED:
+            run.timer = None
+        elif look.wake_at is not None:
+            run.timer = look.wake_at if run.timer is None else min(run.timer, look.wake_at)
+        run.due = None if run.signals == look.seen.signals else self.now
+        return "COMMITTED"
+
+    def _send(self, run: Run, look: Look) -> None:
+        """Take messages back, put new ones on their way, and give free places to whoever is next."""
+        topics = {run.spec(name)["topic"] for name in look.new("ready")}
+        for name, job, worker in look.withdrawn:
+            topic, priority = self.queue_of(run, name)
+            topics.add(topic)
+            self.sent.get((topic, priority), {}).pop(job, None)
+            if worker is not None:
+                self.stops.setdefault(worker, []).append(job)
+        for name in look.new("ready"):
+            topic, priority = self.queue_of(run, name)
+            self.ready.setdefault((topic, priority, run.tenant), []).append(run.job(name))
+            if (priority, run.tenant) not in self.turns.setdefault(topic, []):
+                self.turns[topic].append((priority, run.tenant))
+        for topic in topics:
+            self.release(topic)
+
+    def release(self, topic: str) -> None:
+        """3.13: by priority, then tenants in turn, then time, while the topic has room."""
+        while self.turns.get(topic) and len(self.unfinished(topic)) < WINDOW:
+            turn = min(self.turns[topic], key=lambda one: one[0])
+            self.turns[topic].remove(turn)
+            waiting = self.ready[topic, *turn]
+            while waiting:
+                job = waiting.pop(0)
+                if step := self.step_in(job, "ready"):  # else it has been taken back
+                    step.status = "queued"
+                    self._put_on_list(topic, turn[0], job)
+                    break
+            if waiting:
+                self.turns[topic].append(turn)
+
+    def _put_on_list(self, topic: str, priority: int, job: str) -> None:
+        self.lists.setdefault((topic, priority), []).append(job)
+        self.sent.setdefault((topic, priority), {})[job] = self.now
+
+    def _signal(self, run: Run) -> None:
+        run.signals += 1
+        run.due = self.now
+        self.bell = True
+
+    def ring(self) -> bool:
+        rung, self.bell = not self.bell, True
+        return rung
+
+    def coordinate(self) -> None:
+        self.bell = False
+        self.sweep()
+        while due := self.take_due():
+            looks = [self.look(run_id) for run_id in due]
+            for run_id in [look.run.id for look in looks if self.commit(look) != "COMMITTED"]:
+                self.advance(run_id)
+
+    def take_due(self) -> list[str]:
+        """The runs to look at now; whoever takes them has them for a while."""
+        due = sorted((run.due, run.id) for run in self.runs.values() if run.due is not None and run.due <= self.now)
+        for _, run_id in due:
+            self.runs[run_id].due = self.now + ASIDE_MS
+        return [run_id for _, run_id in due]
+
+    def sweep(self, *, dies: bool = False) -> bool:
+        """What happens by time alone. After a silence longer than a lease nobody is declared dead for another lease."""
+        last = self.now if self.swept is None else self.swept
+        if self.swept is not None and self.now - last < SWEEP_MS / 2:
+            return False
+        for run in self.runs.values():
+            if run.timer is not None and run.timer <= self.now:
+                run.timer, run.due = None, self.now
+        if self.now - last > LEASE_MS:
+            self.spare_until = self.now + LEASE_MS
+        self.swept = self.now
+        edge = 1 if self.now < self.spare_until else self.now
+        if not dies:
+            for _, worker in sorted((end, worker) for worker, end in self.leases.items() if end < edge):
+                self.free(worker)
+            for topic in self.topics:
+                for priority in sorted(PRIORITY.values()):
+                    self._resend_lost((topic, priority))
+                self.release(topic)
+        return True
+
+    def _resend_lost(self, queue: Queue) -> None:
+        """3.5: a message that was taken and never claimed is sent again under the same job id."""
+        sent, left, suspects = self.sent.get(queue, {}), self.lists.get(queue, []), self.suspects.setdefault(queue, {})
+        if not sent:
+            suspects.clear()
+        elif not left or left[0] in sent:
+            edge = sent[left[0]] if left else self.now + 1
+            for job, at in sorted(sent.items(), key=lambda one: (one[1], one[0])):
+                since = suspects.setdefault((job, at), self.now) if at < edge else self.now
+                if self.now - since >= GRACE_MS:
+                    del suspects[job, at]
+                    self._put_on_list(*queue, job)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def view(self) -> dict[str, Any]:
+        """Everything that must be the same on the real thing."""
+        return {
+            "runs": {run.id: self._run_view(run) for run in self.runs.values()},
+            "approvals": {job: state for job, (state, _) in self.approvals.items()},
+            "open": {job for job, (state, _) in self.approvals.items() if state == "pending"},
+            "dead": {job: self._dead_view(run.steps[name]) for job, (run, name) in self.dead.items()},
+            "lists": {queue: list(jobs) for queue, jobs in self.lists.items() if jobs},
+            "sent": {queue: dict(jobs) for queue, jobs in self.sent.items() if jobs},
+            "unfinished": {topic: jobs for topic in self.topics if (jobs := self.unfinished(topic))},
+            "held": {worker: jobs for worker in self.leases if (jobs := self.held(worker))},
+            "stops": {worker: list(jobs) for worker, jobs in self.stops.items() if jobs},
+            "leases": dict(self.leases),
+            "bell": self.bell,
+        }
+
+    def _run_view(self, run: Run) -> dict[str, Any]:
+        return {
+            "status": run.status,
+            "error": run.error,
+            "output": run.output,
+            "due": run.due,
+            "timer": run.timer,
+            "steps": {name: self._step_view(step) for name, step in run.steps.items()},
+        }
+
+    def _step_view(self, step: Step) -> tuple[Any, ...]:
+        code = step.code if step.status in ENDED and step.rank else None
+        return step.status, step.attempt, step.retries, step.losses, step.skip, code, step.output
+
+    def _dead_view(self, step: Step) -> tuple[str, str | None, bool]:
+        return step.status, step.code, step.rescued
