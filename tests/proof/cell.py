@@ -121,10 +121,7 @@ class Cell:
         run, name, attempt = self.find(job)
         step = run.steps[name]
         if run.status not in RUN_ENDED and step.status not in ENDED and step.attempt == attempt:
-            look = Look(run, self.policy, self.now)
-            revoke(look, name)
-            conclude(look)
-            self.commit(look)
+            self.commit(self.look(run.id, job))
 
     def decide(self, job: str, decision: str, person: str, *, dies: bool = False) -> str:
         """3.6. OK or the code of the refusal; `dies`: whoever was told, before it has the run advanced."""
@@ -242,8 +239,14 @@ class Cell:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
-    def look(self, run_id: str) -> Look:
+    def look(self, run_id: str, revoked: str | None = None) -> Look:
+        """What follows for a run now; `revoked`: a job of its that somebody wants cancelled."""
         look = Look(self.runs[run_id], self.policy, self.now)
+        if revoked is not None:
+            run, name, attempt = self.find(revoked)
+            step = run.steps[name]
+            if run.status not in RUN_ENDED and step.status not in ENDED and step.attempt == attempt:
+                revoke(look, name)
         conclude(look)
         return look
 

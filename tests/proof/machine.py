@@ -76,6 +76,7 @@ ACTS = (
     "nowhere",
     "advance",
     "look",
+    "overtake",
     "commit",
     "ran to the end",
 )
@@ -160,6 +161,9 @@ class Machine(RuleBasedStateMachine):
     def _running(self) -> list[tuple[str, str, str]]:
         found = [(one, self.model.step_in(one[0], "running")) for one in self.claims]
         return [one for one, step in found if step is not None and step.nonce == one[2]]
+
+    def _unfinished(self) -> list[str]:
+        return sorted(job for topic in TOPICS for job in self.model.unfinished(topic))
 
     def _due(self) -> list[str]:
         return [run.id for run in self.model.runs.values() if run.due is not None]
@@ -510,6 +514,31 @@ class Machine(RuleBasedStateMachine):
         run_id = runs[pick % len(runs)]
         self.looks.append((self.model.look(run_id), self.rig.look(run_id)))
 
+    @precondition(lambda self: self.at_times(2) and self._unfinished())
+    @rule(pick=PICK, revoking=st.booleans(), kind=KINDS, others=st.sampled_from(["nobody", "coordinator", *POLICIES]))
+    def overtake(self, pick: int, revoking: bool, kind: str, others: str) -> None:
+        """Between a look and its commit a result comes in, and perhaps others have looked, or changed the policy."""
+        self.count("overtake")
+        jobs = self._unfinished()
+        job = jobs[pick % len(jobs)]
+        run_id = job.partition(":")[0]
+        mates = [other for other in jobs if other != job and self.model.find(other)[0].id == run_id]
+        revoked = mates[-1] if mates and revoking else None
+        expected, seen = self.model.look(run_id, revoked), self.rig.look(run_id, revoked)
+        self._finish(job, kind)
+        if others == "coordinator":
+            self.both("advance", run_id)
+        elif others != "nobody":
+            self._publish(others, Fault.NONE)
+        self.agree(self.model.commit(expected), self.rig.commit(seen), "commit", run_id, revoked)
+
+    def _finish(self, job: str, kind: str) -> None:
+        if self.model.step_in(job, "queued"):
+            self.both("heartbeat", "w1")
+            self._claim(job, "w1", self._nonce(), Fault.NONE)
+        for claim in [one for one in self._running() if one[0] == job]:
+            self._record(claim, kind, None, Fault.NONE)
+
     @precondition(lambda self: self.looks)
     @rule(pick=PICK, again=st.booleans(), policy=st.sampled_from([None, None, None, *POLICIES]))
     def commit(self, pick: int, again: bool, policy: str | None) -> None:
@@ -566,6 +595,7 @@ class Machine(RuleBasedStateMachine):
             for queue in self._queues():
                 job, nonce = self.both("pop", *queue), self._nonce()
                 self._claim(job, "w1", nonce, Fault.NONE)
+                self.both("once", job, "mail")
                 self._record((job, "w1", nonce), "success", None, Fault.NONE)
         self._compare()
         assert not self._open(), f"{self._open()} do not end"

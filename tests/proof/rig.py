@@ -15,7 +15,7 @@ from unittest import mock
 from cordum.domain.ids import JobId
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
-from cordum.domain.planner import plan
+from cordum.domain.planner import plan, plan_cancel_step
 from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine import Caller, Engine, Outcome, WorkerInfo
@@ -167,10 +167,16 @@ class Rig:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
-    def look(self, run_id: str) -> tuple[Look, Plan]:
+    def look(self, run_id: str, revoked: str | None = None) -> tuple[Look, Plan]:
         look = self.coordinator._core.look(run_id)
         assert look is not None
-        return look, plan(look.workflow, look.run, look.policy, look.snapshot.now, LIMITS)
+        seen = look.workflow, look.run, look.policy, look.snapshot.now, LIMITS
+        if revoked is None:
+            return look, plan(*seen)
+        job = JobId.parse(revoked)
+        assert job is not None
+        reason = "celery-control", "revoked"
+        return look, plan_cancel_step(*seen, step=job.step, attempt=job.attempt, actor=reason[0], reason=reason[1])
 
     def advance(self, run_id: str) -> None:
         self.coordinator._core.advance(run_id)
