@@ -98,6 +98,7 @@ def differences(expected: Any, seen: Any, path: str = "") -> list[str]:
 class Machine(RuleBasedStateMachine):
     rig: Rig
     ruled: Counter[str]
+    drains: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -557,7 +558,7 @@ class Machine(RuleBasedStateMachine):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        if self.disagreed or not self.workflows:
+        if self.disagreed or not self.drains:
             return
         self._drain()
         if broken := broken_promises(self._history()):
@@ -614,5 +615,6 @@ class Machine(RuleBasedStateMachine):
         assert not any(count for name, count in counters.items() if name.startswith("runs_open"))
 
 
-def machine_on(rig: Rig, ruled: Counter[str]) -> type[Machine]:
-    return type("MachineOnRig", (Machine,), {"rig": rig, "ruled": ruled})
+def machine_on(rig: Rig, ruled: Counter[str], *, drains: bool = True) -> type[Machine]:
+    """`drains`: whether each example goes on, without faults, until every run has ended."""
+    return type("MachineOnRig", (Machine,), {"rig": rig, "ruled": ruled, "drains": drains})

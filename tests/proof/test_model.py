@@ -23,7 +23,7 @@ from cordum.redis_address import RedisAddress
 from cordum.store.scripts import Library
 from tests.proof import cell, model, state
 from tests.proof.definitions import POLICIES, TOPICS
-from tests.proof.machine import ACTS, WORKERS, Disagreement, machine_on
+from tests.proof.machine import ACTS, WORKERS, Disagreement, Machine, machine_on
 from tests.proof.planted import PLANTED, Bug
 from tests.proof.rig import Rig
 from tests.proof.wire import Fault
@@ -61,9 +61,8 @@ def rig_on(redis_address: RedisAddress) -> Iterator[Callable[[Library], Rig]]:
         rig.close()
 
 
-def run_machine(rig: Rig, examples: int, ruled: Counter[str] | None = None, **options: Any) -> None:
+def run_machine(machine: type[Machine], *, steps: int = STEPS, **options: Any) -> None:
     """Raises Disagreement with the acts that led to it."""
-    machine = machine_on(rig, Counter() if ruled is None else ruled)
     if LONG:
         number = int(os.environ.get("PROOF_SEED") or random.SystemRandom().randrange(2**32))
         print(f"\nPROOF_SEED={number}")
@@ -71,8 +70,8 @@ def run_machine(rig: Rig, examples: int, ruled: Counter[str] | None = None, **op
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples,
-            stateful_step_count=STEPS,
+            max_examples=EXAMPLES,
+            stateful_step_count=steps,
             derandomize=not LONG,
             database=None,
             deadline=None,
@@ -96,7 +95,7 @@ def test_the_model_imports_nothing_of_cordum(module: Any) -> None:
 def test_model_and_cordum_agree(rig_on: Callable[[Library], Rig], capsys: pytest.CaptureFixture[str]) -> None:
     rig, ruled = rig_on(Library(virtual_clock=True)), Counter[str]()
     with capsys.disabled():
-        run_machine(rig, EXAMPLES, ruled)
+        run_machine(machine_on(rig, ruled))
         words = {(name, word): 0 for name, script in rig.library.scripts.items() for word in script.replies}
         tables = {
             "acts": dict.fromkeys(ACTS, 0) | ruled,
@@ -114,7 +113,7 @@ def test_model_and_cordum_agree(rig_on: Callable[[Library], Rig], capsys: pytest
 def test_a_planted_bug_is_found(rig_on: Callable[[Library], Rig], name: str) -> None:
     ruled = Counter[str]()
     with pytest.raises(Disagreement):
-        run_machine(rig_on(BUGS[name].library()), EXAMPLES, ruled, phases=[Phase.generate])
+        run_machine(machine_on(rig_on(BUGS[name].library()), ruled), phases=[Phase.generate])
     print(f"{BUGS[name].what}: found after {ruled.total()} acts")
 
 
@@ -130,5 +129,5 @@ def test_a_failing_example_is_small_and_repeatable(rig_on: Callable[[Library], R
 
 def _failure_of(rig: Rig, *phases: Phase) -> str:
     with pytest.raises(Disagreement) as failure:
-        run_machine(rig, EXAMPLES, phases=[Phase.generate, *phases])
+        run_machine(machine_on(rig, Counter(), drains=False), steps=8, phases=[Phase.generate, *phases])
     return "\n".join(traceback.format_exception_only(failure.value))
