@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cordum.domain import endings
 from cordum.domain.attempts import settle_attempts
+from cordum.domain.context_writes import write_outputs
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
 from cordum.domain.policy import Policy
@@ -81,6 +82,7 @@ def _to_fixpoint(turn: Turn) -> None:
 def _pass(turn: Turn) -> bool:
     """One look at everything; whether another one may find more."""
     before = dict(turn.steps)
+    write_outputs(turn)
     settle_attempts(turn)
     settle_groups(turn)
     mark_rescues(turn)
