@@ -6,7 +6,14 @@ Values in, values out: knows no store and no policy, and never evaluates an expr
 
 from __future__ import annotations
 
-from cordum.domain.definition.build import Media, build_workflow, load_workflow, parse_document
+from cordum.domain.definition.build import (
+    Checked,
+    Media,
+    build_workflow,
+    check_workflow,
+    load_workflow,
+    parse_document,
+)
 from cordum.domain.definition.canonical import canonical, digest
 from cordum.domain.definition.document import Document, Position, pointer
 from cordum.domain.definition.json_reader import read_json
@@ -17,6 +24,8 @@ __all__ = [
     "load_workflow",
     "parse_document",
     "build_workflow",
+    "check_workflow",
+    "Checked",
     "Document",
     "Position",
     "Media",

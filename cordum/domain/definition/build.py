@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from cordum.domain.definition import evaluated, fields
 from cordum.domain.definition.document import Document, TreeBuilder
@@ -21,6 +21,7 @@ from cordum.domain.definition.places import (
 )
 from cordum.domain.definition.problems import Problems, ReadingStopped
 from cordum.domain.definition.steps import read_steps
+from cordum.domain.definition.user_schemas import json_schema
 from cordum.domain.definition.yaml_reader import read_yaml_text
 from cordum.domain.ids import WORKFLOW_ID
 from cordum.domain.workflow import FailurePolicy, Workflow
@@ -39,11 +40,19 @@ WORKFLOW: Table = {
     "on_failure": Field("on_failure", fields.choice(FailurePolicy)),
     "output": Field("output", evaluated.template),
     "labels": Field("labels", fields.text_mapping),
+    "input_schema": Field("input_schema", json_schema),
 }
-_LATER = frozenset({"input_schema", "max_concurrent_runs", "policy_override"})
+_LATER = frozenset({"max_concurrent_runs", "policy_override"})
 
 # Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
 _IGNORED = frozenset({"org_id", "team_id"})
+
+
+class Checked(NamedTuple):
+    """A valid workflow, and warnings in the form of problems."""
+
+    workflow: Workflow
+    warnings: tuple[Problem, ...]
 
 
 def parse_document(data: bytes, media: Media, *, limits: Limits = DEFAULT_LIMITS) -> Document:
@@ -89,14 +98,23 @@ def _parse(data: bytes, media: Media, limits: Limits, problems: Problems) -> Doc
     return tree.document()
 
 
+def check_workflow(document: Document, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Checked:
+    """As `build_workflow`, and what is legal but most likely not meant."""
+    return _check(document, default_id, limits, Problems())
+
+
 def _build(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Workflow:
+    return _check(document, default_id, limits, problems).workflow
+
+
+def _check(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Checked:
     root = Place(document.value, (), Reading(document, problems, limits))
     values: dict[str, Any] = {}
     with suppress(ReadingStopped):
         values = _read(root, default_id)
     if problems:
         raise _invalid(problems)
-    return Workflow(**values)
+    return Checked(Workflow(**values), tuple(root.reading.warnings))
 
 
 def _read(root: Place, default_id: str | None) -> dict[str, Any]:

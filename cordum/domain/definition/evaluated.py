@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cordum.domain.definition.fields import text
-from cordum.domain.definition.places import Place, Refused, expected, take
+from cordum.domain.definition.places import Place, Refused, accepts, expected, take
 from cordum.domain.definition.problems import shown
 from cordum.domain.expressions import Expression, ExpressionSyntaxError, Template
 
 
+@accepts({"type": ["string", "boolean"]})
 def expression(place: Place) -> Expression:
     """An expression, bare or as one `${…}`. YAML has made booleans of the expressions `true` and `false`."""
     source = str(place.value).lower() if isinstance(place.value, bool) else text(place)
@@ -21,10 +22,24 @@ def expression(place: Place) -> Expression:
     return parsed
 
 
+@accepts({"type": ["object", "string"]})
 def template(place: Place) -> Template | None:
     """A mapping whose strings may hold `${…}`, or one such string."""
     if not isinstance(place.value, dict | str):
         raise expected("a mapping, or a string with an expression", place)
+    return any_template(place)
+
+
+@accepts({"type": "string"})
+def text_template(place: Place) -> Template | None:
+    """A string that may hold `${…}`."""
+    text(place)
+    return any_template(place)
+
+
+@accepts({})
+def any_template(place: Place) -> Template | None:
+    """Any value; the strings in it may hold `${…}`."""
     try:
         whole = Template.compile(place.value)
     except ExpressionSyntaxError:

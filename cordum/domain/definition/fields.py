@@ -7,18 +7,21 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from cordum.domain.definition.language import mapping_of
 from cordum.domain.definition.places import (
+    Described,
     Place,
-    Reader,
     Refused,
     Table,
+    accepts,
     expected,
     read_fields,
     refuse_unknown_keys,
     take,
 )
 from cordum.domain.definition.problems import shown
-from cordum.domain.ids import is_topic
+from cordum.domain.ids import MAX_TOPIC, STEP_ID, TOPIC, is_topic
+from cordum.domain.workflow import JSON
 
 MAX_DURATION_SEC = 10 * 365 * 24 * 3600
 
@@ -29,12 +32,14 @@ _Record = TypeVar("_Record")
 # --- text ---
 
 
+@accepts({"type": "string"})
 def text(place: Place) -> str:
     if not isinstance(place.value, str):
         raise expected("a string", place)
     return place.value
 
 
+@accepts({"type": ["string", "integer"]})
 def free_label(place: Place) -> str:
     """Text, or an integer taken as text. A decimal is refused because `1.10` would lose its zero."""
     if isinstance(place.value, int) and not isinstance(place.value, bool):
@@ -42,6 +47,7 @@ def free_label(place: Place) -> str:
     return text(place)
 
 
+@accepts({"type": "array", "items": {"type": "string"}})
 def texts(place: Place) -> tuple[str, ...]:
     if not isinstance(place.value, list):
         raise expected("a list of strings", place)
@@ -49,6 +55,16 @@ def texts(place: Place) -> tuple[str, ...]:
     return tuple(item for item in found if item is not None)
 
 
+@accepts({"type": "array", "items": {"type": "string", "minLength": 1}})
+def names(place: Place) -> tuple[str, ...]:
+    """Strings with something in them, each once."""
+    for item in place.items():
+        if item.value == "":
+            item.refuse("id_format", "a name may not be empty")
+    return tuple(dict.fromkeys(texts(place)))
+
+
+@accepts({"type": "object", "additionalProperties": {"type": "string"}})
 def text_mapping(place: Place) -> dict[str, str]:
     if not isinstance(place.value, dict):
         raise expected("a mapping of strings", place)
@@ -56,9 +72,10 @@ def text_mapping(place: Place) -> dict[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def identifier(pattern: re.Pattern[str], longest: int) -> Reader[str]:
+def identifier(pattern: re.Pattern[str], longest: int) -> Described[str]:
     """An id of letters, digits and `._-`."""
 
+    @accepts({"type": "string", "pattern": ecma(pattern)})
     def read(place: Place) -> str:
         value = text(place)
         if not pattern.match(value):
@@ -68,11 +85,43 @@ def identifier(pattern: re.Pattern[str], longest: int) -> Reader[str]:
     return read
 
 
+def ecma(pattern: re.Pattern[str]) -> str:
+    """A pattern of this package as JSON Schema writes it."""
+    return "^" + pattern.pattern.replace(r"\Z", "$")
+
+
+MAX_PATH = 16
+_SEGMENT = r"[A-Za-z0-9_-]{1,128}"
+_DOTTED = re.compile(rf"{_SEGMENT}(?:\.{_SEGMENT}){{0,{MAX_PATH - 1}}}\Z")
+
+
+@accepts({"type": "string", "pattern": ecma(_DOTTED)})
+def dotted_path(place: Place) -> tuple[str, ...]:
+    """Keys joined by dots, each one level further down."""
+    value = text(place)
+    if not _DOTTED.match(value):
+        rule = f'up to {MAX_PATH} keys of letters, digits, "_" or "-", joined by "."'
+        raise Refused("id_format", f"{shown(value)} is no path: {rule}")
+    return tuple(value.split("."))
+
+
+@accepts(dotted_path.schema)
+def context_path(place: Place) -> tuple[str, ...]:
+    """Where in the run's context something is kept; `ctx.x` and `x` are the same place."""
+    path = dotted_path(place)
+    if path[0] != "ctx":
+        return path
+    if len(path) == 1:
+        raise Refused("id_format", "the context itself is no place for one value: write ctx.something")
+    return path[1:]
+
+
 def no_id(value: str, longest: int) -> str:
     rule = f'1 to {longest} letters, digits, ".", "_" or "-", beginning with a letter or digit'
     return f"{shown(value)} is no id: {rule}"
 
 
+@accepts({"type": "string", "pattern": ecma(TOPIC), "maxLength": MAX_TOPIC})
 def topic(place: Place) -> str:
     value = text(place)
     if not is_topic(value):
@@ -81,7 +130,8 @@ def topic(place: Place) -> str:
     return value
 
 
-def one_of(*options: str) -> Reader[str]:
+def one_of(*options: str) -> Described[str]:
+    @accepts({"enum": list(options)})
     def read(place: Place) -> str:
         value = text(place)
         if value not in options:
@@ -92,16 +142,17 @@ def one_of(*options: str) -> Reader[str]:
     return read
 
 
-def choice(options: type[_Choice]) -> Reader[_Choice]:
+def choice(options: type[_Choice]) -> Described[_Choice]:
     """A member of an enumeration, by its value."""
-    read_value = one_of(*(option.value for option in options))
-    return lambda place: options(read_value(place))
+    value = one_of(*(option.value for option in options))
+    return Described(lambda place: options(value(place)), value.schema)
 
 
 # --- numbers ---
 
 
-def integer(least: int, most: int) -> Reader[int]:
+def integer(least: int, most: int) -> Described[int]:
+    @accepts({"type": "integer", "minimum": least, "maximum": most})
     def read(place: Place) -> int:
         if isinstance(place.value, bool) or not isinstance(place.value, int):
             raise expected("an integer", place)
@@ -111,7 +162,8 @@ def integer(least: int, most: int) -> Reader[int]:
     return read
 
 
-def number(least: float, most: float) -> Reader[float]:
+def number(least: float, most: float) -> Described[float]:
+    @accepts({"type": "number", "minimum": least, "maximum": most})
     def read(place: Place) -> float:
         if isinstance(place.value, bool) or not isinstance(place.value, int | float):
             raise expected("a number", place)
@@ -124,12 +176,14 @@ def number(least: float, most: float) -> Reader[float]:
 _seconds = number(0, MAX_DURATION_SEC)
 
 
+@accepts(_seconds.schema)
 def seconds(place: Place) -> int:
     """A duration, as milliseconds. What is more than nothing stays more than nothing."""
     duration = _seconds(place)
     return max(round(duration * 1000), 1 if duration else 0)
 
 
+@accepts(_seconds.schema)
 def workflow_seconds(place: Place) -> int:
     """The duration of a whole run, which has a limit of its own."""
     most = place.reading.limits.max_workflow_timeout_sec
@@ -145,7 +199,10 @@ def _check_range(value: float, least: float, most: float) -> None:
 
 # --- steps ---
 
+_STEP_ID: JSON = {"type": "string", "pattern": ecma(STEP_ID)}
 
+
+@accepts(_STEP_ID)
 def step_id(place: Place) -> str:
     """The id of a step that exists."""
     value, known = text(place), place.reading.steps
@@ -154,6 +211,7 @@ def step_id(place: Place) -> str:
     return value
 
 
+@accepts({"type": "array", "items": _STEP_ID})
 def step_ids(place: Place) -> tuple[str, ...]:
     """The ids of steps that exist, each once."""
     if not isinstance(place.value, list):
@@ -167,9 +225,10 @@ def step_ids(place: Place) -> tuple[str, ...]:
 
 def record(
     owner: str, table: Table, build: Callable[..., _Record], later: frozenset[str] = frozenset()
-) -> Reader[_Record]:
+) -> Described[_Record]:
     """A mapping read by a table of its own."""
 
+    @accepts(mapping_of(table))
     def read(place: Place) -> _Record:
         if not isinstance(place.value, dict):
             raise expected("a mapping", place)

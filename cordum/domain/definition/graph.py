@@ -4,12 +4,12 @@ Each step is three points in time: it starts, it is over (it has a status of its
 had its chance to rescue it). `waits` says which point waits for which:
 
     start of a step             until what it depends on is settled (a handler: not for the steps it handles)
-    start of a group's child    for the start of the group
-    a group is over             when its children are settled
+    start of an owned step      for the start of its owner, a group or a loop
+    an owner is over            when what it owns is settled
     start of a handler          until the steps it handles are over: only then is it clear that nobody needs it
     a step is settled           when its handler is; at work for this very step, it waits for nobody else it handles
 
-A cycle of such waits is a run that would hang.
+A cycle of such waits is a run that would hang. Steps that exist several times in a run are `contexts`' matter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from enum import IntEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeAlias
 
-from cordum.domain.definition.places import Place
+from cordum.domain.definition.contexts import check_contexts
+from cordum.domain.definition.places import Place, refuse_step
 from cordum.domain.definition.problems import shown
 from cordum.domain.workflow import Step
 
@@ -47,35 +48,43 @@ _Steps: TypeAlias = Mapping[str, Step]
 
 def check_graph(root: Place, steps: _Steps) -> None:
     """Report what is wrong between `steps`; `root` is the workflow's place."""
-    links = sum(len(step.depends_on) + len(step.group.steps if step.group else ()) for step in steps.values())
+    links = sum(len(step.depends_on) + len(step.owned) for step in steps.values())
     most = root.reading.limits.max_links
     if links > most:
-        root.refuse(
-            "limit_exceeded", f"a workflow may have {most} dependencies and group members, this one has {links}"
-        )
+        root.refuse("limit_exceeded", f"a workflow may have {most} dependencies and owned steps, this one has {links}")
         return
-    _check_owners(root, steps)
+    strange = _check_owners(root, steps)
     cyclic = _report_cycles(root, steps, _dependency_waits(steps), "dag_cycle", "depends_on")
     cyclic |= _report_cycles(root, steps, _handler_waits(steps), "handler_cycle", "on_error")
-    if not cyclic:
-        _report_cycles(root, steps, _all_waits(steps), "unreachable", "on_error")
+    if cyclic or _report_cycles(root, steps, _all_waits(steps), "unreachable", "on_error"):
+        return
+    if not strange:
+        check_contexts(root, steps)
 
 
 # --- owners ---
 
 
-def _check_owners(root: Place, steps: _Steps) -> None:
+def _check_owners(root: Place, steps: _Steps) -> bool:
+    """Whether there is a step with two masters; each is reported."""
+    before = len(root.reading.problems)
     handlers = {step.on_error for step in steps.values()}
     owners: dict[str, str] = {}
-    for group in steps.values():
-        for child in group.group.steps if group.group else ():
+    for owner in steps.values():
+        for child in owner.owned:
             if child in owners:
-                _refuse(root, group.id, "duplicate_owner", f"{shown(child)} belongs to {shown(owners[child])} already")
-            elif child in handlers:
-                _refuse(
-                    root, group.id, "duplicate_owner", f"{shown(child)} is a handler, it cannot belong to a group, too"
+                refuse_step(
+                    root, owner.id, "duplicate_owner", f"{shown(child)} belongs to {shown(owners[child])} already"
                 )
-            owners.setdefault(child, group.id)
+            elif child in handlers:
+                refuse_step(
+                    root,
+                    owner.id,
+                    "duplicate_owner",
+                    f"{shown(child)} is a handler, it cannot belong to {shown(owner.id)}, too",
+                )
+            owners.setdefault(child, owner.id)
+    return len(root.reading.problems) > before
 
 
 # --- waiting ---
@@ -96,7 +105,7 @@ def _add_waits(waits: _Waits, steps: _Steps, step: Step, handled: set[str], resc
     waits.setdefault(start, set()).update(_Point(name, _At.SETTLED, name in rescuing) for name in needed)
     waits.setdefault(over, set()).add(start)
     waits.setdefault(settled, set()).add(over)
-    for child in step.group.steps if step.group else ():
+    for child in step.owned:
         waits.setdefault(_Point(child, _At.START, child in rescuing), set()).add(start)
         waits[over].add(_Point(child, _At.SETTLED, child in rescuing))
 
@@ -126,15 +135,14 @@ def _all_waits(steps: _Steps) -> _Waits:
 
 
 def _with_members(steps: _Steps, step: str) -> set[str]:
-    """A step and everything it owns, however deep; a group that owns itself is somebody else's finding."""
+    """A step and everything it owns, however deep; an owner of itself is somebody else's finding."""
     found: set[str] = set()
     open_ = [step]
     while open_:
         name = open_.pop()
-        group = steps[name].group
         if name not in found:
             found.add(name)
-            open_ += group.steps if group else ()
+            open_ += steps[name].owned
     return found
 
 
@@ -158,7 +166,7 @@ def _report_cycles(root: Place, steps: _Steps, waits: _Waits, code: str, key: st
             return number > 0
         names = _as_steps(cycle, order)
         path = " -> ".join(_shortened([*names, names[0]]))
-        _refuse(root, names[0], code, f"{_MEANING[code]}: {path}", key)
+        refuse_step(root, names[0], code, f"{_MEANING[code]}: {path}", key)
         gone = set(names)
         waits = {point: before for point, before in waits.items() if point.step not in gone}
         waits = {point: {other for other in before if other.step not in gone} for point, before in waits.items()}
@@ -193,10 +201,3 @@ def _shortened(names: list[str]) -> list[str]:
     if len(names) <= _SHOWN_STEPS:
         return names
     return [*names[: _SHOWN_STEPS - 2], f"({len(names) - _SHOWN_STEPS + 1} more)", names[-1]]
-
-
-def _refuse(root: Place, step: str, code: str, message: str, *keys: str) -> None:
-    """Report at the first of `keys` that the step has, else at the step."""
-    holder = root.reading.steps[step]
-    place = next((member for key in keys if (member := holder.member(key))), holder)
-    place.refuse(code, message)

@@ -1,10 +1,10 @@
-"""A value of the definition together with where it stands, and the reading of a mapping by a table of fields."""
+"""A value of the definition together with where it stands, and the reading of mappings by tables of fields."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from cordum.domain.definition.document import Document, Path, Position, pointer
 from cordum.domain.definition.problems import Problems, shown
@@ -33,6 +33,7 @@ class Reading:
     limits: Limits
     workflow_id: str = ""
     steps: Mapping[str, Place] = field(default_factory=dict)
+    warnings: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,30 @@ class Place:
 
     def refuse_absence(self, key: str) -> None:
         """A required key is not there."""
-        path = (*self.path, key)
-        self._add(path, "missing_field", f"{shown(key)} is required", self.reading.document.position(self.path))
+        at = next((at for end in range(len(self.path), -1, -1) if (at := self._position(self.path[:end]))), None)
+        self._add((*self.path, key), "missing_field", f"{shown(key)} is required", at)
 
     def did_you_mean(self, known: Collection[str]) -> str:
         return self.reading.problems.did_you_mean(str(self.value), known)
 
+    def warn(self, code: str, message: str) -> None:
+        """This is legal, and most likely not what was meant."""
+        line, column = self._position(self.path) or (None, None)
+        self.reading.warnings.append(Problem(pointer(self.path), code, message, line, column))
+
+    def _position(self, path: Path) -> Position | None:
+        return self.reading.document.position(path)
+
     def _add(self, path: Path, code: str, message: str, at: Position | None) -> None:
         line, column = at or (None, None)
         self.reading.problems.add(Problem(pointer(path), code, message, line, column))
+
+
+def refuse_step(root: Place, step: str, code: str, message: str, *keys: str) -> None:
+    """Report at the first of `keys` that the step has, else at the step."""
+    holder = root.reading.steps[step]
+    place = next((member for key in keys if (member := holder.member(key))), holder)
+    place.refuse(code, message)
 
 
 class Refused(Exception):
@@ -99,6 +115,22 @@ Reader: TypeAlias = Callable[[Place], _Value]
 """Gives the value that a place stands for, or raises Refused. None when the reader has reported the problems itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Described(Generic[_Value]):
+    """A reader that also says, as a JSON Schema, what it accepts: the language's published schema is made of it."""
+
+    read: Reader[_Value]
+    schema: JSON
+
+    def __call__(self, place: Place) -> _Value:
+        return self.read(place)
+
+
+def accepts(schema: JSON) -> Callable[[Reader[_Value]], Described[_Value]]:
+    """For a reader of what `schema` accepts."""
+    return lambda read: Described(read, schema)
+
+
 def take(reader: Reader[_Value], place: Place) -> _Value | None:
     """What `reader` makes of `place`; what it refuses is reported, and None."""
     try:
@@ -109,39 +141,77 @@ def take(reader: Reader[_Value], place: Place) -> _Value | None:
 
 
 class Field(NamedTuple):
-    """How the value of a key is read, and which attribute it becomes."""
+    """How the value of a key is read, and which attribute it becomes. Keys of one attribute are names for one thing.
+
+    `nullable`: null is a value like any other.
+    """
 
     attribute: str
     reader: Reader[Any]
     required: bool = False
+    nullable: bool = False
 
 
 Table: TypeAlias = Mapping[str, Field]
 
 
+class Found(NamedTuple):
+    """What tables of fields made of the keys that are there, and where each attribute was given."""
+
+    values: dict[str, Any]
+    places: dict[str, Place]
+
+
 def read_fields(place: Place, table: Table) -> dict[str, Any]:
     """{attribute: value} of the keys of `table` that are there and in order, read in the table's order."""
-    found: dict[str, Any] = {}
-    for key, entry in table.items():
-        member = place.member(key)
-        if member is None:
-            if entry.required:
-                place.refuse_absence(key)
-        elif member.value is None:
-            member.refuse("type", f"{shown(key)} has no value: give it one, or leave the key out")
-        elif (value := take(entry.reader, member)) is not None:
-            found[entry.attribute] = value
+    return gather((place, table)).values
+
+
+def gather(*holders: tuple[Place, Table]) -> Found:
+    """The fields of one thing, whose keys may stand in several mappings; each may be given once."""
+    found = Found({}, {})
+    for holder, table in holders:
+        for key, entry in table.items():
+            member = holder.member(key)
+            if member is not None:
+                _read_field(member, entry, found)
+    missing: dict[str, tuple[Place, str]] = {}
+    for holder, table in holders:
+        for key, entry in table.items():
+            if entry.required and entry.attribute not in found.places:
+                missing.setdefault(entry.attribute, (holder, key))
+    for holder, key in missing.values():
+        holder.refuse_absence(key)
     return found
 
 
-def refuse_unknown_keys(place: Place, owner: str, known: Collection[str], later: Collection[str] = ()) -> None:
-    """Report the keys of a mapping that are not `known`. `later` are keys of the language that are not built yet."""
+def _read_field(member: Place, entry: Field, found: Found) -> None:
+    key = str(member.path[-1])
+    first = found.places.setdefault(entry.attribute, member)
+    if first is not member:
+        message = f"{shown(key)} is given twice: {pointer(first.path)} says the same"
+        member.refuse_key("duplicate_key", message)
+    elif member.value is None and not entry.nullable:
+        member.refuse("type", f"{shown(key)} has no value: give it one, or leave the key out")
+    elif (value := take(entry.reader, member)) is not None:
+        found.values[entry.attribute] = value
+
+
+def refuse_unknown_keys(
+    place: Place, owner: str, known: Collection[str], later: Collection[str] = (), inner: Collection[str] = ()
+) -> None:
+    """Report the keys of a mapping that are not `known`.
+
+    `later` are keys of the language that are not built yet; `inner` are known one level down, under `input`.
+    """
     for member in place.members():
         key = str(member.path[-1])
         if key in known:
             continue
         if key in later:
             member.refuse_key("unknown_field", f"{shown(key)} {NOT_AVAILABLE}")
+        elif key in inner:
+            member.refuse_key("unknown_field", f"{shown(key)} belongs under the input of {owner}")
         else:
             hint = place.reading.problems.did_you_mean(key, known)
             member.refuse_key("unknown_field", f"{owner} has no {shown(key)}{hint}")

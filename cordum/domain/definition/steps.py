@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cordum.domain.definition import evaluated, fields
-from cordum.domain.definition.kinds import ALIASES, DEFAULT_KIND, KINDS, LATER_KINDS
+from cordum.domain.definition.kinds import ALIASES, DEFAULT_KIND, KINDS, Given, Kind
 from cordum.domain.definition.places import (
-    NOT_AVAILABLE,
     Field,
+    Found,
     Place,
     Refused,
     Table,
     expected,
+    gather,
     read_fields,
     refuse_unknown_keys,
     take,
 )
 from cordum.domain.definition.problems import shown
+from cordum.domain.definition.user_schemas import json_schema
 from cordum.domain.ids import STEP_ID
 from cordum.domain.workflow import Meta, Priority, RetryPolicy, Step
 
@@ -42,7 +42,13 @@ STEP: Table = {
     "name": Field("name", fields.text),
     "depends_on": Field("depends_on", fields.step_ids),
     "condition": Field("condition", evaluated.expression),
+    "for_each": Field("for_each", evaluated.expression),
+    "max_parallel": Field("max_parallel", fields.integer(1, 1_000_000_000)),
     "input": Field("input", evaluated.template),
+    "input_schema": Field("input_schema", json_schema),
+    "output_schema": Field("output_schema", json_schema),
+    "output_path": Field("output_path", fields.context_path),
+    "result_data_path": Field("result_path", fields.dotted_path),
     "on_error": Field("on_error", fields.step_id),
     "retry": Field("retry", fields.record("retry", _RETRY, RetryPolicy)),
     "timeout_sec": Field("timeout_ms", fields.seconds),
@@ -51,16 +57,10 @@ STEP: Table = {
     "meta": Field("meta", fields.record("meta", _META, Meta, frozenset({"idempotency_key"}))),
 }
 
-_LATER = frozenset(
+LATER = frozenset(
     {
-        "for_each",
-        "max_parallel",
-        "input_schema",
-        "output_schema",
         "input_schema_id",
         "output_schema_id",
-        "output_path",
-        "result_data_path",
         "route_labels",
         "worker_id",
         "concurrency",
@@ -127,11 +127,42 @@ def _read_step(name: str, place: Place) -> Step:
     kind = KINDS.get(kind_name)
     if kind is None:
         return Step(name, kind_name, **read_fields(place, STEP))
-    common = {key: field for key, field in STEP.items() if key not in kind.own}
-    known = ["id", "type", *common, *kind.own]
-    refuse_unknown_keys(place, f"a step of type {kind_name}", known, _LATER | kind.later)
-    values: dict[str, Any] = read_fields(place, common)
-    return Step(name, kind_name, **values, **kind.assemble(place, read_fields(place, kind.own)))
+    owner = f"a step of type {kind_name}"
+    table = common(kind)
+    refuse_unknown_keys(place, owner, ["id", "type", *table, *kind.own, *_input_key(kind)], LATER, kind.inner)
+    values = read_fields(place, table)
+    own = _read_own(place, kind, owner)
+    built = kind.build(Given(place, values, *own))
+    return Step(name, kind_name, **{**values, **built})
+
+
+def common(kind: Kind) -> Table:
+    """The common keys of a step of this kind: all but those it reads in its own way."""
+    taken = {*kind.own, *_input_key(kind)}
+    table = {key: entry for key, entry in STEP.items() if key not in taken}
+    if kind.input_required:
+        table["input"] = table["input"]._replace(required=True)
+    return table
+
+
+def _input_key(kind: Kind) -> tuple[str, ...]:
+    return ("input",) if kind.inner else ()
+
+
+def _read_own(place: Place, kind: Kind, owner: str) -> Found:
+    if not kind.inner:
+        return gather((place, kind.own))
+    inner = place.member("input") or Place({}, (*place.path, "input"), place.reading)
+    if take(_mapping, inner) is None:
+        return gather((place, kind.own))
+    refuse_unknown_keys(inner, f"the input of {owner}", kind.inner)
+    return gather((place, kind.own), (inner, kind.inner))
+
+
+def _mapping(place: Place) -> bool:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping", place)
+    return True
 
 
 def _kind_name(place: Place) -> str:
@@ -141,9 +172,7 @@ def _kind_name(place: Place) -> str:
     if given is None or name is None:
         return DEFAULT_KIND
     name = ALIASES.get(name, name)
-    if name in LATER_KINDS:
-        given.refuse("unknown_type", f"the step type {shown(name)} {NOT_AVAILABLE}")
-    elif name not in KINDS:
-        hint = given.did_you_mean([*KINDS, *ALIASES, *LATER_KINDS])
+    if name not in KINDS:
+        hint = given.did_you_mean([*KINDS, *ALIASES])
         given.refuse("unknown_type", f"there is no step type {shown(name)}{hint}")
     return name

@@ -75,6 +75,11 @@ class Template:
         """New plain JSON with every expression evaluated, all on one budget. Raises ExpressionError."""
         return _rendered(self._root, scope, Budget())
 
+    @property
+    def dynamic(self) -> bool:
+        """Whether rendering evaluates anything; if not, it gives the same value always."""
+        return next(_expressions(self._root), None) is not None
+
     def references(self) -> frozenset[tuple[str, ...]]:
         """The paths read from the scope by any of the expressions (see `Expression.references`)."""
         return frozenset(path for expression in _expressions(self._root) for path in expression.references())

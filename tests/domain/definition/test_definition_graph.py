@@ -23,6 +23,15 @@ def group(*members: str) -> str:
     return f"{{type: parallel, steps: [{', '.join(members)}]}}"
 
 
+def fan(*members: str) -> str:
+    """A group once per item."""
+    return f"{{type: parallel, for_each: input.x, steps: [{', '.join(members)}]}}"
+
+
+def loop(body: str, more: str = "") -> str:
+    return f"{{type: loop, body_step: {body}{more}}}"
+
+
 @pytest.mark.parametrize(
     ("steps", "code", "path", "cycle"),
     [
@@ -44,6 +53,16 @@ def group(*members: str) -> str:
             "p -> x -> c -> p",
         ),
         (f"p: {group('c')}, c: {{depends_on: [x]}}, x: {{depends_on: [p]}}", "dag_cycle", "p", "p -> c -> x -> p"),
+        (f"l: {loop('l')}", "dag_cycle", "l", "l -> l"),
+        (f"l: {loop('m')}, m: {loop('l')}", "dag_cycle", "l", "l -> m -> l"),
+        (f"l: {loop('p')}, p: {group('l')}", "dag_cycle", "l", "l -> p -> l"),
+        (f"l: {loop('c')}, c: {{depends_on: [l]}}", "dag_cycle", "l", "l -> c -> l"),
+        (
+            f"l: {loop('c', ', depends_on: [x]')}, c: {{}}, x: {{depends_on: [c]}}",
+            "dag_cycle",
+            "l/depends_on",
+            "l -> x -> c -> l",
+        ),
         ("a: {on_error: a}", "handler_cycle", "a/on_error", "a -> a"),
         ("a: {on_error: b}, b: {on_error: c}, c: {on_error: a}", "handler_cycle", "a/on_error", "a -> b -> c -> a"),
         ("a: {on_error: h, depends_on: [h]}, h: {}", "unreachable", "a/on_error", "a -> h -> a"),
@@ -95,6 +114,9 @@ def test_a_long_cycle_is_told_in_short() -> None:
     [
         (f"p: {group('c')}, q: {group('c')}, c: {{}}", "p"),
         (f"p: {group('c')}, c: {{}}, x: {{on_error: c}}", "handler"),
+        (f"p: {group('c')}, l: {loop('c')}, c: {{}}", "p"),
+        (f"l: {loop('c')}, m: {loop('c')}, c: {{}}", "l"),
+        (f"l: {loop('c')}, c: {{}}, x: {{on_error: c}}", "handler"),
     ],
 )
 def test_a_step_with_two_owners_is_refused(steps: str, word: str) -> None:
@@ -119,6 +141,67 @@ def test_a_step_with_two_owners_is_refused(steps: str, word: str) -> None:
 )
 def test_what_cannot_hang_is_accepted(steps: str) -> None:
     assert load_workflow(workflow(steps), "yaml").steps
+
+
+# --- steps that exist several times in a run ---
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "instead"),
+    [
+        (f"p: {fan('c')}, c: {{}}, x: {{depends_on: [c]}}", "x/depends_on", "p"),
+        (f"l: {loop('c')}, c: {{}}, x: {{depends_on: [c]}}", "x/depends_on", "l"),
+        (f"l: {loop('p')}, p: {group('c')}, c: {{}}, x: {{depends_on: [c]}}", "x/depends_on", "l"),
+        (f"o: {fan('l')}, l: {loop('c')}, c: {{}}, x: {{depends_on: [c]}}", "x/depends_on", "o"),
+        (f"o: {fan('l', 'x')}, l: {loop('c')}, c: {{}}, x: {{depends_on: [c]}}", "x/depends_on", "l"),
+        (f"l: {loop('c')}, c: {{}}, m: {loop('d')}, d: {{depends_on: [c]}}", "d/depends_on", "l"),
+        (f"l: {loop('c')}, c: {{on_error: h}}, h: {{}}, x: {{depends_on: [h]}}", "x/depends_on", "l"),
+        (f"l: {loop('c')}, c: {{on_error: h}}, h: {group('d')}, d: {{}}, x: {{depends_on: [d]}}", "x/depends_on", "l"),
+    ],
+)
+def test_nobody_outside_may_wait_for_a_step_that_exists_several_times(steps: str, path: str, instead: str) -> None:
+    (problem,) = problems(steps)
+    assert (problem.code, problem.path) == ("unreachable", f"/steps/{path}")
+    assert f'depend on "{instead}" instead' in problem.message
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        f"p: {fan('c', 'd')}, c: {{}}, d: {{depends_on: [c]}}",
+        f"x: {{}}, p: {fan('c')}, c: {{depends_on: [x]}}",
+        f"l: {loop('p')}, p: {group('c', 'd')}, c: {{}}, d: {{depends_on: [c]}}",
+        f"p: {group('c')}, c: {{for_each: input.x}}, x: {{depends_on: [c]}}",
+        f"p: {group('c')}, c: {{}}, x: {{depends_on: [c]}}",
+        f"l: {loop('c')}, c: {{on_error: h}}, h: {{on_error: g}}, g: {{}}, x: {{depends_on: [l]}}",
+        f"l: {loop('p')}, p: {group('c', 'd')}, c: {{on_error: h}}, d: {{on_error: h}}, h: {{}}",
+        f"l: {loop('c')}, c: {{}}, x: {{depends_on: [l], input: {{v: '${{steps.c.output}}'}}}}",
+    ],
+)
+def test_waiting_within_a_round_or_for_what_is_around_it_is_accepted(steps: str) -> None:
+    assert load_workflow(workflow(steps), "yaml").steps
+
+
+@pytest.mark.parametrize(
+    ("steps", "path"),
+    [
+        (f"l: {loop('c')}, c: {{on_error: h}}, x: {{on_error: h}}, h: {{}}", "x/on_error"),
+        (f"l: {loop('c')}, c: {{on_error: h}}, m: {fan('d')}, d: {{on_error: h}}, h: {{}}", "d/on_error"),
+        (f"x: {{on_error: h}}, l: {loop('c')}, c: {{on_error: h}}, h: {{}}", "c/on_error"),
+    ],
+)
+def test_a_handler_belongs_to_one_kind_of_round(steps: str, path: str) -> None:
+    (problem,) = problems(steps)
+    assert (problem.code, problem.path) == ("duplicate_owner", f"/steps/{path}")
+    assert "a handler of its own" in problem.message
+
+
+def test_a_switch_leads_to_steps_of_its_own_round_only() -> None:
+    switch = "{type: switch, condition: '1', input: {cases: {x: t}}}"
+    (problem,) = problems(f"l: {loop('s')}, s: {switch}, t: {{}}")
+    assert (problem.code, problem.path) == ("unreachable", "/steps/s/input")
+    inside = f"l: {loop('p')}, p: {group('s', 't')}, s: {switch}, t: {{depends_on: [s]}}"
+    assert load_workflow(workflow(inside), "yaml").steps
 
 
 def test_a_chain_of_a_thousand_steps_is_accepted() -> None:
