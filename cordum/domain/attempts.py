@@ -273,7 +273,9 @@ def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
         return
     turn.steps[instance.ref] = replace(state, losses=losses)
     dispatch(turn, instance)
-    if turn.steps[instance.ref].status is StepStatus.SETTLING:  # held for want of a policy: count the loss when it goes on
+    if (
+        turn.steps[instance.ref].status is StepStatus.SETTLING
+    ):  # held for want of a policy: count the loss when it goes on
         turn.steps[instance.ref] = state
 
 

@@ -38,7 +38,7 @@ def fold(writes: Mapping[str, Iterable[Write]]) -> dict[str, JSON]:
 
 
 def put(context: dict[str, JSON], write: Write) -> None:
-    """Carry out one write. What stands in the way of a deeper name is replaced by a mapping, never shared with others."""
+    """Carry out one write. What stands in the way of a deeper name is replaced; mappings are copied, not shared."""
     inner = context
     for key in write.path[:-1]:
         found = inner.get(key)

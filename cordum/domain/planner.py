@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from cordum.domain import endings
 from cordum.domain.attempts import settle_attempts
-from cordum.domain.context_writes import write_outputs
 from cordum.domain.limits import Limits
+from cordum.domain.outputs import write_outputs
 from cordum.domain.plan import Plan
 from cordum.domain.policy import Policy
 from cordum.domain.readiness import mark_rescues, start_ready_steps
@@ -65,7 +65,11 @@ def _follow(turn: Turn) -> None:
         turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value)
         turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
         turn.status = RunStatus.RUNNING
-    if turn.run.deadline is not None and turn.run.deadline <= turn.now:
+    parent = turn.run.parent
+    if parent is not None and not parent.wanted:
+        mark_rescues(turn)
+        endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
+    elif turn.run.deadline is not None and turn.run.deadline <= turn.now:
         mark_rescues(turn)
         endings.time_out(turn)
     else:

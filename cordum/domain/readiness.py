@@ -15,6 +15,7 @@ from cordum.domain.turn import Turn
 from cordum.domain.workflow import Group
 from cordum.errors import ExpressionError
 
+
 def start_ready_steps(turn: Turn) -> None:
     """Start, skip or leave alone every pending step, in the order of the definition."""
     for instance in turn.all():

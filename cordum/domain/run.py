@@ -123,6 +123,7 @@ class Pin:
 
     version: int
     digest: str
+    input_schema: JSON = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ class Signal:
 class RunState:
     """One run. `version` and `signals` are what a commit is checked against (see store/lua/apply_plan.lua).
 
-    `steps` holds what exists from the beginning and the open children of fan-outs and loops. `outputs` and `items` hold at least what planning may ask for (see `wants`). `recorded` counts, for
-    each fan-out, the children whose results came since it began. What is known of other runs (`children`, `pins`,
-    `parent`) was read after the rest.
+    `steps` holds what exists from the beginning and the open children of fan-outs and loops. `outputs` and `items` hold
+    at least what planning may ask for (see `wants`). `recorded` counts, for each fan-out, the results of its children.
+    What is known of other runs (`children`, `pins`, `parent`) was read after the rest.
     """
 
     id: str

@@ -9,7 +9,6 @@ from cordum.domain.instances import Instance
 from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.turn import Turn
 
-
 _SATISFYING = frozenset({SkipReason.CONDITION_FALSE, SkipReason.BY_HAND})
 
 

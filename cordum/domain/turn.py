@@ -20,7 +20,7 @@ from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Ru
 from cordum.domain.policy import Policy
 from cordum.domain.run import Failure, RunState, Signal, StepState
 from cordum.domain.scope import Scope
-from cordum.domain.states import RunStatus, SkipReason, StepStatus, may_plan
+from cordum.domain.states import SkipReason, StepStatus, may_plan
 from cordum.domain.workflow import JSON, Workflow
 
 POLICY_RETRY_MS = 1000
@@ -207,7 +207,9 @@ class Turn:
             self._withdrawals.append(
                 Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
             )
-        if before.status is StepStatus.RUNNING and before.child_run is not None:
+        child = self.run.children.get(step)
+        if before.status is StepStatus.RUNNING and child is not None and not child.status.terminal:
+            assert before.child_run is not None
             self._stirred.append(before.child_run)
         asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked
         if before.status is StepStatus.WAITING and before.approval is not None and asked:

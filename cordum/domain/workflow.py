@@ -250,6 +250,11 @@ class Workflow:
         return Instances(self.steps)
 
     @cached_property
+    def has_children(self) -> bool:
+        """Whether a run can have children of fan-outs or loops."""
+        return any(step.for_each is not None or isinstance(step.own, Loop) for step in self.steps.values())
+
+    @cached_property
     def switched_by(self) -> Mapping[str, tuple[str, ...]]:
         """{step id: the switches that may lead to it}."""
         found: dict[str, list[str]] = {}

@@ -17,6 +17,7 @@ from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
+from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
@@ -40,6 +41,8 @@ __all__ = [
     "Saved",
     "Started",
     "WorkerInfo",
+    # what is done to a result before it is recorded
+    "shaped",
 ]
 
 

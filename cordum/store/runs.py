@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,10 +13,13 @@ from typing import Any, NamedTuple
 import redis
 
 from cordum.domain.plan import Plan
-from cordum.domain.run import RunState
+from cordum.domain.run import RunState, StepState
+from cordum.domain.wants import Wants
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter
 from cordum.store.connection import Call, Connection
+
+_FIELDS = 1000  # so many values one read takes at most
 
 
 class CreateReply(StrEnum):
@@ -43,6 +47,13 @@ class Snapshot:
     now: int
     epoch: int
     fields: Mapping[str, str]
+
+
+class Brought(NamedTuple):
+    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block)."""
+
+    outputs: dict[str, str]
+    items: dict[tuple[str, int], list[Any]]
 
 
 class Created(NamedTuple):
@@ -113,7 +124,7 @@ class Runs:
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
         return self._connection.call(
             "apply_plan",
-            {**self._commit_keys(run), "wakeups": self._cell.wakeups},
+            self._commit_keys(run),
             commit.more_keys,
             commit.values,
             plan=commit.control,
@@ -134,6 +145,10 @@ class Runs:
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
+            "context": own.context,
+            "inbox": own.inbox,
+            "wakeups": self._cell.wakeups,
+            "coordinator": self._cell.coordinator,
             "approvals": self._cell.approvals(run.tenant),
             "open_approvals": self._cell.open_approvals(run.tenant),
             "asked": self._cell.asked,
@@ -161,10 +176,61 @@ class Runs:
                 "steps": own.steps,
                 "facts": own.facts,
                 "outputs": own.outputs,
+                "context": own.context,
+                "inbox": own.inbox,
                 "clock": self._cell.clock,
                 "policy": self._cell.policy,
             },
         )
+
+    def brought(self, run_id: str, wants: Wants) -> Brought:
+        """Outputs of children and pinned items, in one round trip; what is asked for and not there is null."""
+        own = keys.RunKeys.of(run_id)
+        outputs = self._values(own.child_outputs, wants.outputs)
+        items = self._values(own.items, [f"{fan}#{block}" for fan, block in wants.items])
+        return Brought(
+            dict(zip(wants.outputs, (text or "null" for text in outputs), strict=True)),
+            {block: json.loads(text or "[]") for block, text in zip(wants.items, items, strict=True)},
+        )
+
+    def _values(self, key: str, fields: Sequence[str]) -> list[str | None]:
+        """HMGET, so many at a time that Redis is not kept from others for long."""
+
+        def ask(client: redis.Redis) -> list[str | None]:
+            pipeline = client.pipeline(transaction=False)
+            for first in range(0, len(fields), _FIELDS):
+                pipeline.hmget(key, list(fields[first : first + _FIELDS]))
+            return [value for values in pipeline.execute() for value in values]
+
+        return self._connection.read(ask) if fields else []
+
+    def children(self, run_id: str) -> dict[str, StepState]:
+        """The children of fan-outs and loops that are over."""
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).children))
+        return codec.read_archived(raw)
+
+    def child_outputs(self, run_id: str) -> Mapping[str, Any]:
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).child_outputs))
+        return codec.JsonTexts(raw)
+
+    def step_of(self, run_id: str, step: str) -> tuple[str | None, str | None, str | None]:
+        """Status of a run, mark of one of its steps, and the child run that the step names."""
+        own = keys.RunKeys.of(run_id)
+
+        def ask(client: redis.Redis) -> tuple[str | None, str | None, str | None]:
+            pipeline = client.pipeline(transaction=True)
+            pipeline.hget(own.run, "status")
+            pipeline.hget(own.steps, step)
+            pipeline.hget(own.facts, f"{step}#child_run")
+            status, mark, child = pipeline.execute()
+            return status, mark, child
+
+        return self._connection.read(ask)
+
+    @staticmethod
+    def texts(known: Mapping[str, Any], brought: Mapping[str, str]) -> Mapping[str, Any]:
+        """Outputs known before, and JSON texts that have been brought since."""
+        return ChainMap(codec.JsonTexts(brought), known)  # type: ignore[arg-type]
 
     def tenant_of(self, run_id: str) -> str | None:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
@@ -208,8 +274,15 @@ class Runs:
 def _snapshot(parts: list[Any]) -> Snapshot:
     """What `_snapshot.lua` gives."""
     now, epoch, fields = int(parts[0]), int(parts[1]), codec.pairs(parts[2])
-    steps = codec.read_steps(codec.pairs(parts[3]), codec.pairs(parts[4]))
-    return Snapshot(codec.read_run(fields, steps, codec.pairs(parts[5])), now, epoch, fields)
+    facts = codec.pairs(parts[4])
+    steps = codec.read_steps(codec.pairs(parts[3]), facts)
+    run = replace(
+        codec.read_run(fields, steps, codec.pairs(parts[5])),
+        recorded=codec.read_recorded(facts),
+        writes=codec.read_writes(codec.pairs(parts[6])),
+        inbox=codec.read_inbox(codec.pairs(parts[7])),
+    )
+    return Snapshot(run, now, epoch, fields)
 
 
 def _inputs(texts: Mapping[str, str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
     _count_run(counts, run, plan, new)
     after = {change.step: change.after for change in plan.changes}
     for change in plan.changes:
-        if change.after.status.terminal and not change.before.status.terminal:
+        if change.after.status.terminal and not (change.before and change.before.status.terminal):
             counts[f"steps_ended:{change.after.status}:{change.after.topic or ''}"] += 1
     for gone in plan.withdrawals:
         if gone.status is StepStatus.RUNNING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cordum.domain.instances import Instance
-from cordum.domain.steps.ending import begin, fail, out_of_time
 from cordum.domain.states import StepStatus
+from cordum.domain.steps.ending import begin, fail, out_of_time
 from cordum.domain.times import milliseconds
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import Delay

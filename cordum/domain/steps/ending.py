@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cordum.domain.instances import Instance, Role
 from cordum.domain.run import Failure
 from cordum.domain.states import StepStatus
 from cordum.domain.turn import Turn
+from cordum.domain.workflow import JSON
 
 
-def begin(turn: Turn, instance: Instance, status: StepStatus, event: str = "step.started", **facts: object) -> None:
+def begin(turn: Turn, instance: Instance, status: StepStatus, **facts: Any) -> None:
     """The step has begun and will take a while; its time-out runs from here (CONTRACT.md 3.13, Attempts)."""
     limit = instance.step.timeout_ms
     state = turn.steps[instance.ref]
     turn.move(
         instance.ref,
         status,
-        event,
+        "step.started",
         attempt=state.attempt + 1,
         started_at=turn.now,
         deadline=None if limit is None else turn.now + limit,
@@ -30,10 +33,10 @@ def fail(turn: Turn, instance: Instance, code: str, message: str) -> None:
     turn.end(instance.ref, StepStatus.FAILED, Failure(code, message), leaf=instance.leaf, attempt=attempt)
 
 
-def finish(turn: Turn, instance: Instance, output: object) -> None:
+def finish(turn: Turn, instance: Instance, output: JSON) -> None:
     """The step succeeds in the moment in which it begins."""
     attempt = turn.steps[instance.ref].attempt + 1
-    turn.succeed(instance.ref, output, attempt=attempt, started_at=turn.now)  # type: ignore[arg-type]
+    turn.succeed(instance.ref, output, attempt=attempt, started_at=turn.now)
 
 
 def out_of_time(turn: Turn, instance: Instance) -> bool:
@@ -49,10 +52,8 @@ def out_of_time(turn: Turn, instance: Instance) -> bool:
 
 def close_inside(turn: Turn, instance: Instance) -> None:
     """Cancel what the step owns and what exists within it, however deep: nobody asks for it any more."""
-    if instance.role is Role.GROUP:
-        owned = list(turn.instances.members(instance))
-    else:
-        owned = turn.children(instance.ref)
+    is_group = instance.role is Role.GROUP
+    owned = turn.instances.members(instance) if is_group else tuple(turn.children(instance.ref))
     for ref in (*owned, *turn.inside(instance.ref)):
         if ref in turn.steps and not turn.steps[ref].status.terminal:
             turn.cancel(ref, "group_settled")

@@ -117,7 +117,7 @@ def _finish(turn: Turn, instance: Instance) -> None:
     """All outputs, in the order of the items; those of an earlier look have to be brought first."""
     total = turn.steps[instance.ref].total or 0
     children = [f"{instance.ref}[{index}]" for index in range(total)]
-    if any(turn.succeeded(child) and not turn.has_output(child) for child in children):
+    if not all(turn.has_output(child) for child in children):
         turn.look_again()
         return
     outputs: list[JSON] = [turn.output_of(child) for child in children]

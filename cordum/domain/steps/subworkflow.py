@@ -12,6 +12,7 @@ from cordum.domain.ids import child_run_id
 from cordum.domain.instances import Instance
 from cordum.domain.plan import Spawn
 from cordum.domain.run import ChildRun, Failure, Pin
+from cordum.domain.schemas import violations
 from cordum.domain.scope import Scope
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.steps.ending import begin, fail, out_of_time
@@ -39,9 +40,13 @@ def ready(turn: Turn, instance: Instance) -> None:
         fail(turn, instance, "limit_exceeded", f"sub-workflows nest at most {MAX_DEPTH} deep")
         return
     try:
-        _input(turn, instance, call)
+        given = _input(turn, instance, call)
     except ExpressionError as error:
         fail(turn, instance, "expression_error", error.detail)
+        return
+    if pin.input_schema is not None and (wrong := violations(pin.input_schema, given)):
+        message = f"the input is not what {call.workflow_id} takes: {wrong[0]}"
+        fail(turn, instance, "schema_validation_failed", message)
         return
     attempt = turn.steps[instance.ref].attempt + 1
     run_id = child_run_id(turn.run.id, hashlib.sha256(turn.job_id(instance.ref, attempt).encode()).digest())
@@ -85,8 +90,8 @@ def _take_end(turn: Turn, instance: Instance, call: SubworkflowCall, child: Chil
     elif child.status is RunStatus.CANCELLED:
         turn.revoke(instance.ref, "child run", "its run was cancelled")
     else:
-        error = child.error or {}
-        failure = Failure(str(error.get("code", "unknown")), str(error.get("message", "")))
+        said = child.error or {}
+        failure = Failure(str(said.get("code", "unknown")), str(said.get("message", "")))
         turn.end(instance.ref, _CLASS[child.status], failure, leaf=False)
 
 
