@@ -59,6 +59,10 @@ class Place:
             return Place(self.value[key], (*self.path, key), self.reading)
         return None
 
+    def below(self, path: Path) -> Place:
+        """The place that `path` leads to from here; there need not be a value."""
+        return Place(None, (*self.path, *path), self.reading)
+
     def refuse(self, code: str, message: str) -> None:
         """Something is wrong with this value."""
         self._add(self.path, code, message, self.reading.document.position(self.path))
