@@ -14,7 +14,7 @@ from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, stats
 from cordum.store.codec import ALL_FACTS, archived_text, changed_facts, failure_text, mark, to_json, writes_text
-from cordum.store.envelope import coordinator_message, job_message
+from cordum.store.envelope import job_message
 from cordum.store.scripts import Argument
 
 
@@ -90,10 +90,8 @@ class CommitWriter:
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),
             "taken": [str(number) for number in plan.taken],
-            "quiet": [[f"{fan}#results", count] for fan, count in plan.wake_after.items()],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
-            "message": coordinator_message(),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}

@@ -18,6 +18,7 @@ from cordum.domain.wants import Wants
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter
 from cordum.store.connection import Call, Connection
+from cordum.store.envelope import coordinator_message
 
 _FIELDS = 1000  # so many values one read takes at most
 
@@ -104,6 +105,7 @@ class Runs:
             plan=commit.control,
             fingerprint=idempotency.fingerprint if idempotency else "",
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
+            message=coordinator_message(),
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:
@@ -130,6 +132,7 @@ class Runs:
             plan=commit.control,
             version=run.version,
             signals=run.signals,
+            message=coordinator_message(),
         )
 
     def _commit_keys(self, run: RunState) -> dict[str, str]:

@@ -9,20 +9,12 @@ local function put_away(gone)
   end
 end
 
--- Whether no fan-out has had more results than the plan wanted to let pass: else nobody would look again.
-local function none_overtaken(plan)
-  for _, fan in ipairs(plan.quiet) do
-    if tonumber(redis.call('HGET', k_facts, fan[1]) or '0') >= fan[2] then return false end
-  end
-  return true
-end
-
 -- Other runs that have to look because of this one: their plans of before this moment must not clear their marks.
 local function stir(plan, now)
   for _, other in ipairs(plan.stirred) do
     if redis.call('EXISTS', KEYS[other.key]) == 1 then
       redis.call('HINCRBY', KEYS[other.key], 'signals', 1)
-      wake(other.run, now, plan.message)
+      wake(other.run, now, a_message)
     end
   end
 end

@@ -1,6 +1,6 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters wakeups stats ...
--- ARGV plan version signals ...
+-- ARGV plan version signals message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
 -- include clock timeline count release wake commit
@@ -14,11 +14,10 @@ if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch t
   return {'POLICY_CHANGED'}
 end
 local now = clock_now()
-commit(plan, 4, now)
+commit(plan, 5, now)
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.
 local seen = redis.call('HGET', k_run, 'signals') == a_signals -- guard: no_newer_signal
-local quiet = none_overtaken(plan) -- guard: results_counted
-if plan.again or not quiet then wake(plan.run, now, plan.message)
+if plan.again then wake(plan.run, now, a_message)
 elseif seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
 return {'COMMITTED'}
