@@ -13,7 +13,7 @@ from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
-from cordum.domain.states import StepStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Step
 from cordum.errors import ExpressionError
@@ -29,7 +29,12 @@ _REASON = {
 
 
 def dispatch(turn: Turn, instance: Instance) -> None:
-    """Begin the next attempt: put its input together, let the policy decide, then send it, ask a person, or deny it."""
+    """Begin the next attempt: put its input together, let the policy decide, then send it, ask a person, or deny it.
+
+    While the run is paused nothing happens; the step stays as it is.
+    """
+    if turn.status is RunStatus.PAUSED:
+        return
     attempt = turn.steps[instance.ref].attempt + 1
     try:
         payload = checked_input(turn, instance)
@@ -233,12 +238,17 @@ def settle_attempts(turn: Turn) -> None:
             _settle(turn, instance, state)
         elif state.status is StepStatus.RETRYING and _due(state.retry_at, turn.now):
             dispatch(turn, instance)
-        elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _due(state.queue_deadline, turn.now):
+        elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _waited_long_enough(turn, state):
             limit = (turn.limits.of_queue(step) or 0) / 1000
             _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
         elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
             limit = turn.limits.of_attempt(step) / 1000
             _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+
+
+def _waited_long_enough(turn: Turn, state: StepState) -> bool:
+    """Whether nobody has taken the job in time; the time in which its run is paused does not count."""
+    return turn.status is not RunStatus.PAUSED and _due(state.queue_deadline, turn.now)
 
 
 def _due(at: int | None, now: int) -> bool:

@@ -7,6 +7,7 @@ from cordum.domain.plan import RunChange
 from cordum.domain.run import Failure, RunState, StepState
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
+from cordum.domain.steps.ending import close_inside
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, FailurePolicy, Workflow
 from cordum.errors import ExpressionError
@@ -48,6 +49,15 @@ def revoke_step(turn: Turn, step: str, attempt: int, actor: str, reason: str) ->
     """Cancel one job's step because somebody says so; an attempt that is over, or no job, is left alone."""
     if is_revocable(turn.workflow, turn.run, step, attempt):
         turn.revoke(step, actor, reason)
+
+
+def end_by_hand(turn: Turn, step: str, output: JSON, *, skip: bool, actor: str, reason: str) -> None:
+    """A person ends a step that is open, and all that is inside it; nobody asks for an attempt at work any more."""
+    close_inside(turn, turn.instances[step])
+    if skip:
+        turn.skip(step, SkipReason.BY_HAND, actor, reason)
+    else:
+        turn.complete(step, output, actor, reason)
 
 
 def is_revocable(workflow: Workflow, run: RunState, step: str, attempt: int) -> bool:

@@ -106,12 +106,18 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class RunChange:
-    """What happens to the run itself. `output` counts only when `has_output`."""
+    """What happens to the run itself. `output` counts only when `has_output`; the last ones are None where unchanged.
+
+    `paused` is (when, by whom), or empty for a run that goes on.
+    """
 
     status: RunStatus
     output: JSON = None
     has_output: bool = False
     error: Mapping[str, JSON] | None = None
+    paused: tuple[int, str] | tuple[()] | None = None
+    generation: int | None = None
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,9 @@ class Plan:
     writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)
     taken: tuple[int, ...] = ()  # numbers of the signals that steps have taken
     spawns: tuple[Spawn, ...] = ()
+    reopened: tuple[str, ...] = ()  # child runs that shall be retried
+    brought_back: tuple[str, ...] = ()  # archived instances that are open again
+    replayed: tuple[str, ...] = ()  # job ids of dead letters whose step runs again
     stirred: tuple[str, ...] = ()
     again: bool = False
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued

@@ -82,6 +82,7 @@ class StepState:
     due: int | None = None  # when a delay is over
     child_run: str | None = None  # of a sub-workflow
     child_version: int | None = None
+    child_generation: int = 1  # the child's end counts from this generation on
     correlation: str | None = None  # what a signal must carry to be this step's
     written: bool = False  # its output stands in the context
     dead_letter: str | None = None  # job id of the dead letter of this step
@@ -103,6 +104,7 @@ class ChildRun:
     """A child run, as its parent sees it. All but `status` counts only when it has ended."""
 
     status: RunStatus
+    generation: int = 1
     document: Mapping[str, JSON] = field(default_factory=dict)  # what `child` is in output_mapping
     error: Mapping[str, JSON] | None = None
 
@@ -161,6 +163,10 @@ class RunState:
     generation: int = 1
     deadline: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    paused_at: int | None = None
+    paused_by: str | None = None
+    rerun_of: str | None = None
+    reason: str | None = None  # of a rerun that is about to begin
     depth: int = 0  # how many parents are above it
     writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)
     items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)

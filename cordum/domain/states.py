@@ -26,6 +26,11 @@ class RunStatus(StrEnum):
     def terminal(self) -> bool:
         return self in _TERMINAL_RUN
 
+    @property
+    def retryable(self) -> bool:
+        """Whether an operator may let a run that ended like this go on."""
+        return self in (RunStatus.FAILED, RunStatus.DENIED, RunStatus.TIMED_OUT)
+
 
 class StepStatus(StrEnum):
     """`READY` and `SETTLING` are cordum's own: users see them as `pending` and `running` (see `public`)."""
@@ -127,8 +132,17 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.DENIED,
         _S.CANCELLED,
     )
-    + _rows("apply_plan", _S.READY, _S.RETRYING, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
-    + _rows("apply_plan", _S.QUEUED, _S.RETRYING, _S.TIMED_OUT, _S.CANCELLED)
+    + _rows(
+        "apply_plan",
+        _S.READY,
+        _S.PENDING,  # its run is paused before anything was sent
+        _S.RETRYING,
+        _S.SUCCEEDED,  # here and below: by hand
+        _S.TIMED_OUT,
+        _S.CANCELLED,
+        _S.SKIPPED,
+    )
+    + _rows("apply_plan", _S.QUEUED, _S.RETRYING, _S.SUCCEEDED, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
     + _rows(
         "apply_plan",
         _S.RUNNING,
@@ -138,6 +152,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.RETRYING,  # time-out of an attempt
         _S.TIMED_OUT,
         _S.CANCELLED,
+        _S.SKIPPED,
     )
     + _rows(
         "apply_plan",
@@ -145,13 +160,33 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.READY,  # a lost attempt goes out again at once
         _S.WAITING,
         _S.RETRYING,
+        _S.SUCCEEDED,
         _S.FAILED,
         _S.DENIED,
         _S.TIMED_OUT,
         _S.CANCELLED,
+        _S.SKIPPED,
     )
-    + _rows("apply_plan", _S.RETRYING, _S.READY, _S.WAITING, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED)
-    + _rows("apply_plan", _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED)
+    + _rows(
+        "apply_plan",
+        _S.RETRYING,
+        _S.READY,
+        _S.WAITING,
+        _S.SUCCEEDED,
+        _S.FAILED,
+        _S.DENIED,
+        _S.TIMED_OUT,
+        _S.CANCELLED,
+        _S.SKIPPED,
+    )
+    + _rows("apply_plan", _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
+    # An operator's retry of a failed run, and nothing else, reopens what has ended.
+    + _rows("apply_plan", _S.FAILED, _S.PENDING)
+    + _rows("apply_plan", _S.DENIED, _S.PENDING)
+    + _rows("apply_plan", _S.TIMED_OUT, _S.PENDING)
+    + _rows("apply_plan", _S.CANCELLED, _S.PENDING)
+    + _rows("apply_plan", _S.SKIPPED, _S.PENDING)
+    + _rows("apply_plan", _S.SUCCEEDED, _S.PENDING)  # a handler, which starts anew with the step it handles
     # A job leaves cordum's ready set for its Celery queue.
     + _rows("release", _S.READY, _S.QUEUED)
     # What a worker does.

@@ -53,6 +53,7 @@ class Turn:
         self.outputs: dict[str, JSON] = {}
         self.status = run.status
         self.ending: RunChange | None = None
+        self.pausing: RunChange | None = None  # the run is paused, resumed or reopened by this turn
         self.children_left = MOST_CHILDREN
         self.context: dict[str, JSON] = context.fold(run.writes)
         self._archived: dict[str, StepState] = {}
@@ -63,6 +64,9 @@ class Turn:
         self._inbox: list[Signal] = list(run.inbox)
         self._taken: list[int] = []
         self._spawns: list[Spawn] = []
+        self._reopened: list[str] = []
+        self._brought_back: list[str] = []
+        self._replayed: list[str] = []
         self._stirred: list[str] = []
         self._again = False
         self._events: list[Event] = []
@@ -164,6 +168,39 @@ class Turn:
     def spawn(self, spawn: Spawn) -> None:
         self._spawns.append(spawn)
 
+    def reopen_child(self, step: str) -> None:
+        """The step's child run shall be retried."""
+        child = self.steps[step].child_run
+        assert child is not None
+        self._reopened.append(child)
+
+    def stir_children(self) -> None:
+        """Have every open child run look at this one."""
+        for ref, child in self.run.children.items():
+            run_id = self.steps[ref].child_run
+            if run_id is not None and child is not None and not child.status.terminal:
+                self._stirred.append(run_id)
+
+    def take_back(self, step: str) -> None:
+        """A job that was decided and not sent is pending again; its attempt is not used."""
+        before = self.steps[step]
+        self._leave(step, before)
+        self.steps[step] = replace(before, status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
+
+    def reset(self, step: str) -> None:
+        """What has ended is pending again; attempts are counted on, so that job ids stay unique."""
+        before = self.steps[step]
+        if before.dead_letter is not None:
+            self._replayed.append(before.dead_letter)
+        self.steps[step] = _anew(before)
+
+    def bring_back(self, step: str, archived: StepState) -> None:
+        """A child that was put away is open again."""
+        if archived.dead_letter is not None:
+            self._replayed.append(archived.dead_letter)
+        self._brought_back.append(step)
+        self.steps[step] = _anew(archived)
+
     def look_again(self) -> None:
         """More could be done than one plan should do, or with values that only the next look brings."""
         self._again = True
@@ -230,12 +267,20 @@ class Turn:
             self.write(instance.step.id, instance.step.output_path, self.output_of(step))
             self.steps[step] = replace(state, written=True)
 
-    def skip(self, step: str, reason: SkipReason) -> None:
+    def complete(self, step: str, output: JSON, actor: str, comment: str) -> None:
+        """Succeed because a person says so."""
+        self.outputs[step] = output
+        said = {"comment": comment}
+        self.move(step, StepStatus.SUCCEEDED, "step.completed_by_hand", said, actor, completed_at=self.now)
+        self.write_output(step)
+
+    def skip(self, step: str, reason: SkipReason, actor: str | None = None, comment: str | None = None) -> None:
         self.move(
             step,
             StepStatus.SKIPPED,
             "step.skipped",
-            {"reason": reason.value},
+            {"reason": reason.value} | ({"comment": comment} if comment else {}),
+            actor,
             skip_reason=reason,
             completed_at=self.now,
         )
@@ -312,7 +357,7 @@ class Turn:
     # -- the result ----------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        ended = self.run.status.terminal or self.ending is not None
+        ended = self.status.terminal
         return Plan(
             changes=tuple(self._changes()),
             outputs=self.outputs,
@@ -328,7 +373,10 @@ class Turn:
             writes=self._writes,
             taken=tuple(self._taken),
             spawns=tuple(spawn for spawn in self._spawns if self._now(spawn.step) is StepStatus.RUNNING),
-            stirred=tuple(self._stirred),
+            reopened=tuple(self._reopened),
+            brought_back=tuple(self._brought_back),
+            replayed=tuple(self._replayed),
+            stirred=tuple(dict.fromkeys(self._stirred)),
             again=self._again and not ended,
             rescued=tuple(self._rescued),
             run=self.ending or self._status_change(),
@@ -356,18 +404,34 @@ class Turn:
                 yield withdrawal
 
     def _status_change(self) -> RunChange | None:
+        if self.pausing is not None:
+            return replace(self.pausing, status=self.status)
         return RunChange(self.status) if self.status is not self.run.status else None
 
     def _wake_at(self) -> int | None:
-        if self.run.status.terminal or self.ending:  # for an ended run a timer would go off again and again
+        if self.status.terminal:  # for an ended run a timer would go off again and again
             return None
-        times = [self.run.deadline] if self.run.deadline is not None else []
+        deadline = self.pausing.deadline if self.pausing and self.pausing.deadline else self.run.deadline
+        times = [deadline] if deadline is not None else []
         if self._held:
             times.append(self.now + POLICY_RETRY_MS)
         for state in self.steps.values():
             if (due := due_at(state)) is not None:
                 times.append(due)
         return min(times, default=None)
+
+
+def _anew(ended: StepState) -> StepState:
+    """The pending step of the next generation: what was pinned stays, so do the numbers of its attempts."""
+    return StepState(
+        attempt=ended.attempt,
+        total=ended.total,
+        started=ended.started,
+        settled=ended.settled,
+        child_run=ended.child_run,
+        child_version=ended.child_version,
+        child_generation=ended.child_generation,
+    )
 
 
 def due_at(state: StepState) -> int | None:

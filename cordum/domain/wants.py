@@ -32,7 +32,7 @@ class Wants:
 
 def wants(workflow: Workflow, run: RunState) -> Wants:
     """Empty for a run without children whose workflow calls no other."""
-    if run.status.terminal:
+    if run.status.terminal and not run.status.retryable:
         return Wants()
     open_ = [(workflow.instances[ref], state) for ref, state in run.steps.items()]
     return Wants(
@@ -41,7 +41,7 @@ def wants(workflow: Workflow, run: RunState) -> Wants:
         children=tuple(
             (instance.ref, state.child_run)
             for instance, state in open_
-            if state.child_run is not None and state.status is StepStatus.RUNNING
+            if state.child_run is not None and state.status is not StepStatus.SUCCEEDED
         ),
         pins=tuple(dict.fromkeys(_pins(workflow, run))),
     )

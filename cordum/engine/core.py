@@ -12,7 +12,7 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
-from cordum.domain.planner import plan
+from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
 from cordum.domain.run import Parent, RunState
@@ -140,6 +140,8 @@ class Core:
 
     def _start_children(self, parent: RunState, decided: Plan) -> None:
         """Start the child runs that a committed plan asks for; until they exist, every look at it asks again."""
+        for run_id in decided.reopened:
+            self._reopen_child(run_id, f"step of {parent.id} is retried")
         for spawn in decided.spawns:
             workflow = self.workflow(parent.tenant, spawn.workflow_id, spawn.pin.digest)
             self.create(
@@ -155,6 +157,18 @@ class Core:
                     depth=parent.depth + 1,
                 )
             )
+
+    def _reopen_child(self, run_id: str, reason: str) -> None:
+        """Retry a failed child run with its parent; one that goes on already is left alone."""
+
+        def decide(look: Look) -> Plan:
+            archived = self.store.runs.children(run_id) if look.workflow.has_children else {}
+            now, actor = look.snapshot.now, "parent run"
+            return plan_retry(
+                look.workflow, look.run, look.policy, now, self.limits, archived=archived, actor=actor, reason=reason
+            )
+
+        self.change(lambda: self.look(run_id), decide)
 
 
 def _no_run(run_id: str) -> NotFound:

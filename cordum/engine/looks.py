@@ -70,7 +70,7 @@ def _children(store: Store, wanted: Wants) -> Mapping[str, ChildRun | None]:
 def _child(snapshot: Snapshot) -> ChildRun:
     run = snapshot.run
     if not run.status.terminal:
-        return ChildRun(run.status)
+        return ChildRun(run.status, run.generation)
     error = _value(snapshot.fields.get("error"))
     document: dict[str, Any] = {
         "run_id": run.id,
@@ -89,7 +89,7 @@ def _child(snapshot: Snapshot) -> ChildRun:
             for ref, state in run.steps.items()
         },
     }
-    return ChildRun(run.status, document, error if isinstance(error, dict) else None)
+    return ChildRun(run.status, run.generation, document, error if isinstance(error, dict) else None)
 
 
 def _value(text: str | None) -> JSON:

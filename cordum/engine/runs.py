@@ -86,6 +86,13 @@ class Runs:
             children = views.Children(self._store.children(look.run.id), self._store.child_outputs(look.run.id))
         return views.run_view(look.workflow, look.snapshot, inputs, conditions, children)
 
+    def children(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        """Child runs by the steps that started them, those of children that are over included."""
+        look = self._core.look_as(tenant, run_id)
+        over = self._store.children(run_id) if look.workflow.has_children else {}
+        ids = [state.child_run for state in (*look.run.steps.values(), *over.values()) if state.child_run]
+        return [views.run_summary(fields) for fields in self._store.fields(ids)]
+
     def _conditions(self, look: Look, max_age_ms: int = 0) -> views.Conditions:
         """Workers are asked about only when a step waits for one, and not again within `max_age_ms`."""
         now = look.snapshot.now

@@ -12,11 +12,12 @@ from cordum.domain.context import fold
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, Role
 from cordum.domain.run import StepState
-from cordum.domain.states import StepStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
 from cordum.store.codec import from_json
 from cordum.store.runs import Snapshot
 
+_HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RETRYING})
 WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
 
 
@@ -100,7 +101,7 @@ def run_view(
     return {
         **run_summary(snapshot.fields),
         "input": run.input,
-        "output": from_json(snapshot.fields["output"]) if "output" in snapshot.fields else None,
+        "output": from_json(snapshot.fields["output"]) if snapshot.fields.get("output") else None,
         "context": fold(run.writes),
         "wait": _run_wait(look),
         "steps": {ref: step_view(ref, look) for ref in sorted(steps, key=workflow.instances.order)},
@@ -171,6 +172,8 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
     state = look.steps[ref]
     since, until = state.ready_at, None
     match state.status:
+        case status if look.snapshot.run.status is RunStatus.PAUSED and status in _HELD_BY_PAUSE:
+            reason, message = "run_paused", f"the run is paused by {look.snapshot.run.paused_by}: resume it"
         case StepStatus.WAITING:
             reason, message, until = _why_waiting(ref, state, look)
         case StepStatus.RETRYING:

@@ -81,6 +81,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "due": int,
     "child_run": _plain,
     "child_version": int,
+    "child_generation": int,
     "correlation": _plain,
     "written": _flag,
     "dead_letter": _plain,
@@ -192,6 +193,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         "generation": str(run.generation),
         "deadline": _fact_text(run.deadline),
         **_parent_fields(run),
+        **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
     }
 
 
@@ -220,6 +222,9 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         deadline=int(run["deadline"]) if run["deadline"] else None,
         labels=json.loads(run["labels"]),
         depth=int(run.get("depth", "0")),
+        paused_at=int(run["paused_at"]) if run.get("paused_at") else None,
+        paused_by=run.get("paused_by") or None,
+        rerun_of=run.get("rerun_of"),
         parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
     )
 

@@ -44,7 +44,19 @@ class CommitWriter:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
-            self._hash(self._own.steps, [part for step in self._run.steps for part in (step, "pending:0")])
+            self._hash(
+                self._own.steps, [part for step, state in self._run.steps.items() for part in (step, mark(state))]
+            )
+            self._hash(
+                self._own.facts,
+                [f for step, state in self._run.steps.items() for f in changed_facts(step, None, state)],
+            )
+            self._hash(
+                self._own.outputs, [t for step, value in self._run.outputs.items() for t in (step, to_json(value))]
+            )
+            self._hash(
+                self._own.context, [t for step, own in self._run.writes.items() for t in (step, writes_text(own))]
+            )
         self._hash(self._own.facts, self._facts(plan))
         self._hash(self._own.inputs, self._inputs(plan))
         for key in (self._own.outputs, self._own.child_outputs):
@@ -60,6 +72,8 @@ class CommitWriter:
             self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
         for job_id in plan.rescued:
             self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
+        for job_id in plan.replayed:
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
         self._values += [self._record(job) for job in _by_priority(plan.jobs)]
         control = json.dumps(self._control(plan, new_run is not None), separators=(",", ":"))
@@ -89,6 +103,8 @@ class CommitWriter:
             "ended": plan.run is not None and plan.run.status.terminal,
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),
+            "brought_back": list(plan.brought_back),
+            "children": self._number(self._own.children) if plan.brought_back else None,
             "taken": [str(number) for number in plan.taken],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
@@ -130,6 +146,12 @@ class CommitWriter:
             fields["output"] = to_json(plan.run.output)
         if plan.run.error is not None:
             fields["error"] = to_json(plan.run.error)
+        if plan.run.paused is not None:
+            at, by = plan.run.paused or ("", "")
+            fields |= {"paused_at": str(at), "paused_by": by}
+        if plan.run.generation is not None:
+            anew = {"error": "", "output": "", "completed_at": "", "deadline": str(plan.run.deadline or "")}
+            fields |= {"generation": str(plan.run.generation), **anew}
         return fields
 
     def _facts(self, plan: Plan) -> list[Argument]:

@@ -25,6 +25,7 @@ class ClaimReply(StrEnum):
     STALE = "STALE"
     NO_LEASE = "NO_LEASE"
     POLICY_CHANGED = "POLICY_CHANGED"
+    PAUSED = "PAUSED"
 
 
 class RecordReply(StrEnum):
@@ -75,8 +76,9 @@ class Jobs:
     def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
         """Begin an attempt. A second call with the same `nonce` is answered like the first."""
         started = Event("step.started", job.step, job.attempt, actor=incarnation, source="queued", target="running")
-        changed = Event(
-            "step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": "policy_changed"}
+        changed, paused = (
+            Event("step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": reason})
+            for reason in ("policy_changed", "run_paused")
         )
         own = keys.RunKeys.of(job.run_id)
         reply = self._connection.run(
@@ -99,6 +101,7 @@ class Jobs:
             topic=topic,
             event=event_text(job.run_id, started),
             changed_event=event_text(job.run_id, changed),
+            paused_event=event_text(job.run_id, paused),
             minimum=self._window,
             message=coordinator_message(),
         )

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import redis
 
-from cordum.domain.plan import Plan
+from cordum.domain.plan import Event, Plan
 from cordum.domain.run import RunState, StepState
 from cordum.domain.wants import Wants
 from cordum.store import codec, keys
-from cordum.store.commit import CommitWriter
+from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
 
@@ -29,6 +29,12 @@ class CreateReply(StrEnum):
     REPLAYED = "REPLAYED"
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
+
+
+class SignalReply(StrEnum):
+    SENT = "SENT"
+    ENDED = "ENDED"
+    NOT_FOUND = "NOT_FOUND"
 
 
 class CommitReply(StrEnum):
@@ -158,6 +164,29 @@ class Runs:
             "dead_letters": self._cell.dead_letters(run.tenant),
             "stats": self._cell.stats,
         }
+
+    def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
+        """Put an event from outside before a run; a repeated call with the same token changes nothing."""
+        own = keys.RunKeys.of(run_id)
+        data = {"name": signal["name"], "correlation": signal.get("correlation")}
+        reply = self._connection.run(
+            "send_signal",
+            {
+                "run": own.run,
+                "inbox": own.inbox,
+                "once": own.once,
+                "timeline": own.timeline,
+                "clock": self._cell.clock,
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
+            },
+            run_id=run_id,
+            token=token,
+            signal=codec.to_json(signal),
+            event=event_text(run_id, Event("signal.received", actor=actor, data=data)),
+            message=coordinator_message(),
+        )
+        return SignalReply(reply[0])
 
     # -- reading -------------------------------------------------------------------------------------------------
 

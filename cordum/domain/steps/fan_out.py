@@ -19,6 +19,10 @@ from cordum.errors import ExpressionError
 
 def ready(turn: Turn, instance: Instance) -> None:
     assert instance.step.for_each is not None
+    if turn.steps[instance.ref].total is not None:  # an earlier generation has pinned the items
+        begin(turn, instance, StepStatus.RUNNING)
+        settle(turn, instance)
+        return
     try:
         items = instance.step.for_each.evaluate(turn.scope(instance))
     except ExpressionError as error:

@@ -16,7 +16,7 @@ from cordum.errors import ExpressionError
 
 def ready(turn: Turn, instance: Instance) -> None:
     begin(turn, instance, StepStatus.RUNNING)
-    _go_on(turn, instance)
+    settle(turn, instance)
 
 
 def settle(turn: Turn, instance: Instance) -> None:

@@ -7,6 +7,7 @@ every look at the parent asks for it again, and starting it twice is starting it
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from cordum.domain.ids import child_run_id
 from cordum.domain.instances import Instance
@@ -31,6 +32,11 @@ _CLASS = {
 def ready(turn: Turn, instance: Instance) -> None:
     call = instance.step.own
     assert isinstance(call, SubworkflowCall)
+    child = turn.run.children.get(instance.ref)
+    if child is not None and child.status is not RunStatus.CANCELLED:  # an earlier generation has started it
+        begin(turn, instance, StepStatus.RUNNING, child_generation=child.generation + child.status.retryable)
+        settle(turn, instance)
+        return
     pin = turn.run.pins.get((call.workflow_id, call.version))
     if pin is None:
         wanted = call.workflow_id if call.version is None else f"{call.workflow_id} in version {call.version}"
@@ -50,7 +56,8 @@ def ready(turn: Turn, instance: Instance) -> None:
         return
     attempt = turn.steps[instance.ref].attempt + 1
     run_id = child_run_id(turn.run.id, hashlib.sha256(turn.job_id(instance.ref, attempt).encode()).digest())
-    begin(turn, instance, StepStatus.RUNNING, child_run=run_id, child_version=pin.version)
+    named: dict[str, Any] = {"child_run": run_id, "child_version": pin.version, "child_generation": 1}
+    begin(turn, instance, StepStatus.RUNNING, **named)
     _spawn(turn, instance, call, pin)
 
 
@@ -59,11 +66,16 @@ def settle(turn: Turn, instance: Instance) -> None:
     assert isinstance(call, SubworkflowCall)
     if state.status is not StepStatus.RUNNING or out_of_time(turn, instance):
         return
-    child = turn.run.children.get(instance.ref)
+    before = turn.run.steps.get(instance.ref)
+    known = before is not None and before.child_run == state.child_run
+    child = turn.run.children.get(instance.ref) if known else None
     if child is None:
         pin = turn.run.pins.get((call.workflow_id, state.child_version))
-        if pin is not None and turn.run.steps.get(instance.ref) == state:
+        if pin is not None and known:
             _spawn(turn, instance, call, pin)
+    elif child.status.terminal and child.generation < state.child_generation:
+        turn.reopen_child(instance.ref)
+        turn.look_again()
     elif child.status.terminal:
         _take_end(turn, instance, call, child)
 

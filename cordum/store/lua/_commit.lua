@@ -31,6 +31,7 @@ local function commit(plan, first, now)
   end
   for _, move in ipairs(plan.moves) do redis.call('HSET', k_steps, move[1], move[3]) end
   if plan.gone then put_away(plan.gone) end
+  for _, ref in ipairs(plan.brought_back) do redis.call('HDEL', KEYS[plan.children], ref) end
   for _, number in ipairs(plan.taken) do redis.call('HDEL', k_inbox, number) end
   local jobs_at = at + plan.events
   while at < jobs_at do
