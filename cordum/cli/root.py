@@ -17,6 +17,7 @@ from cordum.cli.flower import flower
 from cordum.cli.output import complain
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
+from cordum.cli.scenarios import test
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
 from cordum.errors import ConfigurationRefused, CordumError
@@ -55,7 +56,7 @@ def main() -> None:
 
 for command in (
     *(demo, dev),
-    *(validate, apply),
+    *(validate, apply, test),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
     *(api, coordinator, worker, flower, doctor, bench),

@@ -59,6 +59,8 @@ RIGHT: dict[str, Any] = {
     "backoff_sec": {"a": [2]},
     "min_elapsed_sec": 3,
     "max_elapsed_sec": 3,
+    "child_runs": 0,
+    "new_run": "none",
 }
 WRONG: dict[str, list[Any]] = {
     "run": ["failed"],
@@ -83,11 +85,11 @@ WRONG: dict[str, list[Any]] = {
     "backoff_sec": [{"a": [1]}, {"a": []}, {"b": [0]}],
     "min_elapsed_sec": [3.001],
     "max_elapsed_sec": [2.999],
-    "child_runs": [0],
+    "child_runs": [1],
     "child_run": ["succeeded"],
     "child_input": [{}],
     "child_input_exact": [{}],
-    "new_run": ["none"],
+    "new_run": [{"run": "succeeded"}],
 }
 
 
