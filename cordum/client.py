@@ -81,6 +81,18 @@ class Client:
     def workflow(self, workflow_id: str, version: int | None = None) -> dict[str, Any]:
         return self._object("GET", _path("workflows", workflow_id), query={"version": version})
 
+    def workflow_versions(self, workflow_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """The stored versions, the newest first: {id, version, digest, created_at, latest}."""
+        return self._list(_path("workflows", workflow_id, "versions"), limit)
+
+    def delete_workflow(self, workflow_id: str) -> None:
+        """Forget a definition with all its versions; refused while a run of it is open."""
+        self._request("DELETE", _path("workflows", workflow_id))
+
+    def workflow_graph(self, workflow_id: str, version: int | None = None) -> dict[str, Any]:
+        """A definition as {id, nodes, edges}."""
+        return self._object("GET", _path("workflows", workflow_id, "graph"), query={"version": version})
+
     def workflows(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/workflows", limit)
 
@@ -103,6 +115,10 @@ class Client:
 
     def get(self, run_id: str) -> dict[str, Any]:
         return self._object("GET", _path("workflow-runs", run_id))
+
+    def run_graph(self, run_id: str) -> dict[str, Any]:
+        """A run as {id, nodes, edges}; nodes carry the status of their step."""
+        return self._object("GET", _path("workflow-runs", run_id, "graph"))
 
     def runs(
         self, *, workflow_id: str | None = None, status: str | None = None, limit: int | None = 50

@@ -48,6 +48,13 @@ def page_by_id(items: Sequence[dict[str, Any]], limit: int, after: str | None) -
     return Page(items=shown, next=shown[-1]["id"] if len(ordered) > limit else None)
 
 
+def page_by_number(items: Sequence[dict[str, Any]], key: str, limit: int, after: str | None) -> Page:
+    """A page of a list that is there as a whole, its numbers falling."""
+    left = [item for item in items if after is None or item[key] < int(after)]
+    shown = left[:limit]
+    return Page(items=shown, next=str(shown[-1][key]) if len(left) > limit else None)
+
+
 def _signed(caller: Caller, position: str | None) -> str | None:
     return None if position is None else str(_signer(caller).dumps(position))
 

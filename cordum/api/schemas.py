@@ -122,6 +122,20 @@ class WorkflowQuery(Strict):
     version = WholeNumber(validate=validate.Range(min=1, error="number_range: must be at least 1"))
 
 
+GRAPH_FORMATS = ("json", "mermaid")
+
+
+class RunGraphQuery(Strict):
+    format = Text(
+        load_default="json",
+        validate=validate.OneOf(GRAPH_FORMATS, error=f"invalid_choice: must be one of {', '.join(GRAPH_FORMATS)}"),
+    )
+
+
+class WorkflowGraphQuery(WorkflowQuery, RunGraphQuery):
+    """One version's graph."""
+
+
 class StartQuery(Strict):
     label = fields.List(
         Label(),

@@ -10,6 +10,7 @@ from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
 from cordum.cli.bench import bench
 from cordum.cli.dead_letters import dlq
+from cordum.cli.definitions import diff, graph, workflows
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
@@ -17,6 +18,7 @@ from cordum.cli.flower import flower
 from cordum.cli.output import complain
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
+from cordum.cli.scenarios import test
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
 from cordum.errors import ConfigurationRefused, CordumError
@@ -55,7 +57,7 @@ def main() -> None:
 
 for command in (
     *(demo, dev),
-    *(validate, apply),
+    *(validate, apply, test, graph, diff, workflows),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
     *(api, coordinator, worker, flower, doctor, bench),

@@ -283,6 +283,11 @@ class Workflow:
         needed = {dependency for step in self.steps.values() for dependency in step.depends_on}
         return tuple(s for s in self.steps if s not in needed and s not in self.owner and s not in self.handled_by)
 
+    @cached_property
+    def calls(self) -> Mapping[str, SubworkflowCall]:
+        """{step id: the other workflow it runs}."""
+        return {step.id: step.own for step in self.steps.values() if isinstance(step.own, SubworkflowCall)}
+
     @property
     def topics(self) -> frozenset[str]:
         return frozenset(step.topic for step in self.steps.values() if step.topic is not None)

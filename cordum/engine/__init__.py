@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cordum.domain.definition import Media
+from cordum.domain.definition import Checked, Media
 from cordum.domain.limits import Limits
 from cordum.domain.policy_document import load_policy
 from cordum.domain.workflow import JSON, Workflow
@@ -76,8 +76,8 @@ class Engine:
 
     # -- workflows -----------------------------------------------------------------------------------------------
 
-    def validate_workflow(self, data: bytes, media: Media, default_id: str | None = None) -> Workflow:
-        return self._workflows.validate(data, media, default_id)
+    def validate_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Checked:
+        return self._workflows.validate(tenant, data, media, default_id)
 
     def save_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
         return self._workflows.save(tenant, data, media, default_id)
@@ -87,6 +87,21 @@ class Engine:
 
     def workflows(self, tenant: str) -> list[dict[str, Any]]:
         return self._workflows.list(tenant)
+
+    def workflow_versions(self, tenant: str, workflow_id: str) -> list[dict[str, Any]]:
+        return self._workflows.versions(tenant, workflow_id)
+
+    def definition(self, tenant: str, workflow_id: str, version: int | None = None) -> Workflow:
+        """A stored definition as values."""
+        return self._workflows.definition(tenant, workflow_id, version)
+
+    def definition_of_run(self, tenant: str, run_id: str) -> tuple[Workflow, dict[str, str]]:
+        """The version that a run is pinned to, and {step id: status}."""
+        look = self._core.look_as(tenant, run_id)
+        return look.workflow, {step: state.status.public.value for step, state in look.run.steps.items()}
+
+    def delete_workflow(self, tenant: str, workflow_id: str) -> None:
+        self._workflows.delete(tenant, workflow_id)
 
     def topics(self) -> list[str]:
         """Every topic that a stored definition names, of whatever tenant: what a worker's patterns are held against."""

@@ -175,12 +175,23 @@ class CellKeys:
     def runs_of(self, tenant: str, workflow_id: str) -> str:
         return self._key("runs", tenant, workflow_id)
 
+    def open_runs_of(self, tenant: str, workflow_id: str) -> str:
+        """Set: the runs of a workflow that have not ended."""
+        return self._key("runs", tenant, workflow_id, "open")
+
+    def definitions(self, tenant: str) -> str:
+        """String: how often a definition has been saved or deleted."""
+        return self._key("definitions", tenant)
+
     def workflows(self, tenant: str) -> str:
         """Set: workflow ids."""
         return self._key("workflows", tenant)
 
     def workflow(self, tenant: str, workflow_id: str) -> str:
-        """Hash: `latest`, `version:<n>` -> digest, `digest:<d>` -> version, `document:<d>`, `created_at:<n>`."""
+        """Hash: `latest`, `version:<n>` -> digest, `digest:<d>` -> version, `document:<d>`, `created_at:<n>`.
+
+        When it is deleted, `retired` keeps the last number.
+        """
         return self._key("workflow", tenant, workflow_id)
 
     def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:

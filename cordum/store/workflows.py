@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from cordum.store import keys
 from cordum.store.connection import Connection
+
+
+class SaveReply(StrEnum):
+    SAVED = "SAVED"
+    UNCHANGED = "UNCHANGED"
+    STALE = "STALE"
+
+
+class DeleteReply(StrEnum):
+    DELETED = "DELETED"
+    NOT_FOUND = "NOT_FOUND"
+    IN_USE = "IN_USE"
+
+
+class Version(NamedTuple):
+    """One stored version without its text."""
+
+    version: int
+    digest: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +48,72 @@ class Workflows:
         self._cell = cell
 
     def save(
-        self, tenant: str, workflow_id: str, digest: str, document: str, topics: Collection[str]
-    ) -> tuple[bool, int]:
-        """Store a definition: (whether it is new, its version). The same content is the same version."""
+        self,
+        tenant: str,
+        workflow_id: str,
+        digest: str,
+        document: str,
+        topics: Collection[str],
+        expected: int | None = None,
+    ) -> tuple[SaveReply, int]:
+        """Store a definition: the word and its version. The same content is the same version.
+
+        STALE when `expected` is given and the tenant's definitions have changed since `changes` said so.
+        """
         reply = self._connection.run(
             "save_workflow",
             {
                 "workflow": self._cell.workflow(tenant, workflow_id),
                 "workflows": self._cell.workflows(tenant),
                 "topics": self._cell.topics,
+                "definitions": self._cell.definitions(tenant),
                 "clock": self._cell.clock,
             },
             more_args=sorted(topics),
             workflow_id=workflow_id,
             digest=digest,
             document=document,
+            expected="" if expected is None else expected,
         )
-        return reply[0] == "SAVED", int(reply[1])
+        word = SaveReply(reply[0])
+        return word, 0 if word is SaveReply.STALE else int(reply[1])
+
+    def delete(self, tenant: str, workflow_id: str) -> tuple[DeleteReply, int]:
+        """Forget a definition: the word, and how many runs of it are open."""
+        reply = self._connection.run(
+            "delete_workflow",
+            {
+                "workflow": self._cell.workflow(tenant, workflow_id),
+                "workflows": self._cell.workflows(tenant),
+                "runs_of": self._cell.runs_of(tenant, workflow_id),
+                "open_runs_of": self._cell.open_runs_of(tenant, workflow_id),
+                "definitions": self._cell.definitions(tenant),
+            },
+            workflow_id=workflow_id,
+        )
+        word = DeleteReply(reply[0])
+        return word, int(reply[1]) if word is DeleteReply.IN_USE else 0
+
+    def changes(self, tenant: str) -> int:
+        """How often the tenant's definitions have been saved or deleted so far."""
+        found: Any = self._connection.read(lambda client: client.get(self._cell.definitions(tenant)))
+        return int(found or 0)
+
+    def version_of(self, tenant: str, workflow_id: str, digest: str) -> int | None:
+        """The version that holds this content already."""
+        key = self._cell.workflow(tenant, workflow_id)
+        found: Any = self._connection.read(lambda client: client.hget(key, f"digest:{digest}"))
+        return None if found is None else int(found)
+
+    def versions(self, tenant: str, workflow_id: str) -> list[Version]:
+        """All stored versions, the newest first; none for a workflow that is not there."""
+        key = self._cell.workflow(tenant, workflow_id)
+        latest: Any = self._connection.read(lambda client: client.hget(key, "latest"))
+        numbers = range(int(latest or 0), 0, -1)
+        names = [f"{part}:{number}" for number in numbers for part in ("version", "created_at")]
+        found: Any = self._connection.read(lambda client: client.hmget(key, names)) if names else []
+        pairs = zip(numbers, found[::2], found[1::2], strict=True)
+        return [Version(number, digest, int(at)) for number, digest, at in pairs if digest]
 
     def latest(self, tenant: str, workflow_id: str) -> tuple[int, str] | None:
         """Number and digest of the latest version."""

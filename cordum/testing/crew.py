@@ -37,6 +37,14 @@ class Hand:
         return f"delivery-{self.worker.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """User code entered once."""
+
+    job: JobId
+    input: JSON
+
+
 class Crew:
     def __init__(self, engine: Engine, scripts: Mapping[str, tuple[Entry, ...]]) -> None:
         self._engine = engine
@@ -45,9 +53,9 @@ class Crew:
         self._crashed: list[Hand] = []
         self._claims: dict[str, Hand] = {}  # every claim there was
         self._hired = 0
-        self.calls: Counter[str] = Counter()
-        self.inputs: dict[str, JSON] = {}
-        self.told_to_stop: list[str] = []
+        self._entered: Counter[str] = Counter()  # by step, over all runs: each call takes the next entry
+        self.calls: list[Call] = []
+        self.told_to_stop: list[str] = []  # job ids
 
     # -- claiming ------------------------------------------------------------------------------------------------
 
@@ -64,8 +72,8 @@ class Crew:
             return
         lease_ends = now + self._engine.settings.lease_ms
         hand = Hand(worker, job, message.topic, self._next_entry(job.step), lease_ends, claim.shape)
-        self.calls[job.step] += 1
-        self.inputs[job.step] = claim.input
+        self._entered[job.step] += 1
+        self.calls.append(Call(job, claim.input))
         self._claims[message.job_id] = hand
         if hand.entry.do is Do.CRASH:
             self._crashed.append(hand)
@@ -81,7 +89,7 @@ class Crew:
         """The entry of this call: the step's own script, that of the step which fans out, or everybody's."""
         owner = step.partition("[")[0]
         script = next((self._scripts[key] for key in (step, owner, "*") if key in self._scripts), (Entry(),))
-        return script[min(self.calls[step], len(script) - 1)]
+        return script[min(self._entered[step], len(script) - 1)]
 
     # -- reporting -----------------------------------------------------------------------------------------------
 
@@ -118,7 +126,7 @@ class Crew:
         """Every living worker renews its lease, and stops what it is told to stop."""
         for hand in list(self._working.values()):
             if stops := self._engine.jobs.renew(hand.worker):
-                self.told_to_stop += [job_id.partition(":")[2] for job_id in stops]
+                self.told_to_stop += stops
                 self._dismiss(hand)
 
     def next_lease_end(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cordum.domain.workflow import JSON
@@ -108,7 +108,7 @@ def _one(shown: str, measured: Callable[[Evidence], JSON]) -> Check:
 
 
 def _inputs(wanted: Any, evidence: Evidence) -> Iterator[str]:
-    yield from differences(wanted, evidence.crew.inputs, "worker_input")
+    yield from differences(wanted, {call.job.step: call.input for call in evidence.calls}, "worker_input")
 
 
 def _order(wanted: Any, evidence: Evidence) -> Iterator[str]:
@@ -129,7 +129,11 @@ def _backoff(wanted: Any, evidence: Evidence) -> Iterator[str]:
 
 
 def _cancels(wanted: Any, evidence: Evidence) -> Iterator[str]:
-    yield from differences(sorted(wanted), sorted(evidence.crew.told_to_stop), "cancels")
+    yield from differences(sorted(wanted), sorted(_without_run(evidence.told_to_stop)), "cancels")
+
+
+def _without_run(job_ids: Iterable[str]) -> Iterator[str]:
+    return (job_id.partition(":")[2] for job_id in job_ids)
 
 
 def _dead_letters(wanted: Any, evidence: Evidence) -> Iterator[str]:
@@ -174,16 +178,41 @@ def _at_most(wanted: Any, evidence: Evidence) -> Iterator[str]:
         yield f"max_elapsed_sec: expected at most {wanted}, found {found}"
 
 
+# -- other runs --------------------------------------------------------------------------------------------------
+
+
+def _child_status(wanted: Any, evidence: Evidence) -> Iterator[str]:
+    if not evidence.children:
+        yield f"child_run: expected {wanted}, there is no child run"
+    for child in evidence.children:
+        yield from differences(wanted, child["status"], "child_run")
+
+
+def _child_input(shown: str, *, exact: bool = False) -> Check:
+    def check_input(wanted: Any, evidence: Evidence) -> Iterator[str]:
+        if len(evidence.children) != 1:
+            yield f"{shown}: expected one child run, found {len(evidence.children)}"
+            return
+        yield from differences(wanted, evidence.children[0]["input"], shown, exact=exact)
+
+    return check_input
+
+
+def _new_run(wanted: Any, evidence: Evidence) -> Iterator[str]:
+    again = evidence.rerun
+    if wanted == "none" or again is None:
+        if (wanted == "none") != (again is None):
+            yield f"new_run: expected {'none' if again else 'one'}, found {'one' if again else 'none'}"
+        return
+    for key, value in wanted.items():
+        if key == "rerun_of":
+            problems = differences((evidence.run or {}).get("id"), (again.run or {}).get("rerun_of"), key)
+        else:
+            problems = CHECKS.get(key, _input)(value, again)
+        yield from (f"new_run: {problem}" for problem in problems)
+
+
 # -- the table ---------------------------------------------------------------------------------------------------
-
-
-def _not_available(what: str) -> Check:
-    """An expectation about something that this version cannot do does not hold, whatever it says."""
-
-    def refuse(_wanted: Any, _evidence: Evidence) -> Iterator[str]:
-        yield f"this version of cordum has no {what}"
-
-    return refuse
 
 
 Check = Callable[[Any, Evidence], Iterator[str]]
@@ -198,7 +227,7 @@ CHECKS: Mapping[str, Check] = {
     "attempts": _of_steps("attempts", "attempts"),
     "dispatches": _counts("dispatches", lambda evidence: Counter(evidence.history.dispatched_steps())),
     "total_dispatches": _one("total_dispatches", lambda evidence: len(evidence.history.dispatched())),
-    "worker_calls": _counts("worker_calls", lambda evidence: evidence.crew.calls),
+    "worker_calls": _counts("worker_calls", lambda evidence: Counter(call.job.step for call in evidence.calls)),
     "worker_input": _inputs,
     "order": _order,
     "before": _before,
@@ -206,13 +235,14 @@ CHECKS: Mapping[str, Check] = {
     "backoff_sec": _backoff,
     "dead_letters": _dead_letters,
     "cancels": _cancels,
-    "child_runs": _not_available("child runs"),
-    "child_run": _not_available("child runs"),
-    "child_input": _not_available("child runs"),
-    "child_input_exact": _not_available("child runs"),
+    "child_runs": _one("child_runs", lambda evidence: len(evidence.children)),
+    "child_run": _child_status,
+    "child_input": _child_input("child_input"),
+    "child_input_exact": _child_input("child_input_exact", exact=True),
     "runs_created": _one("runs_created", lambda evidence: evidence.runs_created),
     "generation": _of_run("generation", "generation"),
-    "new_run": _not_available("reruns"),
+    "new_run": _new_run,
     "min_elapsed_sec": _at_least,
     "max_elapsed_sec": _at_most,
 }
+_input = _of_run("input", "input")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,30 +15,11 @@ _STARTS = frozenset({"step.queued", "step.started", "approval.requested"})
 _LEAVES = _ENDS | {"step.retrying", "step.worker_lost", "step.ready"}
 
 
-class History:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._seen: dict[tuple[str, str], int] = {}
-        self.events: list[dict[str, Any]] = []
+class Events:
+    """Some events in order, and the questions that expectations ask of them."""
 
-    def follow(self, tenant: str, run_id: str) -> None:
-        self._seen.setdefault((tenant, run_id), 0)
-
-    @property
-    def runs(self) -> tuple[tuple[str, str], ...]:
-        """(tenant, run id) of every run, in the order of their start."""
-        return tuple(self._seen)
-
-    def read(self) -> None:
-        """Take in what has been added to the timelines."""
-        for (tenant, run_id), seen in self._seen.items():
-            number = seen
-            while page := self._engine.timeline(tenant, run_id, after=str(number), limit=_PAGE).items:
-                self.events += page
-                number = page[-1]["seq"]
-            self._seen[tenant, run_id] = number
-
-    # -- questions -----------------------------------------------------------------------------------------------
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.events = events
 
     def dispatched(self) -> list[str]:
         """Job ids in the order in which they were put on a queue."""
@@ -85,6 +66,51 @@ class History:
     def _first(self, step: str, types: frozenset[str]) -> int | None:
         places = (at for at, event in enumerate(self.events) if event["step_id"] == step and event["type"] in types)
         return next(places, None)
+
+
+class History(Events):
+    """All runs that are followed, each with the run it belongs to: a child run to its parent, others to themselves."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__([])
+        self._engine = engine
+        self._seen: dict[tuple[str, str], int] = {}
+        self._parents: dict[str, str] = {}
+
+    def follow(self, tenant: str, run_id: str, parent: str | None = None) -> None:
+        if (tenant, run_id) not in self._seen:
+            self._seen[tenant, run_id] = 0
+            if parent is not None:
+                self._parents[run_id] = parent
+
+    @property
+    def runs(self) -> tuple[tuple[str, str], ...]:
+        """(tenant, run id) of every run, in the order in which they became known."""
+        return tuple(self._seen)
+
+    @property
+    def children(self) -> Mapping[str, str]:
+        """{child run: the run it is a child of}."""
+        return self._parents
+
+    def root(self, run_id: str) -> str:
+        """The run at the top, of which this one is a child, however far down."""
+        while run_id in self._parents:
+            run_id = self._parents[run_id]
+        return run_id
+
+    def of(self, roots: Collection[str]) -> Events:
+        """The events of these runs and their child runs."""
+        return Events([event for event in self.events if self.root(event["run_id"]) in roots])
+
+    def read(self) -> None:
+        """Take in what has been added to the timelines."""
+        for (tenant, run_id), seen in self._seen.items():
+            number = seen
+            while page := self._engine.timeline(tenant, run_id, after=str(number), limit=_PAGE).items:
+                self.events += page
+                number = page[-1]["seq"]
+            self._seen[tenant, run_id] = number
 
 
 def milliseconds(time: str) -> int:

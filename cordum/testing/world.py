@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cordum.domain.limits import Limits
@@ -23,8 +24,8 @@ from cordum.store.connection import Connection
 from cordum.store.scripts import Library
 from cordum.testing.acting import TENANT, NotAvailable, People
 from cordum.testing.bench import START_MS, Bench
-from cordum.testing.crew import Crew
-from cordum.testing.history import History, milliseconds
+from cordum.testing.crew import Call, Crew
+from cordum.testing.history import Events, History, milliseconds
 from cordum.testing.scenario import Action, Do, Entry, Scenario, When
 
 ALLOW_ALL: dict[str, JSON] = {"default_decision": "allow"}
@@ -37,13 +38,20 @@ _MOST_IDLE_MOVES = 100
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is left when a scenario is over. `run` is the document of the run it is about, None when there is none."""
+    """What is left when a scenario is over. `run` is the document of the run it is about, None when there is none.
+
+    All else belongs to that run and its child runs, and to what else was started; not to the run that a rerun made,
+    which is an evidence of its own, `rerun`.
+    """
 
     run: dict[str, Any] | None
     runs_created: int
-    history: History
-    crew: Crew
-    dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    history: Events
+    calls: list[Call]
+    told_to_stop: list[str]
+    dead_letters: list[dict[str, Any]]
+    children: list[dict[str, Any]]
+    rerun: Evidence | None = None
 
 
 class World:
@@ -56,6 +64,7 @@ class World:
         self._bench = Bench(address, store.keys)
         self._actions = deque(scenario.actions)
         self._now = START_MS
+        self._child_runs = getattr(self._engine, "child_runs", None) if "subworkflow" in _kinds(scenario) else None
         self.history = History(self._engine)
         self.crew = Crew(self._engine, scenario.workers)
         self.people = People(self._engine, scenario, self.history)
@@ -108,7 +117,17 @@ class World:
         """Have the engine draw every conclusion, and the workers hear of it."""
         self._engine.coordinate()
         self.crew.renew()
+        self._find_children()
         self.history.read()
+
+    def _find_children(self) -> None:
+        """Follow the runs that others have started, and those that they have started."""
+        known = 0
+        while self._child_runs and known < len(self.history.runs):
+            asked, known = self.history.runs[known:], len(self.history.runs)
+            for tenant, run_id in asked:
+                for child in self._child_runs(tenant, run_id):
+                    self.history.follow(tenant, child["id"], run_id)
 
     def _act(self) -> bool:
         if not self._actions or not self._holds(self._actions[0].when):
@@ -153,14 +172,18 @@ class World:
         if when == When():
             return True
         run = self._document()
-        if run is None or when.child_step is not None:
+        if run is None or when.run not in (None, run["status"]) or self._now < self._due(when):
             return False
-        if when.run not in (None, run["status"]) or self._now < self._due(when):
+        if when.step is not None and not _is_so(when, run["steps"].get(when.step, {})):
             return False
-        if when.step is None:
-            return True
-        step = run["steps"].get(when.step, {})
-        return when.status in (None, step.get("status")) and when.attempts in (None, step.get("attempts"))
+        return when.child_step is None or any(
+            _is_so(when, child["steps"].get(when.child_step, {})) for child in self._children(run["id"])
+        )
+
+    def _children(self, root: str) -> list[dict[str, Any]]:
+        """The documents of all child runs below a run."""
+        mine = [run for run in self.history.runs if run[1] != root and self.history.root(run[1]) == root]
+        return [self._engine.run(tenant, run_id) for tenant, run_id in mine]
 
     def _due(self, when: When) -> int:
         """The moment before which an action must not be done."""
@@ -218,12 +241,50 @@ class World:
         self.problems += [f"{action.do}: its turn never came, or its `when` never held" for action in self._actions]
 
     def evidence(self) -> Evidence:
+        """Of all runs but the one that a rerun made, which has its own."""
+        again = self.people.rerun
+        roots = {root for _, run_id in self.history.runs if (root := self.history.root(run_id)) != again}
+        return self._evidence(self._document(), roots, self._rerun(again))
+
+    def _rerun(self, run_id: str | None) -> Evidence | None:
+        if run_id is None:
+            return None
+        tenant = next(tenant for tenant, one in self.history.runs if one == run_id)
+        return self._evidence(self._engine.run(tenant, run_id), {run_id}, None)
+
+    def _evidence(self, run: dict[str, Any] | None, roots: set[str], rerun: Evidence | None) -> Evidence:
+        def mine(run_id: str) -> bool:
+            return self.history.root(run_id) in roots
+
         tenants = dict.fromkeys(tenant for tenant, _ in self.history.runs)
-        letters = [letter for tenant in tenants for letter in self._dead_letters(tenant)]
-        return Evidence(self._document(), len(self.people.started), self.history, self.crew, letters)
+        letters = [letter for tenant in tenants for letter in self._dead_letters(tenant) if mine(letter["run_id"])]
+        return Evidence(
+            run=run,
+            runs_created=len(self.people.started),
+            history=self.history.of(roots),
+            calls=[call for call in self.crew.calls if mine(call.job.run_id)],
+            told_to_stop=[job for job in self.crew.told_to_stop if mine(job.partition(":")[0])],
+            dead_letters=letters,
+            children=[child for root in sorted(roots) for child in self._children(root)],
+            rerun=rerun,
+        )
 
     def _dead_letters(self, tenant: str) -> list[dict[str, Any]]:
         return self._engine.dead_letters(tenant, limit=10_000).items
+
+
+def _is_so(when: When, step: Mapping[str, Any]) -> bool:
+    return when.status in (None, step.get("status")) and when.attempts in (None, step.get("attempts"))
+
+
+def _kinds(scenario: Scenario) -> set[str]:
+    """The types that steps of a scenario's definitions name, as far as they can be read without checking them."""
+    found: set[str] = set()
+    for definition in (scenario.workflow, *scenario.workflows):
+        steps = definition.get("steps")
+        listed = steps.values() if isinstance(steps, dict) else steps if isinstance(steps, list) else ()
+        found |= {str(step.get("type")) for step in listed if isinstance(step, dict)}
+    return found
 
 
 def _text(document: dict[str, JSON]) -> bytes:

@@ -1,4 +1,4 @@
-"""Workflows: save, validate, read."""
+"""Workflows: save, validate, read, forget."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 
 from flask import Blueprint, Response, url_for
 
-from cordum.api.answers import answer, problem_item
+from cordum.api.answers import answer, no_content, problem_item
 from cordum.api.context import engine
 from cordum.api.identity import Role, requires
 from cordum.api.media import definition_body
-from cordum.api.pages import bare_listing, page_by_id, page_query
+from cordum.api.pages import bare_listing, listing, page_by_id, page_by_number, page_query
 from cordum.api.schemas import NoQuery, WorkflowQuery, query
 from cordum.domain.definition import Media
 from cordum.engine import Caller
@@ -35,8 +35,14 @@ def save(caller: Caller) -> Response:
 @requires(Role.VIEWER)
 def validate(caller: Caller) -> Response:
     query(NoQuery)
-    errors = [problem_item(problem) for problem in _problems(*definition_body())]
-    return answer({"valid": not errors, "errors": errors, "warnings": []})
+    errors, warnings = _verdict(caller, *definition_body())
+    return answer(
+        {
+            "valid": not errors,
+            "errors": [problem_item(problem) for problem in errors],
+            "warnings": [problem_item(problem) for problem in warnings],
+        }
+    )
 
 
 @routes.get("/workflows")
@@ -53,14 +59,31 @@ def read(caller: Caller, workflow_id: str) -> Response:
     return answer(engine().workflow(caller.tenant, workflow_id, asked.get("version")))
 
 
+@routes.get("/workflows/<workflow:workflow_id>/versions")
+@requires(Role.VIEWER)
+def versions(caller: Caller, workflow_id: str) -> Response:
+    asked = page_query(caller)
+    found = engine().workflow_versions(caller.tenant, workflow_id)
+    return listing(caller, page_by_number(found, "version", **asked))
+
+
+@routes.delete("/workflows/<workflow:workflow_id>")
+@requires(Role.OPERATOR)
+def delete(caller: Caller, workflow_id: str) -> Response:
+    query(NoQuery)
+    engine().delete_workflow(caller.tenant, workflow_id)
+    return no_content()
+
+
 def _generated_id(data: bytes) -> str:
     """For a definition without an id; sent twice, it is still one workflow."""
     return f"wf-{hashlib.sha256(data).hexdigest()[:20]}"
 
 
-def _problems(data: bytes, media: Media) -> tuple[Problem, ...]:
+def _verdict(caller: Caller, data: bytes, media: Media) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Errors and warnings."""
     try:
-        engine().validate_workflow(data, media, _generated_id(data))
+        checked = engine().validate_workflow(caller.tenant, data, media, _generated_id(data))
     except DefinitionInvalid as refusal:
-        return refusal.problems
-    return ()
+        return refusal.problems, ()
+    return (), checked.warnings

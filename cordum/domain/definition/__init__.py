@@ -13,8 +13,11 @@ from cordum.domain.definition.build import (
     check_workflow,
     load_workflow,
     parse_document,
+    problem_of_step,
+    refusal,
 )
 from cordum.domain.definition.canonical import canonical, digest
+from cordum.domain.definition.difference import Change, differences
 from cordum.domain.definition.document import Document, Position, pointer
 from cordum.domain.definition.json_reader import read_json
 from cordum.domain.definition.places import Limits
@@ -26,10 +29,15 @@ __all__ = [
     "build_workflow",
     "check_workflow",
     "Checked",
+    "problem_of_step",
+    "refusal",
     "Document",
     "Position",
     "Media",
     "Limits",
+    # what changed from one to another
+    "differences",
+    "Change",
     # the stored form
     "canonical",
     "digest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -20,7 +21,7 @@ from cordum.domain.definition.places import (
     refuse_unknown_keys,
 )
 from cordum.domain.definition.problems import Problems, ReadingStopped
-from cordum.domain.definition.steps import read_steps
+from cordum.domain.definition.steps import places_by_id, read_steps
 from cordum.domain.definition.user_schemas import json_schema
 from cordum.domain.definition.yaml_reader import read_yaml_text
 from cordum.domain.ids import WORKFLOW_ID
@@ -131,6 +132,22 @@ def _read(root: Place, default_id: str | None) -> dict[str, Any]:
         values["id"] = default_id
     check_graph(root, values.get("steps", {}))
     return values
+
+
+def problem_of_step(document: Document, step_id: str, key: str, code: str, message: str) -> Problem:
+    """Something about a step of a valid definition that shows only beside others, at the place of `key`."""
+    root = Place(document.value, (), Reading(document, Problems(), DEFAULT_LIMITS))
+    step = places_by_id(root.below(("steps",)))[step_id]
+    place = step.member(key) or ((inner := step.member("input")) and inner.member(key)) or step
+    return place.problem(code, message)
+
+
+def refusal(problems: Iterable[Problem]) -> DefinitionInvalid:
+    """The error that says these are wrong with a definition."""
+    collected = Problems()
+    for problem in problems:
+        collected.add(problem)
+    return _invalid(collected)
 
 
 def _invalid(problems: Problems) -> DefinitionInvalid:

@@ -60,8 +60,14 @@ class Place:
         return None
 
     def below(self, path: Path) -> Place:
-        """The place that `path` leads to from here; there need not be a value."""
-        return Place(None, (*self.path, *path), self.reading)
+        """The place that `path` leads to from here; null where there is no value."""
+        value: Any = self.value
+        for segment in path:
+            try:
+                value = value[segment]
+            except (KeyError, IndexError, TypeError):
+                value = None
+        return Place(value, (*self.path, *path), self.reading)
 
     def refuse(self, code: str, message: str) -> None:
         """Something is wrong with this value."""
@@ -81,8 +87,12 @@ class Place:
 
     def warn(self, code: str, message: str) -> None:
         """This is legal, and most likely not what was meant."""
+        self.reading.warnings.append(self.problem(code, message))
+
+    def problem(self, code: str, message: str) -> Problem:
+        """Something about this value, not yet reported to anybody."""
         line, column = self._position(self.path) or (None, None)
-        self.reading.warnings.append(Problem(pointer(self.path), code, message, line, column))
+        return Problem(pointer(self.path), code, message, line, column)
 
     def _position(self, path: Path) -> Position | None:
         return self.reading.document.position(path)

@@ -80,12 +80,13 @@ def read_steps(place: Place) -> dict[str, Step]:
     most = place.reading.limits.max_steps
     if len(place.value) > most:
         raise Refused("limit_exceeded", f"a workflow may have {most} steps, this one has {len(place.value)}")
-    places = _places_by_id(place)
+    places = places_by_id(place)
     place.reading.steps = places
     return {name: _read_step(name, step) for name, step in places.items()}
 
 
-def _places_by_id(place: Place) -> dict[str, Place]:
+def places_by_id(place: Place) -> dict[str, Place]:
+    """{step id: where the step stands}."""
     found: dict[str, Place] = {}
     for step in (*place.members(), *place.items()):
         name = _id_by_key(step) if isinstance(place.value, dict) else _id_in_list(step)
