@@ -39,13 +39,27 @@ def _admitted(turn: Turn, step: Step) -> bool:
     owner = turn.workflow.owner.get(step.id)
     if owner is None:
         return True
-    if turn.steps[owner].status is not StepStatus.RUNNING:
-        return False
-    group = turn.workflow.steps[owner].group
+    return turn.steps[owner].status is StepStatus.RUNNING and _has_room(turn, owner, step.id)
+
+
+def _has_room(turn: Turn, owner: str, child: str) -> bool:
+    """Whether a child may become busy: in its group, and in every group around that one."""
+    group, outer = turn.workflow.steps[owner].group, turn.workflow.owner.get(owner)
     assert group is not None
-    if group.max_parallel is None:
-        return True
-    return sum(turn.steps[child].status in _BUSY for child in group.steps) < group.max_parallel
+    if group.max_parallel is not None and not _busy(turn, child):
+        if sum(_busy(turn, other) for other in group.steps) >= group.max_parallel:
+            return False
+    return outer is None or _has_room(turn, outer, owner)
+
+
+def _busy(turn: Turn, child: str) -> bool:
+    """Whether it takes a place. A group does while something in it does: one that only waits, perhaps for its own
+    siblings, would keep them from ever beginning.
+    """
+    if turn.steps[child].status not in _BUSY:
+        return False
+    group = turn.workflow.steps[child].group
+    return group is None or any(_busy(turn, inner) for inner in group.steps)
 
 
 def _consider(turn: Turn, step: Step) -> None:
