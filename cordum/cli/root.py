@@ -13,6 +13,7 @@ from cordum.cli.dead_letters import dlq
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
+from cordum.cli.failpoints import failpoints
 from cordum.cli.flower import flower
 from cordum.cli.output import complain
 from cordum.cli.roles import api, coordinator, worker
@@ -58,6 +59,6 @@ for command in (
     *(validate, apply),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
-    *(api, coordinator, worker, flower, doctor, bench),
+    *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

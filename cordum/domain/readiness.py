@@ -47,7 +47,8 @@ def _has_room(turn: Turn, owner: str, child: str) -> bool:
     group, outer = turn.workflow.steps[owner].group, turn.workflow.owner.get(owner)
     assert group is not None
     if group.max_parallel is not None and not _busy(turn, child):
-        if sum(_busy(turn, other) for other in group.steps) >= group.max_parallel:
+        taken = sum(_busy(turn, other) for other in group.steps)
+        if taken >= group.max_parallel:
             return False
     return outer is None or _has_room(turn, outer, owner)
 

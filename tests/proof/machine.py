@@ -534,7 +534,12 @@ class Machine(RuleBasedStateMachine):
         self.looks.append((self.model.look(run_id), self.rig.look(run_id)))
 
     @precondition(lambda self: self._unfinished())
-    @rule(pick=PICK, revoking=st.booleans(), kind=KINDS, others=st.sampled_from(["nobody", "coordinator", "lost", *POLICIES]))
+    @rule(
+        pick=PICK,
+        revoking=st.booleans(),
+        kind=KINDS,
+        others=st.sampled_from(["nobody", "coordinator", "lost", *POLICIES]),
+    )
     def overtake(self, pick: int, revoking: bool, kind: str, others: str) -> None:
         """Between a look and its commit a result comes in, and perhaps others have looked, or changed the policy."""
         self.count("overtake")

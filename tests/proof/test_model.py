@@ -89,9 +89,7 @@ def run_machine(machine: type[Machine], *, steps: int = STEPS, shrinks: bool = T
         raise found
 
 
-def _run(
-    machine: type[Machine], steps: int, kept: ExampleDatabase, phases: list[Phase], at_least: int
-) -> None:
+def _run(machine: type[Machine], steps: int, kept: ExampleDatabase, phases: list[Phase], at_least: int) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
