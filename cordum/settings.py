@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from cordum import failpoints
 from cordum.config_files import did_you_mean, read_mapping
 from cordum.errors import ConfigurationRefused
 
@@ -73,6 +74,11 @@ class Settings:
         default=Path(".cordum"), metadata=_rule("private directory of the embedded Redis and other local files")
     )
     log_level: LogLevel = field(default="info", metadata=_rule("least severe log line written"))
+
+    failpoints: str | None = field(
+        default=None,
+        metadata=_rule("make this process fail at named places (`cordum failpoints`); never in production"),
+    )
 
     # Redis
     redis_url: str | None = field(
@@ -315,8 +321,13 @@ def _consistent(settings: Settings) -> Settings:
             settings.env == "production" and settings.allow_anonymous_approval,
             "allow_anonymous_approval must be off when env is production",
         ),
+        (
+            settings.env == "production" and settings.failpoints is not None,
+            "failpoints must not be set when env is production: unset CORDUM_FAILPOINTS",
+        ),
     ]
     broken = [message for is_broken, message in problems if is_broken]
     if broken:
         raise ConfigurationRefused("\n".join(broken))
+    failpoints.parse(settings.failpoints or "")
     return settings

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,13 @@ class Cell:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     # -- processes -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def failing(self, failpoints: str) -> Iterator[None]:
+        """Processes that are started meanwhile have these failpoints."""
+        self._env["CORDUM_FAILPOINTS"] = failpoints
+        yield
+        del self._env["CORDUM_FAILPOINTS"]
 
     def celery(self, *argv: str) -> subprocess.Popen[bytes]:
         return self.python("-m", "celery", *argv)

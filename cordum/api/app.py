@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask
+from flask import Flask, Response
 
+from cordum import failpoints
 from cordum.api import routes
 from cordum.api.context import equip
 from cordum.api.guards import guard
@@ -34,6 +35,13 @@ def create_app(engine: Engine, settings: Settings, *, cursor_key: bytes | None =
     equip(app, engine, settings)
     teach_ids(app)
     guard(app)
+    app.after_request(_before_answer)
     translate_errors(app)
     routes.register(app)
     return app
+
+
+def _before_answer(answer: Response) -> Response:
+    if failpoints.ACTIVE:
+        failpoints.reach("api.before_answer")
+    return answer

@@ -14,6 +14,7 @@ from cordum.cli.definitions import diff, graph, workflows
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
+from cordum.cli.failpoints import failpoints
 from cordum.cli.flower import flower
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
@@ -62,6 +63,6 @@ for command in (
     *(run, watch, get, why, timeline, runs, cancel),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
-    *(api, coordinator, worker, flower, doctor, bench),
+    *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cordum import failpoints
 from cordum.domain.definition import Checked, Media
 from cordum.domain.limits import Limits
 from cordum.domain.policy_document import load_policy
@@ -64,7 +65,8 @@ class Engine:
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
-        """An engine on this Redis; nothing is sent before the first call."""
+        """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
+        failpoints.arm(settings.failpoints)
         return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
 
     def close(self) -> None:
