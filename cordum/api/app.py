@@ -9,6 +9,7 @@ from flask import Flask
 from cordum.api import routes
 from cordum.api.context import equip
 from cordum.api.guards import guard
+from cordum.api.identity import refuse_undeclared
 from cordum.api.pages import CURSOR_KEY
 from cordum.api.paths import teach_ids
 from cordum.api.problem_json import translate_errors
@@ -34,6 +35,7 @@ def create_app(engine: Engine, settings: Settings, *, cursor_key: bytes | None =
     equip(app, engine, settings)
     teach_ids(app)
     guard(app)
+    refuse_undeclared(app)
     translate_errors(app)
     routes.register(app)
     return app

@@ -8,6 +8,7 @@ from typing import ClassVar
 from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
+from cordum.domain.api_keys import KEY_ID
 from cordum.domain.ids import RUN_ID, WORKFLOW_ID, JobId
 
 
@@ -28,6 +29,10 @@ class _RunId(_Id):
     pattern = RUN_ID
 
 
+class _KeyId(_Id):
+    pattern = KEY_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -36,4 +41,4 @@ class _JobId(BaseConverter):
 
 
 def teach_ids(app: Flask) -> None:
-    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId)
+    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId, key=_KeyId)

@@ -13,8 +13,10 @@ from flask import request
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from cordum.api.media import json_body
+from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import WORKFLOW_ID
+from cordum.domain.ids import TENANT, WORKFLOW_ID
+from cordum.domain.roles import Role
 from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
@@ -23,6 +25,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_REASON_CHARS = 2_000
 MAX_CURSOR_CHARS = 1_024
+MAX_KEY_AGE_SEC = 10 * 365 * 24 * 3600
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 
@@ -122,6 +125,10 @@ class WorkflowQuery(Strict):
     version = WholeNumber(validate=validate.Range(min=1, error="number_range: must be at least 1"))
 
 
+class ApiKeysQuery(PageQuery):
+    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
+
+
 class StartQuery(Strict):
     label = fields.List(
         Label(),
@@ -153,6 +160,33 @@ class ReasonBody(Strict):
 
 class RejectBody(Strict):
     reason = _reason(required=True)
+
+
+class Count(fields.Integer):
+    """A number of a JSON body: a number there, too, and no text that looks like one."""
+
+    default_error_messages = _SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+
+    def __init__(self, least: int, most: int) -> None:
+        said = f"number_range: must be from {least} to {most}"
+        super().__init__(strict=True, validate=validate.Range(least, most, error=said))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class ApiKeyBody(Strict):
+    """A key that is to be made; without `tenant` for the caller's own."""
+
+    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
+    person = Text(required=True, validate=validate.Regexp(PERSON, error="id_format: not the name of a person"))
+    role = Text(
+        required=True, validate=validate.OneOf(list(Role), error=f"invalid_choice: must be one of {', '.join(Role)}")
+    )
+    expires_in_sec = Count(1, MAX_KEY_AGE_SEC)
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
 
 
 # --- reading ---

@@ -121,10 +121,10 @@ def serve(
     """Start answering on `host:port` (0: any free port; `next_free`: the first free one from `port` on).
 
     The server runs in a thread of its own; the caller waits with `wait()` and ends it with `stop()`. Raises
-    ConfigurationRefused when the address cannot be had.
+    ConfigurationRefused when the address cannot be had, or others could reach it although there are no keys.
     """
     listener = _bound(host, port, _PORTS_TRIED if next_free and port else 1)
-    _refuse_public_address(listener)
+    _guard_public_address(listener, engine)
     app = create_app(engine, settings, cursor_key=cursor_key)
     server = ApiServer(app, listener, settings.max_body_bytes)
     _log.info("listening on %s", server.url)
@@ -144,15 +144,24 @@ def _bound(host: str, port: int, tries: int) -> socket.socket:
     raise ConfigurationRefused(f"cannot listen on {host} port {port}: {reason}")
 
 
-def _refuse_public_address(listener: socket.socket) -> None:
+def _guard_public_address(listener: socket.socket, engine: Engine) -> None:
     """Without keys whoever reaches the port may do anything: judged by the address that was bound, not its name."""
     address = ip_address(listener.getsockname()[0])
     mapped = address.ipv4_mapped if address.version == 6 else None
-    if not (mapped or address).is_loopback:
+    if (mapped or address).is_loopback:
+        return
+    try:
+        keyed = engine.api_keys.required()
+    except BaseException:
+        listener.close()
+        raise
+    if not keyed:
         listener.close()
         raise ConfigurationRefused(
-            f"the API has no keys yet and listens on this machine only: set api_host to 127.0.0.1 instead of {address}"
+            f"there is no API key yet, so the API listens on this machine only: make one with `cordum keys create`, "
+            f"or set api_host to 127.0.0.1 instead of {address}"
         )
+    engine.api_keys.insist()
 
 
 def _waking(event: threading.Event) -> Callable[[int, FrameType | None], None]:

@@ -20,10 +20,19 @@ def serve_api(settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     engine = _prepared(settings, resolve_address(settings))
+    _demand_keys(engine, settings)
     server = serve(engine, settings, settings.api_host, settings.api_port)
     say(f"API {server.url}")
     server.wait()
     engine.close()
+
+
+def _demand_keys(engine: Engine, settings: Settings) -> None:
+    if settings.env == "production" and not engine.api_keys.required():
+        raise ConfigurationRefused(
+            "in production the API does not start without keys: make the first with "
+            "`cordum keys create --role admin --person NAME`"
+        )
 
 
 def coordinate(settings: Settings, *, beat: bool) -> int:

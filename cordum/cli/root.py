@@ -14,6 +14,7 @@ from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
 from cordum.cli.flower import flower
+from cordum.cli.keys import keys
 from cordum.cli.output import complain
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
@@ -58,6 +59,7 @@ for command in (
     *(validate, apply),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
+    *(keys,),
     *(api, coordinator, worker, flower, doctor, bench),
 ):
     main.add_command(command)

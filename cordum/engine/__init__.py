@@ -12,6 +12,7 @@ from cordum.domain.definition import Media
 from cordum.domain.limits import Limits
 from cordum.domain.policy_document import load_policy
 from cordum.domain.workflow import JSON, Workflow
+from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
@@ -51,6 +52,7 @@ class Engine:
         self.store = store
         self.settings = settings
         self.jobs = Jobs(core)
+        self.api_keys = ApiKeys(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)

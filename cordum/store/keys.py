@@ -62,6 +62,18 @@ class CellKeys:
         return self._key("policy")
 
     @property
+    def api_keys(self) -> str:
+        """Sorted set: ids of all API keys ever made, by the time they were made."""
+        return self._key("api_keys")
+
+    def api_keys_of(self, tenant: str) -> str:
+        return self._key("api_keys", tenant)
+
+    def api_key(self, key_id: str) -> str:
+        """Hash: one API key."""
+        return self._key("api_key", key_id)
+
+    @property
     def wakeups(self) -> str:
         """Sorted set: run id by the time from which somebody should advance it."""
         return self._key("wakeups")

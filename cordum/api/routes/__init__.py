@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from cordum.api.routes import approvals, dead_letters, health, metrics, runs, workflows
+from cordum.api.routes import api_keys, approvals, dead_letters, health, metrics, runs, workflows
 
 API_PREFIX = "/api/v1"
 
@@ -12,5 +12,5 @@ API_PREFIX = "/api/v1"
 def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
-    for resource in (workflows, runs, approvals, dead_letters):
+    for resource in (workflows, runs, approvals, dead_letters, api_keys):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)

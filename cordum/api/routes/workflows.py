@@ -8,11 +8,12 @@ from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer, problem_item
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.media import definition_body
 from cordum.api.pages import bare_listing, page_by_id, page_query
 from cordum.api.schemas import NoQuery, WorkflowQuery, query
 from cordum.domain.definition import Media
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import DefinitionInvalid, Problem
 
