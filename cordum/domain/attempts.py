@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 from cordum.domain.plan import ApprovalRequest, Job
-from cordum.domain.policy import Decision, Policy, PolicyRequest, Verdict
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, Policy, PolicyRequest, Verdict
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
@@ -37,14 +37,15 @@ def dispatch(turn: Turn, step: Step) -> None:
     if turn.policy is None:
         turn.hold_for_policy()
         return
-    decision = _decide(turn, step, turn.policy, attempt)
-    if decision.verdict is Verdict.DENY:
+    decision = _decide(turn, step, turn.policy, payload, attempt)
+    if decision.verdict is Verdict.REQUIRE_APPROVAL:
+        _send_if_approved(turn, step, payload, decision, attempt)
+    elif decision.verdict.runs:
+        _send(turn, step, payload, decision, attempt)
+    else:
+        # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
         turn.end(step.id, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
-    elif decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, step, payload, decision, attempt)
-    else:
-        _send(turn, step, payload, decision, attempt)
 
 
 def rendered_input(turn: Turn, step: Step) -> JSON:
@@ -73,7 +74,7 @@ def _error_for_handler(turn: Turn, step: Step) -> dict[str, JSON] | None:
     }
 
 
-def _decide(turn: Turn, step: Step, policy: Policy, attempt: int) -> Decision:
+def _decide(turn: Turn, step: Step, policy: Policy, payload: JSON, attempt: int) -> Decision:
     assert step.topic is not None
     decision = policy.decide(
         PolicyRequest(
@@ -81,8 +82,12 @@ def _decide(turn: Turn, step: Step, policy: Policy, attempt: int) -> Decision:
             tenant=turn.run.tenant,
             workflow_id=turn.run.workflow_id,
             risk_tags=step.meta.risk_tags,
+            requires=step.meta.requires,
             capability=step.meta.capability,
+            actor_id=step.meta.actor_id or turn.run.created_by,
+            actor_type=step.meta.actor_type,
             labels={**turn.run.labels, **step.meta.labels},
+            input=payload,
         )
     )
     turn.event("step.decision", step.id, attempt=attempt, data={**decision.document(), "topic": step.topic})
@@ -100,8 +105,8 @@ def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: in
             attempt=attempt,
             topic=step.topic,
             priority=priority_number(step.priority),
-            timeout_ms=turn.limits.of_attempt(step),
-            retries_left=step.retry.max_retries - state.retries,
+            timeout_ms=_least(turn.limits.of_attempt(step), decision.constraints.max_runtime_ms),
+            retries_left=max(_least(step.retry.max_retries, decision.constraints.max_retries) - state.retries, 0),
             input=payload,
             own_input=payload is not turn.run.input,
         )
@@ -128,7 +133,7 @@ def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: in
 def _send_if_approved(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: int) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
     assert step.topic is not None
-    request = request_hash(step, payload)
+    request = request_hash(step, payload, decision.constraints)
     if turn.steps[step.id].approved_request == f"{request} {decision.digest}":
         _send(turn, step, payload, decision, attempt)
         return
@@ -170,14 +175,17 @@ def ask_people(
     )
 
 
-def request_hash(step: Step, payload: JSON) -> str:
-    """SHA-256 over what would be done: topic, input and meta, as canonical JSON."""
+def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
+    """SHA-256 over what would be done: topic, input, meta and constraints, as canonical JSON."""
     meta = {
         "risk_tags": sorted(step.meta.risk_tags),
+        "requires": sorted(step.meta.requires),
         "capability": step.meta.capability,
+        "actor": [step.meta.actor_id, step.meta.actor_type],
         "labels": dict(step.meta.labels),
     }
-    text = json.dumps([step.topic, payload, meta], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    request = [step.topic, payload, meta, constraints.document()]
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -196,8 +204,14 @@ def settle_attempts(turn: Turn) -> None:
             limit = (turn.limits.of_queue(step) or 0) / 1000
             _retry_or_end(turn, step, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
         elif state.status is StepStatus.RUNNING and step.group is None and _due(state.deadline, turn.now):
-            limit = turn.limits.of_attempt(step) / 1000
+            allowed = Constraints.of(state.decision).max_runtime_ms
+            limit = _least(turn.limits.of_attempt(step), allowed) / 1000
             _retry_or_end(turn, step, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+
+
+def _least(own: int, allowed: int | None) -> int:
+    """What the definition says, within what the policy allows."""
+    return own if allowed is None else min(own, allowed)
 
 
 def _due(at: int | None, now: int) -> bool:
@@ -241,7 +255,8 @@ def _retry_or_end(turn: Turn, step: Step, outcome: OutcomeClass, message: str) -
     status, code = _REASON[outcome]
     known = state.failure if state.status is StepStatus.SETTLING else None
     failure = Failure(code, message, known.kind if known else None, known.traceback if known else None)
-    if state.retries >= step.retry.max_retries:
+    most = _least(step.retry.max_retries, Constraints.of(state.decision).max_retries)
+    if state.retries >= most:
         turn.end(step.id, status, failure, leaf=True)
         return
     retries = state.retries + 1
@@ -252,7 +267,7 @@ def _retry_or_end(turn: Turn, step: Step, outcome: OutcomeClass, message: str) -
         step.id,
         StepStatus.RETRYING,
         "step.retrying",
-        {"error": failure.document(), "retry": retries, "of": step.retry.max_retries, "backoff_ms": delay},
+        {"error": failure.document(), "retry": retries, "of": most, "backoff_ms": delay},
         retries=retries,
         failure=failure,
         retry_at=(state.completed_at if known and state.completed_at else turn.now) + delay,

@@ -11,6 +11,7 @@ from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
 from cordum.domain.planner import plan_cancel_step
+from cordum.domain.policy import Constraints
 from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core, Look
@@ -85,6 +86,7 @@ class Jobs:
             labels=json.loads(claimed.labels),
             timeout_ms=claimed.timeout_ms,
             retries_left=claimed.retries_left,
+            constraints=Constraints.of(json.loads(claimed.decision) if claimed.decision else None),
         )
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:

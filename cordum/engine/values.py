@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints
 from cordum.domain.roles import Role
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.workflow import JSON
@@ -84,6 +85,7 @@ class Claim:
     labels: Mapping[str, str] = field(default_factory=dict)
     timeout_ms: int = 0
     retries_left: int = 0
+    constraints: Constraints = NO_CONSTRAINTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class LossReply(StrEnum):
 class Claimed:
     """The reply to a claim.
 
-    Everything but the word is empty unless it is CLAIMED. `input` and `labels` are JSON texts.
+    Everything but the word is empty unless it is CLAIMED. `input`, `labels` and `decision` (the policy's, empty where
+    none was made) are JSON texts.
     """
 
     word: ClaimReply
@@ -52,6 +53,7 @@ class Claimed:
     input: str = "null"
     timeout_ms: int = 0
     retries_left: int = 0
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Jobs:
         word = ClaimReply(reply[0])
         if word is not ClaimReply.CLAIMED:
             return Claimed(word)
-        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]))
+        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), reply[7])
 
     def record(
         self,
