@@ -25,6 +25,10 @@ class _WorkflowId(_Id):
     pattern = WORKFLOW_ID
 
 
+class _BundleId(_Id):
+    pattern = WORKFLOW_ID
+
+
 class _RunId(_Id):
     pattern = RUN_ID
 
@@ -41,4 +45,4 @@ class _JobId(BaseConverter):
 
 
 def teach_ids(app: Flask) -> None:
-    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId, key=_KeyId)
+    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId, key=_KeyId, bundle=_BundleId)

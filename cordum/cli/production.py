@@ -64,5 +64,5 @@ def _prepared(settings: Settings, address: RedisAddress) -> Engine:
         problems = redis_problems(engine, address)
         if problems:
             raise ConfigurationRefused("\n".join(problems))
-    engine.publish_policy(read_policy(settings.policy_file), "startup")
+    engine.policies.publish_file(read_policy(settings.policy_file), "startup")
     return engine

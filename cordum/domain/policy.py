@@ -31,6 +31,8 @@ __all__ = [
     "Constraints",
     "NO_CONSTRAINTS",
     "RuleReport",
+    # its text
+    "digest_of",
 ]
 
 _TOPICS_KEPT = 4096
@@ -244,7 +246,7 @@ class Policy:
 
     @cached_property
     def digest(self) -> str:
-        return "sha256:" + hashlib.sha256(self.source).hexdigest()
+        return digest_of(self.source)
 
     def decide(self, request: PolicyRequest) -> Decision:
         own = self.tenants.get(request.tenant, _NO_TENANT_RULES)
@@ -303,3 +305,8 @@ class Policy:
 
 
 _NO_TENANT_RULES = TenantRules()
+
+
+def digest_of(source: bytes) -> str:
+    """What a policy is known by: the SHA-256 of its text."""
+    return "sha256:" + hashlib.sha256(source).hexdigest()

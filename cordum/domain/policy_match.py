@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import translate
 from functools import cached_property
 from operator import attrgetter
@@ -96,6 +96,22 @@ class Match:
         """One for each condition that is set, with its name; the dearest last."""
         made = {name: _CHECKS[name](getattr(self, name)) for name in _CHECKS if _is_set(getattr(self, name))}
         return tuple(made.items())
+
+    def document(self) -> dict[str, JSON]:
+        """The conditions that are set, as the file has them."""
+        set_ = {name: getattr(self, name) for name in _CHECKS if _is_set(getattr(self, name))}
+        return {name: _shown(condition) for name, condition in set_.items()}
+
+
+def _shown(condition: Any) -> JSON:
+    if isinstance(condition, Expression):
+        return condition.text
+    if isinstance(condition, Bounds):
+        return {name: bound for name, bound in asdict(condition).items() if bound is not None}
+    if isinstance(condition, Mapping):
+        return {name: _shown(value) for name, value in condition.items()}
+    shown: JSON = list(condition) if isinstance(condition, tuple) else condition
+    return shown
 
 
 def _is_set(condition: object) -> bool:

@@ -62,6 +62,21 @@ class CellKeys:
         return self._key("policy")
 
     @property
+    def policy_history(self) -> str:
+        """List: which policies became active, oldest first."""
+        return self._key("policy", "history")
+
+    @property
+    def policy_sources(self) -> str:
+        """Hash: digest -> text of every policy that was active."""
+        return self._key("policy", "sources")
+
+    @property
+    def policy_drafts(self) -> str:
+        """Hash: id -> time, digest, author and text of a draft."""
+        return self._key("policy", "drafts")
+
+    @property
     def api_keys(self) -> str:
         """Sorted set: ids of all API keys ever made, by the time they were made."""
         return self._key("api_keys")

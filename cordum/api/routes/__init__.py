@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from cordum.api.routes import api_keys, approvals, dead_letters, health, metrics, runs, workflows
+from cordum.api.routes import api_keys, approvals, dead_letters, health, metrics, policy, runs, workflows
 
 API_PREFIX = "/api/v1"
 
@@ -14,3 +14,4 @@ def register(app: Flask) -> None:
     app.register_blueprint(metrics.routes)
     for resource in (workflows, runs, approvals, dead_letters, api_keys):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
+    app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")
