@@ -163,6 +163,16 @@ class Client:
     def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/dlq", limit)
 
+    # policy
+
+    def policy(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `test`, `publish` or `rollback`."""
+        return self._object("POST", _path("policy", action), **_json(dict(body)))
+
+    def policy_history(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What was the active policy, newest first."""
+        return self._list("/policy/snapshots", limit)
+
     # the wire
 
     def _list(self, path: str, limit: int | None, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

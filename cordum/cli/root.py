@@ -16,6 +16,7 @@ from cordum.cli.doctor import doctor
 from cordum.cli.flower import flower
 from cordum.cli.keys import keys
 from cordum.cli.output import complain
+from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
 from cordum.cli.watch import watch
@@ -59,7 +60,7 @@ for command in (
     *(validate, apply),
     *(run, watch, get, timeline, runs, cancel),
     *(approvals, approve, reject, dlq),
-    *(keys,),
+    *(policy, keys),
     *(api, coordinator, worker, flower, doctor, bench),
 ):
     main.add_command(command)

@@ -53,6 +53,16 @@ class Outcome:
     def passed(self) -> bool:
         return not self.wrong
 
+    def document(self) -> dict[str, Any]:
+        return {
+            "name": self.case.name,
+            "line": self.case.line,
+            "passed": self.passed,
+            "wrong": list(self.wrong),
+            "decision": self.decision.verdict.value,
+            "rule_id": self.decision.rule_id,
+        }
+
 
 def _any(place: Place) -> JSON:
     return place.value
@@ -136,6 +146,17 @@ def load_cases(source: bytes) -> tuple[Case, ...]:
 
 def run_cases(policy: Policy, cases: Sequence[Case]) -> list[Outcome]:
     return [_run(policy, case) for case in cases]
+
+
+def report_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """All outcomes as one document."""
+    failed = sum(not one.passed for one in outcomes)
+    return {
+        "passed": not failed,
+        "total": len(outcomes),
+        "failed": failed,
+        "results": [one.document() for one in outcomes],
+    }
 
 
 def _run(policy: Policy, case: Case) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cordum.domain.policy import Decision, Policy, PolicyRequest, Rule, RuleReport, digest_of
-from cordum.domain.policy_cases import Case, Outcome, load_cases, run_cases
+from cordum.domain.policy_cases import Case, load_cases, report_of, run_cases
 from cordum.domain.policy_document import load_policy, read_policy
 from cordum.domain.policy_lint import lint
 from cordum.domain.policy_match import glob_of
@@ -72,14 +72,7 @@ class Policies:
     def test(self, cases: bytes, source: bytes | None = None) -> dict[str, Any]:
         """Run a catalogue against this text, or against the active policy."""
         policy = self._active() if source is None else read_policy(source)
-        outcomes = run_cases(policy, load_cases(cases))
-        return {
-            "passed": all(one.passed for one in outcomes),
-            "total": len(outcomes),
-            "failed": sum(not one.passed for one in outcomes),
-            "policy_snapshot": policy.digest,
-            "results": [_outcome_view(one) for one in outcomes],
-        }
+        return {**report_of(run_cases(policy, load_cases(cases))), "policy_snapshot": policy.digest}
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -264,17 +257,6 @@ def _rule_view(rule: Rule) -> dict[str, Any]:
         "reason": rule.reason,
         "constraints": rule.constraints.document() if rule.constraints else None,
         "remediations": [one.document() for one in rule.remediations],
-    }
-
-
-def _outcome_view(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "name": outcome.case.name,
-        "line": outcome.case.line,
-        "passed": outcome.passed,
-        "wrong": list(outcome.wrong),
-        "decision": outcome.decision.verdict.value,
-        "rule_id": outcome.decision.rule_id,
     }
 
 
