@@ -8,13 +8,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from waitress import wasyncore
 from waitress.server import create_server
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from cordum.api.app import create_app
 from cordum.api.wire import Channel
@@ -117,16 +118,19 @@ def serve(
     *,
     next_free: bool = False,
     cursor_key: bytes | None = None,
+    pages: Mapping[str, Any] | None = None,
 ) -> ApiServer:
     """Start answering on `host:port` (0: any free port; `next_free`: the first free one from `port` on).
 
-    The server runs in a thread of its own; the caller waits with `wait()` and ends it with `stop()`. Raises
-    ConfigurationRefused when the address cannot be had, or others could reach it although there are no keys.
+    `pages`: WSGI applications by the path they are mounted at, beside the API. The server runs in a thread of its own;
+    the caller waits with `wait()` and ends it with `stop()`. Raises ConfigurationRefused when the address cannot be
+    had, or others could reach it although there are no keys.
     """
     listener = _bound(host, port, _PORTS_TRIED if next_free and port else 1)
     _guard_public_address(listener, engine)
     app = create_app(engine, settings, cursor_key=cursor_key)
-    server = ApiServer(app, listener, settings.max_body_bytes)
+    mounted = DispatcherMiddleware(app, dict(pages)) if pages else app
+    server = ApiServer(mounted, listener, settings.max_body_bytes)
     _log.info("listening on %s", server.url)
     return server
 

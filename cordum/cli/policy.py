@@ -233,7 +233,7 @@ def history(client: Client, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    names = ("epoch", "answeredat", "how", "actor", "policy_snapshot", "note")
+    names = ("epoch", "published_at", "how", "actor", "policy_snapshot", "note")
     table(("epoch", "published", "how", "by", "snapshot", "note"), [[one[name] for name in names] for one in found])
 
 

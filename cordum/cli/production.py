@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cordum.api import serve
 from cordum.cli.output import say
+from cordum.console import CONSOLE, create_console
 from cordum.engine import Engine
 from cordum.errors import ConfigurationRefused
 from cordum.execution.roles import run_coordinator
@@ -21,7 +22,8 @@ def serve_api(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     engine = _prepared(settings, resolve_address(settings))
     _demand_keys(engine, settings)
-    server = serve(engine, settings, settings.api_host, settings.api_port)
+    pages = {CONSOLE: create_console(engine, settings)}
+    server = serve(engine, settings, settings.api_host, settings.api_port, pages=pages)
     say(f"API {server.url}")
     server.wait()
     engine.close()

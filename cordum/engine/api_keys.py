@@ -77,6 +77,10 @@ class ApiKeys:
         found = self._store.look_up(key_id)
         return self.caller_of(found.key) if found.key and found.key.good_at(found.now) else None
 
+    def session_secret(self) -> str:
+        """Signs what stands for a key in a browser; the same for every process on this Redis."""
+        return self._store.session_secret(os.urandom(32).hex())
+
     # -- keeping keys --------------------------------------------------------------------------------------------
 
     def create(

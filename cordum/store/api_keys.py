@@ -72,6 +72,12 @@ class ApiKeys:
         name = self._cell.api_key(key_id)
         self._connection.read(lambda client: client.hset(name, "last_used_at", str(now)))
 
+    def session_secret(self, proposed: str) -> str:
+        """What sessions of all processes are signed with: the first that anybody proposed."""
+        name = self._cell.session_secret
+        self._connection.read(lambda client: client.set(name, proposed, nx=True))
+        return str(self._connection.read(lambda client: client.get(name)))
+
     def of_tenant(self, tenant: str | None) -> list[ApiKey]:
         """All keys of a tenant, or of all tenants, oldest first."""
         index = self._cell.api_keys if tenant is None else self._cell.api_keys_of(tenant)

@@ -84,6 +84,11 @@ class CellKeys:
     def api_keys_of(self, tenant: str) -> str:
         return self._key("api_keys", tenant)
 
+    @property
+    def session_secret(self) -> str:
+        """String: what the console's sessions are signed with."""
+        return self._key("session_secret")
+
     def api_key(self, key_id: str) -> str:
         """Hash: one API key."""
         return self._key("api_key", key_id)
