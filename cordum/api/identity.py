@@ -20,6 +20,7 @@ from cordum.domain.ids import TENANT
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import Forbidden, InvalidInput, Problem
+from cordum.loopback import names_this_machine
 
 DEFAULT_TENANT = "default"
 ANONYMOUS = "anonymous"
@@ -77,6 +78,8 @@ def caller_of(asked: Request) -> Caller:
     keys = engine().api_keys
     if keys.required():
         return _of_this_tenant(keys.identify(_presented_key(asked)), asked.headers.get("X-Tenant-ID"))
+    if not names_this_machine(asked.host):
+        raise Forbidden("without API keys only requests to this machine's own name are answered", code="host_not_local")
     tenant = _header(asked, "X-Tenant-ID", TENANT, DEFAULT_TENANT)
     person = _header(asked, "X-Principal-Id", PERSON, ANONYMOUS)
     return Caller(tenant=tenant, person=person, cell=True)

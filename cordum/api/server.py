@@ -21,6 +21,7 @@ from cordum.api.app import create_app
 from cordum.api.wire import Channel
 from cordum.engine import Engine
 from cordum.errors import ConfigurationRefused
+from cordum.loopback import is_loopback
 from cordum.settings import Settings
 
 THREADS = 8
@@ -151,8 +152,7 @@ def _bound(host: str, port: int, tries: int) -> socket.socket:
 def _guard_public_address(listener: socket.socket, engine: Engine) -> None:
     """Without keys whoever reaches the port may do anything: judged by the address that was bound, not its name."""
     address = ip_address(listener.getsockname()[0])
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    if (mapped or address).is_loopback:
+    if is_loopback(address):
         return
     try:
         keyed = engine.api_keys.required()

@@ -3,11 +3,13 @@ developer's own machine, it holds a name that nobody checks."""
 
 from __future__ import annotations
 
-from flask import session
+from flask import request, session
 
 from cordum.console.context import engine
 from cordum.domain.roles import Role
 from cordum.engine import Caller
+from cordum.errors import Forbidden
+from cordum.loopback import names_this_machine
 
 DEFAULT_TENANT = "default"
 ANONYMOUS = "anonymous"
@@ -22,6 +24,8 @@ def visitor() -> Caller | None:
     if keys_required():
         key_id = session.get("key_id")
         return engine().api_keys.caller_by_id(key_id) if isinstance(key_id, str) else None
+    if not names_this_machine(request.host):
+        raise Forbidden("Without API keys only requests to this machine's own name are answered.")
     return Caller(DEFAULT_TENANT, str(session.get("person") or ANONYMOUS), cell=True)
 
 

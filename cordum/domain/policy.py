@@ -19,6 +19,7 @@ from cordum.errors import Problem
 __all__ = [
     # the question
     "PolicyRequest",
+    "START_TOPIC",
     # the rules
     "Policy",
     "Rule",
@@ -34,6 +35,8 @@ __all__ = [
     # its text
     "digest_of",
 ]
+
+START_TOPIC = "workflow.start"
 
 _TOPICS_KEPT = 4096
 
@@ -264,6 +267,16 @@ class Policy:
                 )
         verdict = self.default if own.default is None else own.default
         return Decision(verdict, None, "no rule matched", self.digest, self.epoch, own.constraints)
+
+    def decide_start(self, request: PolicyRequest) -> Decision | None:
+        """What rules that name the topic `workflow.start` say to a whole run; None when none of them does.
+
+        Patterns that only happen to match it are about jobs, and so is the default (CONTRACT.md 3.13).
+        """
+        for rule in self.rules:
+            if START_TOPIC in rule.match.topics and rule.matches(request):
+                return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch)
+        return None
 
     def reports(self, request: PolicyRequest) -> Iterator[RuleReport]:
         """Every rule, in order, and how it met the request; the first that matched has decided."""

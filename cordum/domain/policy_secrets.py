@@ -10,7 +10,8 @@ import re
 from cordum.domain.workflow import JSON
 
 MOST_VALUES = 10_000
-"""An input with more values than this counts as holding one: nobody has looked at all of it."""
+MOST_CHARS = 256 * 1024
+"""An input with more than this counts as holding one: nobody has looked at all of it."""
 
 _NAME = re.compile(
     r"(?i)(^|[_.-])(password|passwd|pwd|secret|token|api_?key|private_?key|access_?key|client_?secret|credentials?"
@@ -29,7 +30,7 @@ _FORM = re.compile(
 
 
 def holds_secrets(value: JSON) -> bool:
-    left = MOST_VALUES
+    left, chars_left = MOST_VALUES, MOST_CHARS
     open_: list[JSON] = [value]
     while open_:
         left -= 1
@@ -37,7 +38,8 @@ def holds_secrets(value: JSON) -> bool:
             return True
         one = open_.pop()
         if isinstance(one, str):
-            if _FORM.search(one):
+            chars_left -= len(one)
+            if chars_left < 0 or _FORM.search(one):
                 return True
         elif isinstance(one, list):
             open_.extend(one)

@@ -11,14 +11,14 @@ from typing import Any
 from cordum.domain.ids import new_run_id
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan, plan_cancel
-from cordum.domain.policy import Policy
+from cordum.domain.policy import START_TOPIC, Policy, PolicyRequest
 from cordum.domain.run import RunState, StepState
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core, Look
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import IdempotencyKeyReused, Unavailable
+from cordum.errors import Forbidden, IdempotencyKeyReused, Unavailable
 from cordum.store.runs import Created, CreateReply, Idempotency
 
 _MOST_ATTEMPTS = 20
@@ -53,6 +53,7 @@ class Runs:
             policy, now = self._core.policy_now()
             run_id = run_id or new_run_id(self._core.settings.cell, now, os.urandom(10))
             run = self._new_run(run_id, caller, (version, digest), workflow, input_, labels or {}, now)
+            _refuse_by_policy(policy, run)
             created = self._create(run, workflow, policy, now, idempotency)
             if created.word is CreateReply.KEY_REUSED:
                 raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
@@ -148,3 +149,18 @@ class Runs:
         look = self._core.look_as(caller.tenant, run_id)
         if not look.run.status.terminal:
             self._core.change(lambda: self._core.look(run_id), decide)
+
+
+def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
+    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
+    request = PolicyRequest(
+        START_TOPIC,
+        run.tenant,
+        run.workflow_id,
+        actor_id=run.created_by,
+        labels=run.labels,
+        input=run.input,
+    )
+    decision = policy.decide_start(request) if policy else None
+    if decision is not None and not decision.verdict.runs:
+        raise Forbidden(decision.reason or f"denied by policy rule {decision.rule_id}", code="policy_denied")

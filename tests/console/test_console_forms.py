@@ -111,6 +111,12 @@ def test_a_form_that_our_page_did_not_send_changes_nothing(
     assert browser.post(f"{gate(waiting)}/approve", {"form_token": token}).status_code == 303
 
 
+def test_without_keys_a_name_that_is_not_this_machines_is_not_answered(browser: Browser, waiting: str) -> None:
+    asked = {"Host": "evil.example:8081"}
+    assert browser.get("/runs", headers=asked).status_code == 403
+    assert waiting not in browser.get(gate(waiting), headers=asked).text
+
+
 def test_a_token_of_one_session_is_none_of_another(console: Flask, waiting: str) -> None:
     one, other = Browser(console.test_client()), Browser(console.test_client())
     one.get("/login")

@@ -191,6 +191,7 @@ def test_more_topics_than_are_kept_are_still_decided_right() -> None:
         "AKIAABCDEFGHIJKLMNOP",
         "postgres://user:pw@host/db",
         list(range(10_001)),
+        ["x" * 200_000, "y" * 100_000],
     ],
 )
 def test_inputs_that_seem_to_hold_secrets(value: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cordum.domain.policy import PolicyRequest
 from cordum.engine import Caller, Engine
-from cordum.errors import Unprocessable
+from cordum.errors import Forbidden, Unprocessable
 from tests.engine.hands import ALICE, ALLOW, Hands
 
 DENY = b"{version: '1', default_decision: deny, rules: []}"
@@ -83,6 +83,27 @@ def test_rolling_back_is_a_publication_of_its_own(engine: Engine) -> None:
         back["epoch"],
     )
     assert decided(engine) == "allow"
+
+
+NO_STARTS = b"""
+default_decision: allow
+rules:
+  - {id: any, match: {topics: ["*"]}, decision: deny, reason: not about starts}
+  - {id: frozen, match: {topics: [workflow.start], labels: {env: prod}}, decision: deny, reason: Change freeze}
+"""
+
+
+def test_a_start_is_refused_only_by_a_rule_about_starts_and_uses_no_key_up(engine: Engine, hands: Hands) -> None:
+    engine.publish_policy(NO_STARTS, "ann")
+    engine.save_workflow("default", b"id: wf\nsteps: {}", "yaml")
+    for _ in range(2):
+        with pytest.raises(Forbidden) as refused:
+            engine.start_run(ALICE, "wf", {}, idempotency_key="k", labels={"env": "prod"})
+        assert (refused.value.code, refused.value.detail) == ("policy_denied", "Change freeze")
+    assert engine.runs("default").items == []
+    assert not engine.start_run(ALICE, "wf", {}, idempotency_key="k").replayed
+    engine.publish_policy(ALLOW, "ann")
+    assert engine.start_run(ALICE, "wf", {}, labels={"env": "prod"}).run["status"] == "succeeded"
 
 
 def test_a_tenant_sees_what_its_own_default_is(engine: Engine) -> None:
