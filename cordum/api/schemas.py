@@ -5,19 +5,17 @@ Messages are written `code: sentence`, because marshmallow carries nothing but t
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import request
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from cordum.api.media import json_body
 from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import MAX_TOPIC, TENANT, WORKFLOW_ID
-from cordum.domain.policy import PolicyRequest
+from cordum.domain.ids import TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
 from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
@@ -29,7 +27,6 @@ MAX_REASON_CHARS = 2_000
 MAX_CURSOR_CHARS = 1_024
 MAX_KEY_AGE_SEC = 10 * 365 * 24 * 3600
 MAX_LABELS = 32
-MAX_POLICY_CHARS = 256 * 1024
 MAX_LABEL_CHARS = 256
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
@@ -37,7 +34,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}\Z")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}\Z")
 _UNKNOWN = "unknown_field: unknown"
 
-_SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
+SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
     "required": "missing_field: required",
     "null": "type: must not be null",
     "type": "type: wrong type",
@@ -46,26 +43,26 @@ _SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
     "validator_failed": "type: not allowed",
 }
 
-_SCHEMA_SAID = {"unknown": _UNKNOWN, "type": "type: must be an object"}
+SCHEMA_SAID = {"unknown": _UNKNOWN, "type": "type: must be an object"}
 
 
 class Strict(Schema):
     """Knows its fields and refuses all others."""
 
-    error_messages = _SCHEMA_SAID
+    error_messages = SCHEMA_SAID
 
     class Meta:
         unknown = RAISE
 
 
 class Text(fields.String):
-    default_error_messages = _SAID
+    default_error_messages = SAID
 
 
 class WholeNumber(fields.Integer):
     """Digits and nothing else: `int()` alone would take underscores, blanks and other scripts' digits."""
 
-    default_error_messages = _SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+    default_error_messages = SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         if not isinstance(value, str) or not _WHOLE.match(value):
@@ -74,13 +71,13 @@ class WholeNumber(fields.Integer):
 
 
 class Switch(fields.Boolean):
-    default_error_messages = _SAID | {"invalid": "type: must be true or false"}
+    default_error_messages = SAID | {"invalid": "type: must be true or false"}
 
 
 class Label(fields.Field[tuple[str, str]]):
     """`name=value`."""
 
-    default_error_messages = _SAID | {
+    default_error_messages = SAID | {
         "invalid": "type: must be name=value, with a plain name and at most 256 characters"
     }
 
@@ -168,7 +165,7 @@ class RejectBody(Strict):
 class Count(fields.Integer):
     """A number of a JSON body: a number there, too, and no text that looks like one."""
 
-    default_error_messages = _SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+    default_error_messages = SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
 
     def __init__(self, least: int, most: int) -> None:
         said = f"number_range: must be from {least} to {most}"
@@ -192,111 +189,6 @@ class ApiKeyBody(Strict):
     description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
 
 
-class Texts(fields.List[str]):
-    default_error_messages = _SAID | {"invalid": "type: must be a list of texts"}
-
-    def __init__(self) -> None:
-        super().__init__(Text())
-
-
-class TextMapping(fields.Dict):
-    default_error_messages = _SAID | {"invalid": "type: must be a mapping of texts"}
-
-    def __init__(self) -> None:
-        super().__init__(keys=Text(), values=Text())
-
-
-class _PolicyMeta(Schema):
-    """What programs written for Cordum's API send about a job, beside what means nothing here."""
-
-    error_messages = _SCHEMA_SAID
-
-    class Meta:
-        unknown = EXCLUDE
-
-    capability = Text(allow_none=True)
-    risk_tags = Texts()
-    requires = Texts()
-    actor_id = Text(allow_none=True)
-    actor_type = Text(allow_none=True)
-    labels = TextMapping()
-
-
-# Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
-_IGNORED_IN_POLICY_REQUEST = frozenset(
-    {
-        *("job_id", "step_id", "org_id", "team_id", "principal_id", "priority", "estimated_cost", "budget"),
-        *("memory_id", "adapter_id", "effective_config"),
-    }
-)
-
-
-class PolicyRequestBody(Strict):
-    """A job that might be dispatched. `meta` may say the same as the fields beside it, which win."""
-
-    topic = Text(required=True, validate=validate.Length(1, MAX_TOPIC, error="id_format: not a topic"))
-    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
-    workflow_id = Text()
-    capability = Text(allow_none=True)
-    risk_tags = Texts()
-    requires = Texts()
-    actor_id = Text(allow_none=True)
-    actor_type = Text(allow_none=True)
-    labels = TextMapping()
-    input = fields.Raw(allow_none=True)
-    meta = fields.Nested(_PolicyMeta)
-
-    @pre_load
-    def _ignore(self, data: Any, **_: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if name not in _IGNORED_IN_POLICY_REQUEST}
-
-
-def _policy_text(required: bool = False) -> Text:
-    said = f"limit_exceeded: must be at most {MAX_POLICY_CHARS} characters"
-    return Text(required=required, validate=validate.Length(max=MAX_POLICY_CHARS, error=said))
-
-
-def _bundle_id() -> Text:
-    return Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not the id of a draft"))
-
-
-def _note() -> Text:
-    return Text(validate=validate.Length(max=MAX_REASON_CHARS, error="limit_exceeded: too long"))
-
-
-class SimulateBody(PolicyRequestBody):
-    policy = _policy_text()
-    bundle_id = _bundle_id()
-
-
-class TestBody(Strict):
-    __test__ = False  # pytest takes it for a test
-
-    cases = _policy_text(required=True)
-    policy = _policy_text()
-    bundle_id = _bundle_id()
-
-
-class PublishBody(Strict):
-    policy = _policy_text()
-    bundle_id = _bundle_id()
-    cases = _policy_text()
-    note = _note()
-
-
-class RollbackBody(Strict):
-    """Without `epoch` back to what was active before."""
-
-    epoch = Count(1, 2**53)
-    note = _note()
-
-
-class BundleBody(Strict):
-    policy = _policy_text(required=True)
-
-
 # --- reading ---
 
 
@@ -318,18 +210,6 @@ def query(schema: type[Strict]) -> dict[str, Any]:
 def body(schema: type[Strict]) -> dict[str, Any]:
     """The JSON body; an empty one is an empty object."""
     return _loaded(schema(), json_body(when_empty={}), "", "the body is not usable")
-
-
-def policy_request(given: Mapping[str, Any], tenant: str) -> PolicyRequest:
-    """The request in a body; what it leaves out `meta` may say."""
-    meta = given.get("meta", {})
-    known = {**meta, **{name: value for name, value in given.items() if name in _REQUEST_FIELDS}}
-    labels = {**meta.get("labels", {}), **given.get("labels", {})}
-    lists = {name: tuple(known.pop(name, ())) for name in ("risk_tags", "requires")}
-    return PolicyRequest(**({"tenant": tenant} | known | lists | {"labels": labels}))
-
-
-_REQUEST_FIELDS = frozenset(one.name for one in dataclasses.fields(PolicyRequest))
 
 
 def input_body() -> dict[str, JSON]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cordum.domain.plan import ApprovalRequest, Job
@@ -76,23 +77,30 @@ def _error_for_handler(turn: Turn, step: Step) -> dict[str, JSON] | None:
 
 def _decide(turn: Turn, step: Step, policy: Policy, payload: JSON, attempt: int) -> Decision:
     assert step.topic is not None
-    decision = policy.decide(
-        PolicyRequest(
-            topic=step.topic,
-            tenant=turn.run.tenant,
-            workflow_id=turn.run.workflow_id,
-            risk_tags=step.meta.risk_tags,
-            requires=step.meta.requires,
-            capability=step.meta.capability,
-            actor_id=step.meta.actor_id or turn.run.created_by,
-            actor_type=step.meta.actor_type,
-            labels={**turn.run.labels, **step.meta.labels},
-            input=payload,
-        )
-    )
+    run = turn.run
+    decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
     turn.event("step.decision", step.id, attempt=attempt, data={**decision.document(), "topic": step.topic})
     turn.steps[step.id] = replace(turn.steps[step.id], decision=decision.document(), topic=step.topic)
     return decision
+
+
+def step_request(
+    step: Step, tenant: str, workflow_id: str, submitter: str, labels: Mapping[str, str], payload: JSON
+) -> PolicyRequest:
+    """What the policy is asked about a step; who acts is the submitter where the step does not say."""
+    meta = step.meta
+    return PolicyRequest(
+        topic=step.topic or "",
+        tenant=tenant,
+        workflow_id=workflow_id,
+        risk_tags=meta.risk_tags,
+        requires=meta.requires,
+        capability=meta.capability,
+        actor_id=meta.actor_id or submitter,
+        actor_type=meta.actor_type,
+        labels={**labels, **meta.labels},
+        input=payload,
+    )
 
 
 def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: int) -> None:

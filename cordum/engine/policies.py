@@ -17,6 +17,7 @@ from cordum.domain.policy_lint import lint
 from cordum.domain.policy_match import glob_of
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
+from cordum.engine.dry_run import decision_view, tried
 from cordum.engine.metrics import Metric
 from cordum.engine.values import Caller, Page
 from cordum.engine.views import rfc3339
@@ -68,6 +69,16 @@ class Policies:
             "default_decision": default.value,
             "items": [_rule_view(rule) for rule in policy.rules if _concerns(rule, caller)],
         }
+
+    def dry_run(self, caller: Caller, workflow_id: str, input_: dict[str, JSON]) -> dict[str, Any]:
+        """What the active policy would say to each step that dispatches a job; nothing is dispatched or kept."""
+        found = self._core.store.workflows.latest(caller.tenant, workflow_id)
+        if found is None:
+            raise NotFound(f"there is no workflow {workflow_id}")
+        version, digest = found
+        workflow = self._core.workflow(caller.tenant, workflow_id, digest)
+        steps, warnings = tried(workflow, self._active(), caller, input_, self._core.store.workers.known())
+        return {"workflow_id": workflow_id, "version": version, "steps": steps, "warnings": warnings}
 
     def test(self, cases: bytes, source: bytes | None = None) -> dict[str, Any]:
         """Run a catalogue against this text, or against the active policy."""
@@ -186,8 +197,12 @@ class Policies:
     def _active(self) -> Policy:
         policy, _ = self._core.policy_now()
         if policy is None:
-            raise Unavailable("there is no policy that can be used: nothing is dispatched", code="policy_unavailable")
+            raise _unavailable()
         return policy
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("there is no policy that can be used: nothing is dispatched", code="policy_unavailable")
 
 
 def _own_tenant(caller: Caller, request: PolicyRequest) -> None:
@@ -220,12 +235,6 @@ def _no_draft(draft_id: str) -> NotFound:
 
 
 # -- documents -----------------------------------------------------------------------------------------------------
-
-
-def decision_view(decision: Decision) -> dict[str, Any]:
-    """Like the one on a timeline, with every key there."""
-    absent: dict[str, JSON] = {"constraints": None, "velocity": None, "remediations": []}
-    return {**absent, **decision.document()}
 
 
 def _explained(policy: Policy, caller: Caller, request: PolicyRequest) -> dict[str, Any]:

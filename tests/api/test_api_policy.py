@@ -133,6 +133,31 @@ def test_a_catalogue_is_run_against_the_active_policy_or_a_text(api):
     assert post(api, "test", {}).status_code == 422
 
 
+DRY = """\
+id: dry
+steps:
+  logs: {topic: job.sre.logs}
+  ask: {type: approval, depends_on: [logs]}
+  roll: {topic: job.sre.rollback, depends_on: [ask], meta: {risk_tags: [prod]}, input: {who: "${input.who}"}}
+  late: {topic: job.x, depends_on: [roll], input: {seen: "${steps.roll.output}"}}
+"""
+
+
+def test_a_dry_run_shows_the_decision_of_each_step_and_starts_nothing(api):
+    api.post("/api/v1/workflows", data=DRY, content_type="application/yaml")
+    shown = api.post("/api/v1/workflows/dry/dry-run", json={"input": {"who": "ann"}}).json
+    assert [(one["step_id"], one["decision"], one["rule_id"]) for one in shown["steps"]] == [
+        ("logs", "allow", "read"),
+        ("roll", "require_approval", "prod"),
+        ("late", "deny", None),
+    ]
+    assert shown["steps"][0]["topic"] == "job.sre.logs"
+    assert shown["warnings"] == ["late: its input depends on steps; decided without it"]
+    assert api.get("/api/v1/workflow-runs").json["items"] == []
+    assert api.post("/api/v1/workflows/none/dry-run", json={}).status_code == 404
+    assert api.post("/api/v1/workflows/dry/dry-run", json={"input": []}).status_code == 422
+
+
 # --- changing ---
 
 

@@ -13,18 +13,16 @@ from cordum.api.answers import answer, no_content, problem_item
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_by_id, page_query
-from cordum.api.schemas import (
+from cordum.api.policy_bodies import (
     BundleBody,
-    NoQuery,
     PolicyRequestBody,
     PublishBody,
     RollbackBody,
     SimulateBody,
     TestBody,
-    body,
     policy_request,
-    query,
 )
+from cordum.api.schemas import NoQuery, body, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import Problem, Unprocessable

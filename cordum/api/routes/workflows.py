@@ -11,7 +11,8 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.media import definition_body
 from cordum.api.pages import bare_listing, page_by_id, page_query
-from cordum.api.schemas import NoQuery, WorkflowQuery, query
+from cordum.api.policy_bodies import DryRunBody
+from cordum.api.schemas import NoQuery, WorkflowQuery, body, query
 from cordum.domain.definition import Media
 from cordum.domain.roles import Role
 from cordum.engine import Caller
@@ -38,6 +39,13 @@ def validate(caller: Caller) -> Response:
     query(NoQuery)
     errors = [problem_item(problem) for problem in _problems(*definition_body())]
     return answer({"valid": not errors, "errors": errors, "warnings": []})
+
+
+@routes.post("/workflows/<workflow:workflow_id>/dry-run")
+@requires(Role.VIEWER)
+def dry_run(caller: Caller, workflow_id: str) -> Response:
+    query(NoQuery)
+    return answer(engine().policies.dry_run(caller, workflow_id, body(DryRunBody)["input"]))
 
 
 @routes.get("/workflows")
