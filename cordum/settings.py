@@ -41,7 +41,7 @@ Environment = Literal["dev", "production"]
 Durability = Literal["standard", "strict"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-NOT_SETTINGS = frozenset({"CORDUM_API_URL", "CORDUM_CONFIG", "CORDUM_DEMO_DIR", "CORDUM_DEMO_FAIL"})
+NOT_SETTINGS = frozenset({"CORDUM_API_KEY", "CORDUM_API_URL", "CORDUM_CONFIG", "CORDUM_DEMO_DIR", "CORDUM_DEMO_FAIL"})
 """Variables of ours that are not settings; any other unknown `CORDUM_…` is a mistake and refused."""
 
 _CONFIG_FILE = "cordum.yaml"
@@ -92,6 +92,13 @@ class Settings:
     api_host: str = field(default="127.0.0.1", metadata=_rule("address the API listens on"))
     api_port: int = field(
         default=8081, metadata=_rule("port the API listens on; 0 takes a free one", minimum=0, maximum=65_535)
+    )
+    admin_tenant: str = field(
+        default="default",
+        metadata=_rule(
+            "the tenant whose admins look after the whole cell: policy, metrics, keys of every tenant",
+            pattern="[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        ),
     )
     max_body_bytes: int = field(default=1 * _MIB, metadata=_rule("largest request body", minimum=1))
     idempotency_ttl_sec: int = field(

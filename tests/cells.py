@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cordum
+from cordum.domain.roles import Role
 from cordum.engine import Caller, Engine
 from cordum.execution.roles import beat_argv, coordinator_argv, worker_argv
 from cordum.redis_address import RedisAddress
@@ -44,6 +45,15 @@ def free_port() -> int:
     """A port nobody listens on now; for processes that must come back on the same one."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def api_key(address: RedisAddress, person: str, role: Role = Role.ADMIN, tenant: str = "default") -> str:
+    """The text of a new key; from then on an API on this Redis asks for one."""
+    engine = Engine.connect(Settings(), address)
+    try:
+        return str(engine.api_keys.create(tenant, person, role, by="test")["key"])
+    finally:
+        engine.close()
 
 
 class Cell:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import cordum
 from cordum.domain.definition import load_workflow
+from cordum.domain.policy import PolicyRequest
+from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_lint import lint
 from cordum.execution.handlers import registry
 from cordum.settings import settings_table
 
@@ -39,3 +44,18 @@ def test_both_commands_are_single_lines() -> None:
         match = re.search(rf"<!-- {name} -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
         assert match is not None
         assert match[1].count("\n") == 1
+
+
+def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
+    policy = load_policy(block("yaml", "large-refunds").encode())
+    assert lint(policy) == []
+    refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
+    decided = policy.decide(refund)
+    assert (decided.verdict.value, decided.rule_id) == ("require_approval", "large-refunds-need-a-person")
+    assert decided.constraints.max_retries == 1
+    assert policy.decide(PolicyRequest("job.pay.refund", "acme", input={"amount": 1})).verdict.value == "deny"
+
+
+@pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
+def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
+    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []

@@ -10,6 +10,7 @@ from cordum import failpoints
 from cordum.api import routes
 from cordum.api.context import equip
 from cordum.api.guards import guard
+from cordum.api.identity import refuse_undeclared
 from cordum.api.pages import CURSOR_KEY
 from cordum.api.paths import teach_ids
 from cordum.api.problem_json import translate_errors
@@ -36,6 +37,7 @@ def create_app(engine: Engine, settings: Settings, *, cursor_key: bytes | None =
     teach_ids(app)
     guard(app)
     app.after_request(_before_answer)
+    refuse_undeclared(app)
     translate_errors(app)
     routes.register(app)
     return app

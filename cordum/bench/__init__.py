@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's own canvas, and what an idle cordum costs.
+"""Measurements a user can repeat: throughput beside Celery's own canvas, the cost of idling and of deciding.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -6,6 +6,7 @@ Everything runs on processes, directories and a Redis of its own; nothing here t
 from __future__ import annotations
 
 from cordum.bench.contest import Options, Report, hold_contest
+from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.sides import Measured
 
@@ -18,4 +19,7 @@ __all__ = [
     # idling
     "Idle",
     "measure_idle",
+    # policy
+    "Decided",
+    "measure_decisions",
 ]
