@@ -9,6 +9,7 @@ import pytest
 from cordum.domain.ids import JobId
 from cordum.domain.run import Failure
 from cordum.store.approvals import Resolution, ResolveReply
+from cordum.store.workflows import SaveReply
 from tests.store.world import START, World
 
 GATE = "steps: {g: {type: approval}, after: {topic: job.t, depends_on: [g]}}"
@@ -76,10 +77,10 @@ def test_an_approval_that_is_not_there_is_not_found(world: World) -> None:
 
 def test_the_same_content_is_the_same_version(world: World) -> None:
     save = world.store.workflows.save
-    assert save("default", "w", "d1", "{}", {"job.a"}) == (True, 1)
-    assert save("default", "w", "d2", "{ }", {"job.b"}) == (True, 2)
-    assert save("default", "w", "d1", "{}", {"job.a"}) == (False, 1)
-    assert save("other", "w", "d1", "{}", {"job.a"}) == (True, 1)
+    assert save("default", "w", "d1", "{}", {"job.a"}) == (SaveReply.SAVED, 1)
+    assert save("default", "w", "d2", "{ }", {"job.b"}) == (SaveReply.SAVED, 2)
+    assert save("default", "w", "d1", "{}", {"job.a"}) == (SaveReply.UNCHANGED, 1)
+    assert save("other", "w", "d1", "{}", {"job.a"}) == (SaveReply.SAVED, 1)
     latest, first = world.store.workflows.load("default", "w"), world.store.workflows.load("default", "w", 1)
     assert latest is not None
     assert first is not None

@@ -21,6 +21,7 @@ from cordum.domain.definition.difference import Change, differences
 from cordum.domain.definition.document import Document, Position, pointer
 from cordum.domain.definition.json_reader import read_json
 from cordum.domain.definition.places import Limits
+from cordum.domain.definition.published import language_schema
 
 __all__ = [
     # definitions
@@ -35,6 +36,8 @@ __all__ = [
     "Position",
     "Media",
     "Limits",
+    # the language as a JSON Schema
+    "language_schema",
     # what changed from one to another
     "differences",
     "Change",

@@ -46,7 +46,7 @@ WORKFLOW: Table = {
 _LATER = frozenset({"max_concurrent_runs", "policy_override"})
 
 # Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
-_IGNORED = frozenset({"org_id", "team_id"})
+IGNORED = frozenset({"org_id", "team_id"})
 
 
 class Checked(NamedTuple):
@@ -124,7 +124,7 @@ def _read(root: Place, default_id: str | None) -> dict[str, Any]:
         return {}
     own_id = root.value.get("id", default_id)
     root.reading.workflow_id = own_id if isinstance(own_id, str) else ""
-    refuse_unknown_keys(root, "a workflow", [*WORKFLOW, *_IGNORED], _LATER)
+    refuse_unknown_keys(root, "a workflow", [*WORKFLOW, *IGNORED], _LATER)
     values = read_fields(root, WORKFLOW)
     if "id" not in root.value:
         if default_id is None:
