@@ -174,7 +174,7 @@ def test_bad_definition_is_refused_by_save_and_told_by_validate(api, text, media
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_no_query_breaks_any_route(app, api, ship, query):
-    for method in ("GET", "POST"):
+    for method in ("GET", "POST", "DELETE"):
         for rule in rules(app, method):
             # Each is unknown or unusable everywhere, so no route may do as asked.
             answered = api.open(f"{rule.format(**IDS)}?{query}", method=method, json={} if method == "POST" else None)
@@ -184,7 +184,7 @@ def test_no_query_breaks_any_route(app, api, ship, query):
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_what_cannot_be_an_id_is_not_found(app, api, bad):
-    for method in ("GET", "POST"):
+    for method in ("GET", "POST", "DELETE"):
         for rule in rules(app, method):
             if "{" in rule:
                 path = rule.format(**dict.fromkeys(IDS, bad))

@@ -45,6 +45,9 @@ WORKFLOW: Table = {
 }
 _LATER = frozenset({"max_concurrent_runs", "policy_override"})
 
+# What is refused before there is a document: the text is not, or must not be, read as one.
+_UNREADABLE = frozenset({"yaml_syntax", "json_syntax", "tag_forbidden", "alias_forbidden", "too_deep"})
+
 # Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
 IGNORED = frozenset({"org_id", "team_id"})
 
@@ -153,6 +156,6 @@ def refusal(problems: Iterable[Problem]) -> DefinitionInvalid:
 def _invalid(problems: Problems) -> DefinitionInvalid:
     found = problems.in_order_of_place()
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    unreadable = any(problem.code in ("yaml_syntax", "json_syntax") for problem in found)
+    unreadable = any(problem.code in _UNREADABLE for problem in found)
     refusal = DefinitionUnreadable if unreadable else DefinitionInvalid
     return refusal(f"the definition is not valid: {found[0]}{more}", problems=found)
