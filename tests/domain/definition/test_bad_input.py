@@ -179,9 +179,7 @@ _ESCAPES = [
     "(lambda: ROOT)()",
     "f'{ROOT.__class__}'",
 ]
-EXPRESSION_ROWS = [
-    escape.replace("{}", root, 1).replace("{{", "{").replace("}}", "}") for root in _ROOTS for escape in _ESCAPES
-]
+EXPRESSION_ROWS = [escape.replace("ROOT", root) for root in _ROOTS for escape in _ESCAPES]
 EXPRESSION_ROWS += [
     "'{0.__globals__}'.format(input)",
     "'%s' % input.__class__()",
