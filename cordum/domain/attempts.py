@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import replace
 
+from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
 from cordum.domain.policy import Decision, Policy, PolicyRequest, Verdict
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
-from cordum.domain.states import StepStatus
+from cordum.domain.schemas import violations
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Step
 from cordum.errors import ExpressionError
@@ -26,39 +28,73 @@ _REASON = {
 # -- beginning ---------------------------------------------------------------------------------------------------
 
 
-def dispatch(turn: Turn, step: Step) -> None:
-    """Begin the next attempt: put its input together, let the policy decide, then send it, ask a person, or deny it."""
-    attempt = turn.steps[step.id].attempt + 1
+def dispatch(turn: Turn, instance: Instance) -> None:
+    """Begin the next attempt: put its input together, let the policy decide, then send it, ask a person, or deny it.
+
+    While the run is paused nothing happens; the step stays as it is.
+    """
+    if turn.status is RunStatus.PAUSED:
+        return
+    attempt = turn.steps[instance.ref].attempt + 1
     try:
-        payload = rendered_input(turn, step)
-    except ExpressionError as error:
-        turn.end(step.id, StepStatus.FAILED, Failure("expression_error", error.detail), leaf=True, attempt=attempt)
+        payload = checked_input(turn, instance)
+    except Refusal as refused:
+        turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
         return
     if turn.policy is None:
         turn.hold_for_policy()
         return
-    decision = _decide(turn, step, turn.policy, attempt)
+    decision = _decide(turn, instance, turn.policy, attempt)
     if decision.verdict is Verdict.DENY:
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
-        turn.end(step.id, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
+        turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
     elif decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, step, payload, decision, attempt)
+        _send_if_approved(turn, instance, payload, decision, attempt)
     else:
-        _send(turn, step, payload, decision, attempt)
+        _send(turn, instance, payload, decision, attempt)
 
 
-def rendered_input(turn: Turn, step: Step) -> JSON:
+class Refusal(Exception):
+    """What a step was to be given cannot be put together, or is not what the step takes."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def checked_input(turn: Turn, instance: Instance) -> JSON:
+    """The step's own input, or the run's when it has none, as its schema wants it. Raises Refusal."""
+    step = instance.step
+    try:
+        payload = rendered_input(turn, instance)
+    except ExpressionError as error:
+        raise Refusal(Failure("expression_error", error.detail)) from None
+    if step.input_schema is not None and (wrong := violations(step.input_schema, payload)):
+        raise Refusal(Failure("schema_validation_failed", f"the input is not what the step takes: {wrong[0]}"))
+    return payload
+
+
+def rendered_input(turn: Turn, instance: Instance) -> JSON:
     """The step's own input, or the run's when it has none; a handler's with `error` added (CONTRACT.md 3.13)."""
-    payload = turn.run.input if step.input is None else step.input.render(turn.scope())
-    error = _error_for_handler(turn, step)
+    step = instance.step
+    payload = turn.run.input if step.input is None else step.input.render(turn.scope(instance))
+    error = _error_for_handler(turn, instance)
     if error is None:
         return payload
     return {**(payload if isinstance(payload, dict) else {}), "error": error}
 
 
-def _error_for_handler(turn: Turn, step: Step) -> dict[str, JSON] | None:
+def handled_by(turn: Turn, instance: Instance) -> list[str]:
+    """The instances that name this one as their handler."""
+    if not instance.head:
+        return []
+    users = (turn.instances.sibling(instance, user) for user in turn.workflow.handled_by.get(instance.step.id, ()))
+    return [user for user in users if user is not None and user in turn.steps]
+
+
+def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None:
     """The first failure among the steps that name this one as their handler."""
-    failed = [user for user in turn.workflow.handled_by.get(step.id, ()) if turn.steps[user].status.unsuccessful]
+    failed = [user for user in handled_by(turn, instance) if turn.steps[user].status.unsuccessful]
     if not failed:
         return None
     first = min(failed, key=lambda user: turn.steps[user].failure_number or 0)
@@ -73,7 +109,8 @@ def _error_for_handler(turn: Turn, step: Step) -> dict[str, JSON] | None:
     }
 
 
-def _decide(turn: Turn, step: Step, policy: Policy, attempt: int) -> Decision:
+def _decide(turn: Turn, instance: Instance, policy: Policy, attempt: int) -> Decision:
+    step = instance.step
     assert step.topic is not None
     decision = policy.decide(
         PolicyRequest(
@@ -85,18 +122,19 @@ def _decide(turn: Turn, step: Step, policy: Policy, attempt: int) -> Decision:
             labels={**turn.run.labels, **step.meta.labels},
         )
     )
-    turn.event("step.decision", step.id, attempt=attempt, data={**decision.document(), "topic": step.topic})
-    turn.steps[step.id] = replace(turn.steps[step.id], decision=decision.document(), topic=step.topic)
+    turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
+    turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
     return decision
 
 
-def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: int) -> None:
+def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+    step = instance.step
     assert step.topic is not None
-    state = turn.steps[step.id]
+    state = turn.steps[instance.ref]
     patience = turn.limits.of_queue(step)
     turn.send(
         Job(
-            step=step.id,
+            step=instance.ref,
             attempt=attempt,
             topic=step.topic,
             priority=priority_number(step.priority),
@@ -104,10 +142,11 @@ def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: in
             retries_left=step.retry.max_retries - state.retries,
             input=payload,
             own_input=payload is not turn.run.input,
+            shape=shape_of(step),
         )
     )
     turn.admit(
-        step.id,
+        instance.ref,
         replace(
             state,
             status=StepStatus.READY,
@@ -125,24 +164,24 @@ def _send(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: in
     )
 
 
-def _send_if_approved(turn: Turn, step: Step, payload: JSON, decision: Decision, attempt: int) -> None:
+def _send_if_approved(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
-    assert step.topic is not None
-    request = request_hash(step, payload)
-    if turn.steps[step.id].approved_request == f"{request} {decision.digest}":
-        _send(turn, step, payload, decision, attempt)
+    request = request_hash(instance.step, payload)
+    if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
+        _send(turn, instance, payload, decision, attempt)
         return
-    ask_people(turn, step, "policy", request, payload, decision, attempt)
+    ask_people(turn, instance, "policy", request, payload, decision, attempt)
 
 
 def ask_people(
-    turn: Turn, step: Step, gate: str, request: str, payload: JSON, decision: Decision | None, attempt: int
+    turn: Turn, instance: Instance, gate: str, request: str, payload: JSON, decision: Decision | None, attempt: int
 ) -> None:
     """Open an approval and wait. `gate` says what the answer opens: the approval step itself, or a dispatch."""
+    step = instance.step
     topic = step.topic or "sys.approval.gate"
     turn.ask(
         ApprovalRequest(
-            step=step.id,
+            step=instance.ref,
             attempt=attempt,
             gate=gate,
             topic=topic,
@@ -154,14 +193,14 @@ def ask_people(
         )
     )
     deadline = turn.now + step.timeout_ms if gate == "step" and step.timeout_ms is not None else None
-    state = turn.steps[step.id]
+    state = turn.steps[instance.ref]
     turn.move(
-        step.id,
+        instance.ref,
         StepStatus.WAITING,
         "approval.requested",
         {"topic": topic, "reason": decision.reason if decision else None},
         attempt=attempt,
-        approval=turn.job_id(step.id, attempt),
+        approval=turn.job_id(instance.ref, attempt),
         ready_at=turn.now if state.ready_at is None else state.ready_at,
         deadline=deadline,
         outcome=None,
@@ -181,45 +220,57 @@ def request_hash(step: Step, payload: JSON) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def shape_of(step: Step) -> JSON:
+    """What the worker's result is held against before it is recorded; None: it is taken as it is."""
+    if step.result_path is None and step.output_schema is None:
+        return None
+    return {"path": list(step.result_path or ()), "schema": step.output_schema}
+
+
 # -- ending ------------------------------------------------------------------------------------------------------
 
 
 def settle_attempts(turn: Turn) -> None:
     """Say what follows for every attempt that has ended, run out of time, or is due for its retry."""
-    for step in turn.workflow.steps.values():
-        state = turn.steps[step.id]
+    for instance in turn.all():
+        step, state = instance.step, turn.steps[instance.ref]
         if state.status is StepStatus.SETTLING:
-            _settle(turn, step, state)
+            _settle(turn, instance, state)
         elif state.status is StepStatus.RETRYING and _due(state.retry_at, turn.now):
-            dispatch(turn, step)
-        elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _due(state.queue_deadline, turn.now):
+            dispatch(turn, instance)
+        elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _waited_long_enough(turn, state):
             limit = (turn.limits.of_queue(step) or 0) / 1000
-            _retry_or_end(turn, step, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
-        elif state.status is StepStatus.RUNNING and step.group is None and _due(state.deadline, turn.now):
+            _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
+        elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
             limit = turn.limits.of_attempt(step) / 1000
-            _retry_or_end(turn, step, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+            _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+
+
+def _waited_long_enough(turn: Turn, state: StepState) -> bool:
+    """Whether nobody has taken the job in time; the time in which its run is paused does not count."""
+    return turn.status is not RunStatus.PAUSED and _due(state.queue_deadline, turn.now)
 
 
 def _due(at: int | None, now: int) -> bool:
     return at is not None and at <= now
 
 
-def _settle(turn: Turn, step: Step, state: StepState) -> None:
+def _settle(turn: Turn, instance: Instance, state: StepState) -> None:
     failure = state.failure or Failure("unknown", "the attempt ended without a word")
     match state.outcome:
         case OutcomeClass.LOST:
-            _after_loss(turn, step, state)
+            _after_loss(turn, instance, state)
         case OutcomeClass.REJECTED:
-            turn.end(step.id, StepStatus.DENIED, failure, leaf=True)
+            turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True)
         case OutcomeClass.FATAL:
-            turn.end(step.id, StepStatus.FAILED, failure, leaf=True)
+            turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         case OutcomeClass.TIMEOUT:
-            _retry_or_end(turn, step, OutcomeClass.TIMEOUT, failure.message)
+            _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, failure.message)
         case _:
-            _retry_or_end(turn, step, OutcomeClass.RETRYABLE, failure.message)
+            _retry_or_end(turn, instance, OutcomeClass.RETRYABLE, failure.message)
 
 
-def _after_loss(turn: Turn, step: Step, state: StepState) -> None:
+def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
     """A dead worker costs neither a retry nor time; a job that kills worker after worker is poison.
 
     A worker that shut down in order was not killed by its job, however often it happens to a long one.
@@ -228,28 +279,30 @@ def _after_loss(turn: Turn, step: Step, state: StepState) -> None:
     losses = state.losses + (0 if left else 1)
     if losses >= turn.limits.max_losses:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
-        turn.end(step.id, StepStatus.FAILED, failure, leaf=True)
+        turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         return
-    turn.steps[step.id] = replace(state, losses=losses)
-    dispatch(turn, step)
-    if turn.steps[step.id].status is StepStatus.SETTLING:  # held for want of a policy: count the loss when it goes on
-        turn.steps[step.id] = state
+    turn.steps[instance.ref] = replace(state, losses=losses)
+    dispatch(turn, instance)
+    if (
+        turn.steps[instance.ref].status is StepStatus.SETTLING
+    ):  # held for want of a policy: count the loss when it goes on
+        turn.steps[instance.ref] = state
 
 
-def _retry_or_end(turn: Turn, step: Step, outcome: OutcomeClass, message: str) -> None:
-    state = turn.steps[step.id]
+def _retry_or_end(turn: Turn, instance: Instance, outcome: OutcomeClass, message: str) -> None:
+    step, state = instance.step, turn.steps[instance.ref]
     status, code = _REASON[outcome]
     known = state.failure if state.status is StepStatus.SETTLING else None
     failure = Failure(code, message, known.kind if known else None, known.traceback if known else None)
     if state.retries >= step.retry.max_retries:
-        turn.end(step.id, status, failure, leaf=True)
+        turn.end(instance.ref, status, failure, leaf=True)
         return
     retries = state.retries + 1
     wanted = state.retry_after_ms if known else None
-    chance = chance_of(turn.job_id(step.id)) if turn.limits.jitter else 0.0
+    chance = chance_of(turn.job_id(instance.ref)) if turn.limits.jitter else 0.0
     delay = wanted if wanted is not None else backoff_ms(step.retry, retries, chance)
     turn.move(
-        step.id,
+        instance.ref,
         StepStatus.RETRYING,
         "step.retrying",
         {"error": failure.document(), "retry": retries, "of": step.retry.max_retries, "backoff_ms": delay},

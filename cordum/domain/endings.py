@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from cordum.domain.instances import Role
 from cordum.domain.plan import RunChange
 from cordum.domain.run import Failure, RunState, StepState
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
+from cordum.domain.steps.ending import close_inside
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, FailurePolicy, Workflow
 from cordum.errors import ExpressionError
@@ -49,9 +51,19 @@ def revoke_step(turn: Turn, step: str, attempt: int, actor: str, reason: str) ->
         turn.revoke(step, actor, reason)
 
 
+def end_by_hand(turn: Turn, step: str, output: JSON, *, skip: bool, actor: str, reason: str) -> None:
+    """A person ends a step that is open, and all that is inside it; nobody asks for an attempt at work any more."""
+    close_inside(turn, turn.instances[step])
+    if skip:
+        turn.skip(step, SkipReason.BY_HAND, actor, reason)
+    else:
+        turn.complete(step, output, actor, reason)
+
+
 def is_revocable(workflow: Workflow, run: RunState, step: str, attempt: int) -> bool:
     """Whether this is the latest attempt of a job that has not ended."""
-    if run.status.terminal or step not in run.steps or workflow.steps[step].topic is None:
+    instance = workflow.instances.get(step)
+    if run.status.terminal or step not in run.steps or instance is None or not instance.is_job:
         return False
     state = run.steps[step]
     return not state.status.terminal and state.attempt == attempt
@@ -66,19 +78,18 @@ def status_while_open(turn: Turn) -> RunStatus:
 
 
 def _moves(turn: Turn, step: str, state: StepState) -> bool:
-    running_leaf = state.status is StepStatus.RUNNING and turn.workflow.steps[step].group is None
-    return running_leaf or state.status in _MOVING
+    at_work = state.status is StepStatus.RUNNING and turn.instances[step].role is Role.UNIT
+    return at_work or state.status in _MOVING
 
 
 def _first_failure(turn: Turn) -> str | None:
     """The step whose unrescued failure decides the run: the earliest among those that answer for themselves."""
-    workflow = turn.workflow
     failed = [
         step
         for step, state in turn.steps.items()
         if state.failed
-        and step not in workflow.owner  # its group answers for it
-        and step not in workflow.handled_by  # the step it handles answers for it
+        and turn.instances[step].host is None  # what owns it answers for it
+        and turn.instances[step].step.id not in turn.workflow.handled_by  # the step it handles answers for it
         and standing(turn, step) is Standing.UNSATISFIED
     ]
     return min(failed, key=lambda step: turn.steps[step].failure_number or 0, default=None)
@@ -92,8 +103,8 @@ def close_steps(turn: Turn, in_flight: StepStatus, never_started: SkipReason) ->
         if _never_dispatched(turn, step, state):
             turn.skip(step, never_started)
         elif in_flight is StepStatus.TIMED_OUT:
-            leaf = turn.workflow.steps[step].group is None
-            turn.end(step, StepStatus.TIMED_OUT, Failure("timeout", "the run's time is up"), leaf=leaf)
+            failure = Failure("timeout", "the run's time is up")
+            turn.end(step, StepStatus.TIMED_OUT, failure, leaf=turn.instances[step].leaf)
         else:
             turn.cancel(step, never_started.value)
 

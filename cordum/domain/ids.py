@@ -46,9 +46,18 @@ def new_run_id(cell: str, now_ms: int, entropy: bytes) -> str:
     """
     if len(entropy) != 10:
         raise ValueError("a run id takes ten random bytes")
-    number = (now_ms << 80) | int.from_bytes(entropy, "big")
+    return f"{cell}-{_digits((now_ms << 80) | int.from_bytes(entropy, 'big'), 26)}"
+
+
+def child_run_id(parent: str, digest: bytes) -> str:
+    """The id of a child run: always the same for the same parent and digest; it sorts beside its parent."""
+    before, after = parent[:-16], int.from_bytes(digest[:10], "big")
+    return f"{before}{_digits(after, 16)}"
+
+
+def _digits(number: int, count: int) -> str:
     digits = []
-    for _ in range(26):
+    for _ in range(count):
         number, digit = divmod(number, 32)
         digits.append(_CROCKFORD[digit])
-    return f"{cell}-{''.join(reversed(digits))}"
+    return "".join(reversed(digits))

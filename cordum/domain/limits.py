@@ -23,6 +23,7 @@ class Limits:
     run_timeouts_ms: Mapping[str, int] = field(default_factory=dict)
     queue_timeout_ms: int | None = None
     max_losses: int = 3
+    max_items: int = 1000  # of a for_each
     jitter: bool = True  # scenarios do without, so that their times are exact
 
     def of_attempt(self, step: Step) -> int:

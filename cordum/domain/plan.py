@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cordum.domain.run import Failure, StepState
+from cordum.domain.context import Write
+from cordum.domain.run import Failure, Pin, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON
 
@@ -25,10 +26,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """A step from the state the snapshot showed to the state it shall have; the commit checks the first."""
+    """A step from the state the snapshot showed to the state it shall have; the commit checks the first.
+
+    `before` None: the instance comes into being.
+    """
 
     step: str
-    before: StepState
+    before: StepState | None
     after: StepState
 
 
@@ -44,6 +48,7 @@ class Job:
     retries_left: int  # how many retryable ends after this attempt's would be followed by another attempt
     input: JSON = None
     own_input: bool = False
+    shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +94,40 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Spawn:
+    """A child run that must exist; starting it twice is starting it once."""
+
+    step: str
+    run_id: str
+    workflow_id: str
+    pin: Pin
+    input: JSON
+
+
+@dataclass(frozen=True, slots=True)
 class RunChange:
-    """What happens to the run itself. `output` counts only when `has_output`."""
+    """What happens to the run itself. `output` counts only when `has_output`; the last ones are None where unchanged.
+
+    `paused` is (when, by whom), or empty for a run that goes on.
+    """
 
     status: RunStatus
     output: JSON = None
     has_output: bool = False
     error: Mapping[str, JSON] | None = None
+    paused: tuple[int, str] | tuple[()] | None = None
+    generation: int | None = None
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that follows from one snapshot. An empty plan is committed too: it clears the run's mark."""
+    """Everything that follows from one snapshot. An empty plan is committed too: it clears the run's mark.
+
+    `archived` instances leave the run's open state. `items` are the pinned items of fan-outs, by (ref, block).
+    `wake_after` says for a fan-out how many of its children's results must have come, all in all, before somebody has
+    to look. `stirred` are child runs that have to look at their parent. `again`: look once more at once.
+    """
 
     changes: tuple[StepChange, ...] = ()
     outputs: Mapping[str, JSON] = field(default_factory=dict)
@@ -110,6 +137,17 @@ class Plan:
     closed_approvals: tuple[tuple[str, str], ...] = ()  # (job id, state it ends in)
     withdrawals: tuple[Withdrawal, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
+    archived: Mapping[str, StepState] = field(default_factory=dict)
+    items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)
+    wake_after: Mapping[str, int] = field(default_factory=dict)
+    writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)
+    taken: tuple[int, ...] = ()  # numbers of the signals that steps have taken
+    spawns: tuple[Spawn, ...] = ()
+    reopened: tuple[str, ...] = ()  # child runs that shall be retried
+    brought_back: tuple[str, ...] = ()  # archived instances that are open again
+    replayed: tuple[str, ...] = ()  # job ids of dead letters whose step runs again
+    stirred: tuple[str, ...] = ()
+    again: bool = False
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
     run: RunChange | None = None
     wake_at: int | None = None  # when to look at the run again though nothing has happened
@@ -117,4 +155,4 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether nothing but the mark and the wake-up time would be written."""
-        return not (self.changes or self.events or self.run or self.rescued)
+        return not (self.changes or self.archived or self.events or self.run or self.rescued)

@@ -6,17 +6,21 @@ look would have to find (without this, runs hang: see "the core's rules" in ARCH
 
 from __future__ import annotations
 
-from cordum.domain import endings
+from collections.abc import Mapping
+
+from cordum.domain import endings, pauses, reopening
 from cordum.domain.attempts import settle_attempts
 from cordum.domain.limits import Limits
+from cordum.domain.outputs import write_outputs
+from cordum.domain.pauses import follow_parent
 from cordum.domain.plan import Plan
 from cordum.domain.policy import Policy
 from cordum.domain.readiness import mark_rescues, start_ready_steps
-from cordum.domain.run import RunState
+from cordum.domain.run import RunState, StepState
 from cordum.domain.states import RunStatus
 from cordum.domain.steps import settle_groups
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Workflow
+from cordum.domain.workflow import JSON, Workflow
 
 
 def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()) -> Plan:
@@ -57,18 +61,105 @@ def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason:
     return turn.plan()
 
 
+def plan_pause(
+    workflow: Workflow,
+    run: RunState,
+    policy: Policy | None,
+    now: int,
+    limits: Limits,
+    *,
+    actor: str,
+    reason: str | None,
+) -> Plan:
+    """Let nothing new begin; an ended run gives an empty plan."""
+    turn = Turn(workflow, run, policy, now, limits)
+    if not run.status.terminal:
+        pauses.pause(turn, actor, reason)
+    _follow(turn)
+    return turn.plan()
+
+
+def plan_resume(
+    workflow: Workflow,
+    run: RunState,
+    policy: Policy | None,
+    now: int,
+    limits: Limits,
+    *,
+    actor: str,
+    reason: str | None,
+) -> Plan:
+    """Let the run go on, with everything that has fallen due meanwhile."""
+    turn = Turn(workflow, run, policy, now, limits)
+    if not run.status.terminal:
+        pauses.resume(turn, actor, reason)
+    _follow(turn)
+    return turn.plan()
+
+
+def plan_retry(
+    workflow: Workflow,
+    run: RunState,
+    policy: Policy | None,
+    now: int,
+    limits: Limits,
+    *,
+    archived: Mapping[str, StepState],
+    actor: str,
+    reason: str,
+) -> Plan:
+    """Reopen a run that has failed; any other gives an empty plan. `archived`: its children that were put away."""
+    turn = Turn(workflow, run, policy, now, limits)
+    if run.status.retryable:
+        reopening.reopen(turn, archived, actor, reason)
+        _to_fixpoint(turn)
+    return turn.plan()
+
+
+def plan_by_hand(
+    workflow: Workflow,
+    run: RunState,
+    policy: Policy | None,
+    now: int,
+    limits: Limits,
+    *,
+    step: str,
+    output: JSON,
+    skip: bool,
+    actor: str,
+    reason: str,
+) -> Plan:
+    """Skip a step, or end it as succeeded with `output`, because a person says so; one that is over stays as it is."""
+    turn = Turn(workflow, run, policy, now, limits)
+    if not run.status.terminal and step in turn.steps and not turn.steps[step].status.terminal:
+        endings.end_by_hand(turn, step, output, skip=skip, actor=actor, reason=reason)
+    _follow(turn)
+    return turn.plan()
+
+
 def _follow(turn: Turn) -> None:
     if turn.run.status.terminal:
         return
     if turn.run.status is RunStatus.PENDING:
-        turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value)
+        turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value, data=_origin(turn.run))
         turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
         turn.status = RunStatus.RUNNING
-    if turn.run.deadline is not None and turn.run.deadline <= turn.now:
+    follow_parent(turn)
+    parent = turn.run.parent
+    if parent is not None and not parent.wanted:
+        mark_rescues(turn)
+        endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
+    elif turn.run.deadline is not None and turn.run.deadline <= turn.now:
         mark_rescues(turn)
         endings.time_out(turn)
     else:
         _to_fixpoint(turn)
+
+
+def _origin(run: RunState) -> dict[str, JSON]:
+    """Where a run comes from that nobody has started by itself."""
+    said = {"rerun_of": run.rerun_of, "reason": run.reason, "parent_run": run.parent and run.parent.run_id}
+    return {name: value for name, value in said.items() if value}
 
 
 def _to_fixpoint(turn: Turn) -> None:
@@ -81,17 +172,21 @@ def _to_fixpoint(turn: Turn) -> None:
 def _pass(turn: Turn) -> bool:
     """One look at everything; whether another one may find more."""
     before = dict(turn.steps)
+    write_outputs(turn)
     settle_attempts(turn)
     settle_groups(turn)
     mark_rescues(turn)
     endings.end_if_over(turn)
     if turn.ending is not None:
         return False
-    start_ready_steps(turn)
+    if turn.status is not RunStatus.PAUSED:
+        start_ready_steps(turn)
     return turn.steps != before
 
 
 def _show_status(turn: Turn) -> None:
+    if turn.status is RunStatus.PAUSED:
+        return
     status = endings.status_while_open(turn)
     if status is not turn.status:
         name = "run.waiting" if status is RunStatus.WAITING else "run.resumed"

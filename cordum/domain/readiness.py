@@ -1,75 +1,75 @@
-"""Whose turn has come: dependencies, groups, handlers and conditions of steps that are still pending."""
+"""Whose turn has come: dependencies, groups, handlers, branches and conditions of steps that are still pending."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from cordum.domain.expressions import Expression
+from cordum.domain.attempts import handled_by
+from cordum.domain.instances import Instance, Role
 from cordum.domain.run import Failure
 from cordum.domain.standing import Standing, of_all, standing
 from cordum.domain.states import SkipReason, StepStatus
-from cordum.domain.steps import KINDS
+from cordum.domain.steps import kind_of
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Step
+from cordum.domain.workflow import Group
 from cordum.errors import ExpressionError
-
-_BUSY = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING, StepStatus.SETTLING, StepStatus.RETRYING})
 
 
 def start_ready_steps(turn: Turn) -> None:
     """Start, skip or leave alone every pending step, in the order of the definition."""
-    for step in turn.workflow.steps.values():
-        if turn.steps[step.id].status is not StepStatus.PENDING:
+    for instance in turn.all():
+        if turn.steps[instance.ref].status is not StepStatus.PENDING:
             continue
-        if _owner_is_over(turn, step):
-            skipped = turn.steps[turn.workflow.owner[step.id]].status is StepStatus.SKIPPED
-            turn.skip(step.id, SkipReason.UPSTREAM_SKIPPED if skipped else SkipReason.UPSTREAM_FAILED)
-        elif _admitted(turn, step):
-            _consider(turn, step)
+        if _host_is_over(turn, instance):
+            assert instance.host is not None
+            skipped = turn.steps[instance.host].status is StepStatus.SKIPPED
+            turn.skip(instance.ref, SkipReason.UPSTREAM_SKIPPED if skipped else SkipReason.UPSTREAM_FAILED)
+        elif _admitted(turn, instance):
+            _consider(turn, instance)
 
 
-def _owner_is_over(turn: Turn, step: Step) -> bool:
-    """Whether the group that owns the step was skipped, or failed before it began: nobody will start its children."""
-    owner = turn.workflow.owner.get(step.id)
-    return owner is not None and turn.steps[owner].status.terminal
+def _host_is_over(turn: Turn, instance: Instance) -> bool:
+    """Whether what owns the step was skipped, or failed before it began: nobody will start its children."""
+    return instance.host is not None and turn.steps[instance.host].status.terminal
 
 
-def _admitted(turn: Turn, step: Step) -> bool:
-    """Whether the group that owns the step is running and has room; steps without an owner are always admitted."""
-    owner = turn.workflow.owner.get(step.id)
-    if owner is None:
+def _admitted(turn: Turn, instance: Instance) -> bool:
+    """Whether what owns the step is running and has room; steps that nobody owns are always admitted."""
+    if instance.host is None:
         return True
-    if turn.steps[owner].status is not StepStatus.RUNNING:
+    if turn.steps[instance.host].status is not StepStatus.RUNNING:
         return False
-    group = turn.workflow.steps[owner].group
-    assert group is not None
-    if group.max_parallel is None:
+    host = turn.instances[instance.host]
+    limit = host.step.own.max_parallel if host.role is Role.GROUP and isinstance(host.step.own, Group) else None
+    if limit is None:
         return True
-    return sum(turn.steps[child].status in _BUSY for child in group.steps) < group.max_parallel
+    return sum(turn.steps[child].status.busy for child in turn.instances.members(host)) < limit
 
 
-def _consider(turn: Turn, step: Step) -> None:
-    if (
-        turn.steps[step.id].ready_at is not None
-    ):  # its turn came before: no policy, a new one or an approval sent it back
-        KINDS[step.kind].ready(turn, step)
+def _consider(turn: Turn, instance: Instance) -> None:
+    state = turn.steps[instance.ref]
+    if state.ready_at is not None:  # its turn came before: no policy, a new one or an approval sent it back
+        kind_of(instance).ready(turn, instance)
         return
-    match _verdict(turn, step):
+    match _verdict(turn, instance):
         case SkipReason() as reason:
-            turn.skip(step.id, reason)
-        case True if _condition_holds(turn, step):
-            turn.event("step.ready", step.id)
-            turn.steps[step.id] = replace(turn.steps[step.id], ready_at=turn.now)
-            KINDS[step.kind].ready(turn, step)
+            turn.skip(instance.ref, reason)
+        case True if _condition_holds(turn, instance):
+            turn.event("step.ready", instance.ref)
+            turn.steps[instance.ref] = replace(turn.steps[instance.ref], ready_at=turn.now)
+            kind_of(instance).ready(turn, instance)
 
 
-def _verdict(turn: Turn, step: Step) -> SkipReason | bool:
+def _verdict(turn: Turn, instance: Instance) -> SkipReason | bool:
     """True: run it now; False: not yet; a reason: it will never run."""
-    handled = turn.workflow.handled_by.get(step.id, ())
+    if not instance.head:
+        return True
+    handled = handled_by(turn, instance)
     if handled and not any(turn.steps[user].status.unsuccessful for user in handled):
         idle = all(turn.steps[user].status.terminal for user in handled)
         return SkipReason.HANDLER_NOT_NEEDED if idle else False
-    match of_all(turn, (dependency for dependency in step.depends_on if dependency not in handled)):
+    match of_all(turn, (needed for needed in _needed(turn, instance) if needed not in handled)):
         case Standing.OPEN:
             return False
         case Standing.UNSATISFIED:
@@ -77,31 +77,51 @@ def _verdict(turn: Turn, step: Step) -> SkipReason | bool:
         case Standing.ABSENT:
             return SkipReason.UPSTREAM_SKIPPED
         case Standing.SATISFIED:
-            return True
+            return True if _taken(turn, instance) else SkipReason.BRANCH_NOT_TAKEN
 
 
-def _condition_holds(turn: Turn, step: Step) -> bool:
+def _needed(turn: Turn, instance: Instance) -> Iterator[str]:
+    """What must be settled first: the dependencies, and the switches that may lead here."""
+    names = (*instance.step.depends_on, *turn.workflow.switched_by.get(instance.step.id, ()))
+    for name in dict.fromkeys(names):
+        needed = turn.instances.sibling(instance, name)
+        if needed is not None and needed in turn.steps:
+            yield needed
+
+
+def _taken(turn: Turn, instance: Instance) -> bool:
+    """Whether a switch has led here; true of a step that no switch names."""
+    named = turn.workflow.switched_by.get(instance.step.id, ())
+    switches = [ref for name in named if (ref := turn.instances.sibling(instance, name)) in turn.steps]
+    decided = [ref for ref in switches if ref and turn.steps[ref].status is StepStatus.SUCCEEDED]
+    return not decided or any(instance.step.id in _targets(turn, ref) for ref in decided)
+
+
+def _targets(turn: Turn, switch: str) -> list[object]:
+    """The steps that a switch has led to; of a fan-out of switches, those of all its children."""
+    output = turn.output_of(switch)
+    outputs = output if isinstance(output, list) else [output]
+    return [one.get("target_step") for one in outputs if isinstance(one, dict)]
+
+
+def _condition_holds(turn: Turn, instance: Instance) -> bool:
     """Evaluate the step's own condition, once; what is false is skipped, what cannot be evaluated fails the step."""
-    if step.condition is None:
+    if instance.step.condition is None or not instance.head:
         return True
     try:
-        if _truth(step.condition, turn):
+        if instance.step.condition.truth(turn.scope(instance)):
             return True
-        turn.skip(step.id, SkipReason.CONDITION_FALSE)
+        turn.skip(instance.ref, SkipReason.CONDITION_FALSE)
     except ExpressionError as error:
-        leaf = step.group is None
         failure = Failure("expression_error", error.detail)
-        turn.end(step.id, StepStatus.FAILED, failure, leaf=leaf, attempt=turn.steps[step.id].attempt + 1)
+        attempt = turn.steps[instance.ref].attempt + 1
+        turn.end(instance.ref, StepStatus.FAILED, failure, leaf=instance.leaf, attempt=attempt)
     return False
-
-
-def _truth(condition: Expression, turn: Turn) -> bool:
-    return condition.truth(turn.scope())
 
 
 def mark_rescues(turn: Turn) -> None:
     """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
-    for name, state in turn.steps.items():
+    for ref, state in list(turn.steps.items()):
         unmarked = state.status.unsuccessful and state.dead_letter and not state.rescued
-        if unmarked and standing(turn, name) is Standing.SATISFIED:
-            turn.mark_rescued(name)
+        if unmarked and standing(turn, ref) is Standing.SATISFIED:
+            turn.mark_rescued(ref)

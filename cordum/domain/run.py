@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cordum.domain.context import Write
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
@@ -75,6 +76,15 @@ class StepState:
     skip_reason: SkipReason | None = None
     approval: str | None = None  # job id of the approval that is open, or that covers the next dispatch
     approved_request: str | None = None  # hash of the request that a person has allowed
+    total: int | None = None  # of a fan-out: its items
+    started: int = 0  # of a fan-out or loop: children that have come into being
+    settled: int = 0  # … and those of them that have ended and been counted
+    due: int | None = None  # when a delay is over
+    child_run: str | None = None  # of a sub-workflow
+    child_version: int | None = None
+    child_generation: int = 1  # the child's end counts from this generation on
+    correlation: str | None = None  # what a signal must carry to be this step's
+    written: bool = False  # its output stands in the context
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
 
@@ -90,8 +100,52 @@ class StepState:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildRun:
+    """A child run, as its parent sees it. All but `status` counts only when it has ended."""
+
+    status: RunStatus
+    generation: int = 1
+    document: Mapping[str, JSON] = field(default_factory=dict)  # what `child` is in output_mapping
+    error: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The step that a child run belongs to. `wanted`: that step still waits for this run. `paused`: its run is."""
+
+    run_id: str
+    step: str
+    wanted: bool = True
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The version of a workflow that a child run starts with."""
+
+    version: int
+    digest: str
+    input_schema: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """An event from outside that no step has taken yet, in the order of arrival."""
+
+    number: int
+    name: str
+    payload: JSON
+    correlation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
-    """One run. `version` and `signals` are what a commit is checked against (see store/lua/apply_plan.lua)."""
+    """One run. `version` and `signals` are what a commit is checked against (see store/lua/apply_plan.lua).
+
+    `steps` holds what exists from the beginning and the open children of fan-outs and loops. `outputs` and `items` hold
+    at least what planning may ask for (see `wants`). `recorded` counts, for each fan-out, the results of its children.
+    What is known of other runs (`children`, `pins`, `parent`) was read after the rest.
+    """
 
     id: str
     tenant: str
@@ -109,3 +163,15 @@ class RunState:
     generation: int = 1
     deadline: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    paused_at: int | None = None
+    paused_by: str | None = None
+    rerun_of: str | None = None
+    reason: str | None = None  # of a rerun that is about to begin
+    depth: int = 0  # how many parents are above it
+    writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)
+    items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)
+    recorded: Mapping[str, int] = field(default_factory=dict)
+    inbox: tuple[Signal, ...] = ()
+    children: Mapping[str, ChildRun | None] = field(default_factory=dict)
+    pins: Mapping[tuple[str, int | None], Pin | None] = field(default_factory=dict)
+    parent: Parent | None = None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 
+from cordum.domain.instances import Instance
 from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.turn import Turn
+
+_SATISFYING = frozenset({SkipReason.CONDITION_FALSE, SkipReason.BY_HAND})
 
 
 class Standing(Enum):
@@ -22,10 +25,19 @@ def standing(turn: Turn, step: str) -> Standing:
     if state.status is StepStatus.SUCCEEDED:
         return Standing.SATISFIED
     if state.status is StepStatus.SKIPPED:
-        return Standing.SATISFIED if state.skip_reason is SkipReason.CONDITION_FALSE else Standing.ABSENT
+        return Standing.SATISFIED if state.skip_reason in _SATISFYING else Standing.ABSENT
     if state.status.unsuccessful:
-        return _chain(turn, turn.workflow.steps[step].on_error)
+        instance = turn.instances[step]
+        return _chain(turn, handler_of(turn, instance)) if instance.head else Standing.UNSATISFIED
     return Standing.UNSATISFIED if state.status.terminal else Standing.OPEN
+
+
+def handler_of(turn: Turn, instance: Instance) -> str | None:
+    """The instance that `on_error` names, in the same context; None when it does not exist (any more)."""
+    if instance.step.on_error is None:
+        return None
+    handler = turn.instances.sibling(instance, instance.step.on_error)
+    return handler if handler in turn.steps else None
 
 
 def _chain(turn: Turn, handler: str | None) -> Standing:
@@ -38,7 +50,7 @@ def _chain(turn: Turn, handler: str | None) -> Standing:
             return Standing.OPEN
         if not status.unsuccessful:
             return Standing.UNSATISFIED
-        handler = turn.workflow.steps[handler].on_error
+        handler = handler_of(turn, turn.instances[handler])
     return Standing.UNSATISFIED
 
 

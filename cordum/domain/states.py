@@ -26,6 +26,11 @@ class RunStatus(StrEnum):
     def terminal(self) -> bool:
         return self in _TERMINAL_RUN
 
+    @property
+    def retryable(self) -> bool:
+        """Whether an operator may let a run that ended like this go on."""
+        return self in (RunStatus.FAILED, RunStatus.DENIED, RunStatus.TIMED_OUT)
+
 
 class StepStatus(StrEnum):
     """`READY` and `SETTLING` are cordum's own: users see them as `pending` and `running` (see `public`)."""
@@ -54,6 +59,11 @@ class StepStatus(StrEnum):
         return self in (StepStatus.FAILED, StepStatus.DENIED, StepStatus.TIMED_OUT)
 
     @property
+    def busy(self) -> bool:
+        """On its way: such steps fill the places of `max_parallel`."""
+        return self in _BUSY_STEP
+
+    @property
     def public(self) -> StepStatus:
         """The state as the contract names it."""
         if self is StepStatus.READY:
@@ -78,6 +88,11 @@ _TERMINAL_STEP = frozenset(
 )
 
 
+_BUSY_STEP = frozenset(
+    {StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING, StepStatus.SETTLING, StepStatus.RETRYING}
+)
+
+
 class SkipReason(StrEnum):
     CONDITION_FALSE = "condition_false"
     UPSTREAM_SKIPPED = "upstream_skipped"
@@ -85,6 +100,9 @@ class SkipReason(StrEnum):
     HANDLER_NOT_NEEDED = "handler_not_needed"
     RUN_TIMED_OUT = "run_timed_out"
     RUN_CANCELLED = "run_cancelled"
+    BRANCH_NOT_TAKEN = "branch_not_taken"
+    NOT_IN_RERUN = "not_in_rerun"
+    BY_HAND = "by_hand"
 
 
 class Transition(NamedTuple):
@@ -106,24 +124,35 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         "apply_plan",
         _S.PENDING,
         _S.READY,
-        _S.RUNNING,  # a group starts
+        _S.RUNNING,  # a group or a child run starts
         _S.WAITING,
+        _S.SUCCEEDED,  # what is done by the planner itself
         _S.SKIPPED,
         _S.FAILED,  # an expression failed before anything was dispatched
         _S.DENIED,
         _S.CANCELLED,
     )
-    + _rows("apply_plan", _S.READY, _S.RETRYING, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
-    + _rows("apply_plan", _S.QUEUED, _S.RETRYING, _S.TIMED_OUT, _S.CANCELLED)
+    + _rows(
+        "apply_plan",
+        _S.READY,
+        _S.PENDING,  # its run is paused before anything was sent
+        _S.RETRYING,
+        _S.SUCCEEDED,  # here and below: by hand
+        _S.TIMED_OUT,
+        _S.CANCELLED,
+        _S.SKIPPED,
+    )
+    + _rows("apply_plan", _S.QUEUED, _S.RETRYING, _S.SUCCEEDED, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
     + _rows(
         "apply_plan",
         _S.RUNNING,
-        _S.SUCCEEDED,  # groups
+        _S.SUCCEEDED,  # groups and child runs
         _S.FAILED,
         _S.DENIED,
         _S.RETRYING,  # time-out of an attempt
         _S.TIMED_OUT,
         _S.CANCELLED,
+        _S.SKIPPED,
     )
     + _rows(
         "apply_plan",
@@ -131,13 +160,33 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.READY,  # a lost attempt goes out again at once
         _S.WAITING,
         _S.RETRYING,
+        _S.SUCCEEDED,
         _S.FAILED,
         _S.DENIED,
         _S.TIMED_OUT,
         _S.CANCELLED,
+        _S.SKIPPED,
     )
-    + _rows("apply_plan", _S.RETRYING, _S.READY, _S.WAITING, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED)
-    + _rows("apply_plan", _S.WAITING, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED)
+    + _rows(
+        "apply_plan",
+        _S.RETRYING,
+        _S.READY,
+        _S.WAITING,
+        _S.SUCCEEDED,
+        _S.FAILED,
+        _S.DENIED,
+        _S.TIMED_OUT,
+        _S.CANCELLED,
+        _S.SKIPPED,
+    )
+    + _rows("apply_plan", _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
+    # An operator's retry of a failed run, and nothing else, reopens what has ended.
+    + _rows("apply_plan", _S.FAILED, _S.PENDING)
+    + _rows("apply_plan", _S.DENIED, _S.PENDING)
+    + _rows("apply_plan", _S.TIMED_OUT, _S.PENDING)
+    + _rows("apply_plan", _S.CANCELLED, _S.PENDING)
+    + _rows("apply_plan", _S.SKIPPED, _S.PENDING)
+    + _rows("apply_plan", _S.SUCCEEDED, _S.PENDING)  # a handler, which starts anew with the step it handles
     # A job leaves cordum's ready set for its Celery queue.
     + _rows("release", _S.READY, _S.QUEUED)
     # What a worker does.

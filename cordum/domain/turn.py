@@ -10,15 +10,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from cordum.domain import context
+from cordum.domain.context import Write
 from cordum.domain.ids import JobId
+from cordum.domain.instances import Instance, is_child
 from cordum.domain.limits import Limits
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, RunChange, StepChange, Withdrawal
+from cordum.domain.pinned import BLOCK, blocks_of
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, RunChange, Spawn, StepChange, Withdrawal
 from cordum.domain.policy import Policy
-from cordum.domain.run import Failure, RunState, StepState
+from cordum.domain.run import Failure, RunState, Signal, StepState
+from cordum.domain.scope import Scope
 from cordum.domain.states import SkipReason, StepStatus, may_plan
 from cordum.domain.workflow import JSON, Workflow
 
 POLICY_RETRY_MS = 1000
+# The most children that one plan lets begin, so that no commit keeps Redis from others for long.
+MOST_CHILDREN = 128
 
 _ON_THE_WAY = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
 _EVENT_OF = {
@@ -26,6 +33,8 @@ _EVENT_OF = {
     StepStatus.DENIED: "step.denied",
     StepStatus.TIMED_OUT: "step.timed_out",
 }
+
+_ABSENT = StepState()
 
 
 class Turn:
@@ -35,14 +44,31 @@ class Turn:
         self, workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()
     ) -> None:
         self.workflow = workflow
+        self.instances = workflow.instances
         self.run = run
         self.policy = policy
         self.now = now
         self.limits = limits
-        self.steps: dict[str, StepState] = {step: run.steps[step] for step in workflow.steps}
+        self.steps: dict[str, StepState] = self._in_order(run.steps)
         self.outputs: dict[str, JSON] = {}
         self.status = run.status
         self.ending: RunChange | None = None
+        self.pausing: RunChange | None = None  # the run is paused, resumed or reopened by this turn
+        self.children_left = MOST_CHILDREN
+        self.context: dict[str, JSON] = context.fold(run.writes)
+        self._archived: dict[str, StepState] = {}
+        self._items: dict[tuple[str, int], list[JSON]] = {}
+        self._wake_after: dict[str, int] = {}
+        self._writes: dict[str, tuple[Write, ...]] = {}
+        self._written = max((write.number for own in run.writes.values() for write in own), default=0)
+        self._inbox: list[Signal] = list(run.inbox)
+        self._taken: list[int] = []
+        self._spawns: list[Spawn] = []
+        self._reopened: list[str] = []
+        self._brought_back: list[str] = []
+        self._replayed: list[str] = []
+        self._stirred: list[str] = []
+        self._again = False
         self._events: list[Event] = []
         self._jobs: list[Job] = []
         self._approvals: list[ApprovalRequest] = []
@@ -53,32 +79,131 @@ class Turn:
         self._held = False
         self._failures = max((state.failure_number or 0 for state in self.steps.values()), default=0)
 
+    def _in_order(self, steps: Mapping[str, StepState]) -> dict[str, StepState]:
+        initial = self.instances.initial
+        later = sorted((ref for ref in steps if ref not in initial), key=self.instances.order)
+        return {ref: steps[ref] for ref in (*initial, *later)}
+
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def scope(self) -> Mapping[str, Any]:
-        """What expressions of this run can see (CONTRACT.md section 4)."""
-        return {
-            "input": self.run.input,
-            "ctx": {},
-            "steps": _StepsScope(self),
-            "run": {
-                "id": self.run.id,
-                "workflow_id": self.run.workflow_id,
-                "tenant": self.run.tenant,
-                "labels": dict(self.run.labels),
-            },
-        }
+    def all(self) -> list[Instance]:
+        """Every instance there is now: those of the definition in its order, then children in theirs."""
+        return [self.instances[ref] for ref in self.steps]
 
-    def output_of(self, step: str) -> JSON:
-        return self.outputs[step] if step in self.outputs else self.run.outputs.get(step)
+    def children(self, ref: str) -> list[str]:
+        """The open children of a fan-out or loop, in the order of their indexes."""
+        return [child for child in self.steps if is_child(child) and self.instances[child].host == ref]
 
-    def job_id(self, step: str, attempt: int | None = None) -> str:
-        return str(JobId(self.run.id, step, self.steps[step].attempt if attempt is None else attempt))
+    def inside(self, ref: str) -> list[str]:
+        """What exists only within this instance, however deep."""
+        return [child for child in self.steps if is_child(child) and ref in self._contexts(child)]
+
+    def _contexts(self, ref: str) -> Iterator[str]:
+        around = self.instances[ref].context
+        while around is not None:
+            yield around
+            around = self.instances[around].context
+
+    def scope(self, instance: Instance | None = None) -> Mapping[str, Any]:
+        """What expressions can see (CONTRACT.md section 4), of this instance or of the run as a whole."""
+        return Scope(self, instance)
+
+    def output_of(self, ref: str) -> JSON:
+        return self.outputs[ref] if ref in self.outputs else self.run.outputs.get(ref)
+
+    def has_output(self, ref: str) -> bool:
+        """Whether a child's output can be had in this turn."""
+        return ref in self.outputs or ref in self.run.outputs
+
+    def item(self, fan: str, index: int) -> JSON:
+        block = (fan, index // BLOCK)
+        return (self._items[block] if block in self._items else self.run.items[block])[index % BLOCK]
+
+    def job_id(self, ref: str, attempt: int | None = None) -> str:
+        return str(JobId(self.run.id, ref, self.steps[ref].attempt if attempt is None else attempt))
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def event(self, type_: str, step: str | None = None, **fields: Any) -> None:
         self._events.append(Event(type_, step, **fields))
+
+    def add(self, ref: str) -> None:
+        """An instance comes into being, with all that exists only within it from its beginning."""
+        self.steps[ref] = StepState()
+        for companion in self.instances.born_with(self.instances[ref]):
+            self.add(companion)
+
+    def archive(self, ref: str) -> None:
+        """A child that has been counted leaves the open state, and all within it; its output can still be asked for."""
+        for gone in (*self.inside(ref), ref):
+            state = self.steps.pop(gone, None)
+            if state is not None:
+                self._archived[gone] = state
+
+    def pin(self, fan: str, items: list[JSON]) -> None:
+        self._items.update({(fan, number): block for number, block in enumerate(blocks_of(items))})
+
+    def wake_after(self, fan: str, results: int) -> None:
+        """Nobody has to look at the run until so many more children of this fan-out have succeeded."""
+        self._wake_after[fan] = self.run.recorded.get(fan, 0) + results
+
+    def write(self, step: str, path: tuple[str, ...], value: JSON = None, *, deleted: bool = False) -> None:
+        """Put a value into the run's context, or take one away, in the name of a step of the definition."""
+        self._written += 1
+        write = Write(self._written, path, value, deleted)
+        known = self._writes.get(step, self.run.writes.get(step, ()))
+        self._writes[step] = context.with_write(known, write)
+        self.context = dict(self.context)
+        context.put(self.context, write)
+
+    def take_signal(self, name: str, correlation: str | None) -> Signal | None:
+        """The oldest signal of this name that no step has taken; one that carries a correlation must carry this one."""
+        for signal in self._inbox:
+            if signal.name == name and signal.correlation in (None, correlation):
+                self._inbox.remove(signal)
+                self._taken.append(signal.number)
+                return signal
+        return None
+
+    def spawn(self, spawn: Spawn) -> None:
+        self._spawns.append(spawn)
+
+    def reopen_child(self, step: str) -> None:
+        """The step's child run shall be retried."""
+        child = self.steps[step].child_run
+        assert child is not None
+        self._reopened.append(child)
+
+    def stir_children(self) -> None:
+        """Have every open child run look at this one."""
+        for ref, child in self.run.children.items():
+            run_id = self.steps[ref].child_run
+            if run_id is not None and child is not None and not child.status.terminal:
+                self._stirred.append(run_id)
+
+    def take_back(self, step: str) -> None:
+        """A job that was decided and not sent is pending again; its attempt is not used."""
+        before = self.steps[step]
+        self._leave(step, before)
+        self.steps[step] = replace(before, status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
+
+    def reset(self, step: str) -> None:
+        """What has ended is pending again; attempts are counted on, so that job ids stay unique."""
+        before = self.steps[step]
+        if before.dead_letter is not None:
+            self._replayed.append(before.dead_letter)
+        self.steps[step] = _anew(before)
+
+    def bring_back(self, step: str, archived: StepState) -> None:
+        """A child that was put away is open again."""
+        if archived.dead_letter is not None:
+            self._replayed.append(archived.dead_letter)
+        self._brought_back.append(step)
+        self.steps[step] = _anew(archived)
+
+    def look_again(self) -> None:
+        """More could be done than one plan should do, or with values that only the next look brings."""
+        self._again = True
 
     def move(
         self,
@@ -119,20 +244,43 @@ class Turn:
             self._withdrawals.append(
                 Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
             )
-        asked = self.run.steps[step].status is StepStatus.WAITING  # else this very turn would have asked
+        child = self.run.children.get(step)
+        if before.status is StepStatus.RUNNING and child is not None and not child.status.terminal:
+            assert before.child_run is not None
+            self._stirred.append(before.child_run)
+        asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked
         if before.status is StepStatus.WAITING and before.approval is not None and asked:
             self._closed.append((before.approval, "closed"))
 
-    def succeed(self, step: str, output: JSON) -> None:
-        self.outputs[step] = output
-        self.move(step, StepStatus.SUCCEEDED, "step.succeeded", completed_at=self.now)
+    def _before(self, step: str) -> StepState:
+        return self.run.steps.get(step, _ABSENT)
 
-    def skip(self, step: str, reason: SkipReason) -> None:
+    def succeed(self, step: str, output: JSON, **facts: Any) -> None:
+        self.outputs[step] = output
+        self.move(step, StepStatus.SUCCEEDED, "step.succeeded", completed_at=self.now, **facts)
+        self.write_output(step)
+
+    def write_output(self, step: str) -> None:
+        """Put what a step has yielded into the run's context, where its `output_path` says so."""
+        instance, state = self.instances[step], self.steps[step]
+        if instance.head and instance.step.output_path is not None and not state.written:
+            self.write(instance.step.id, instance.step.output_path, self.output_of(step))
+            self.steps[step] = replace(state, written=True)
+
+    def complete(self, step: str, output: JSON, actor: str, comment: str) -> None:
+        """Succeed because a person says so."""
+        self.outputs[step] = output
+        said = {"comment": comment}
+        self.move(step, StepStatus.SUCCEEDED, "step.completed_by_hand", said, actor, completed_at=self.now)
+        self.write_output(step)
+
+    def skip(self, step: str, reason: SkipReason, actor: str | None = None, comment: str | None = None) -> None:
         self.move(
             step,
             StepStatus.SKIPPED,
             "step.skipped",
-            {"reason": reason.value},
+            {"reason": reason.value} | ({"comment": comment} if comment else {}),
+            actor,
             skip_reason=reason,
             completed_at=self.now,
         )
@@ -184,7 +332,7 @@ class Turn:
             status=status,
             reason_code=failure.code,
             failure=failure,
-            topic=before.topic or self.workflow.steps[step].topic,
+            topic=before.topic or self.instances[step].step.topic,
             worker=before.worker,
             first_at=before.ready_at or self.now,
             evidence={"retries": before.retries, "losses": before.losses, "decision": dict(before.decision or {})},
@@ -209,42 +357,62 @@ class Turn:
     # -- the result ----------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        order = {step: index for index, step in enumerate(self.workflow.steps)}
+        ended = self.status.terminal
         return Plan(
-            changes=tuple(
-                StepChange(step, self.run.steps[step], after)
-                for step, after in self.steps.items()
-                if after != self.run.steps[step]
-            ),
+            changes=tuple(self._changes()),
             outputs=self.outputs,
             events=tuple(self._events),
-            jobs=tuple(sorted(self._current_jobs(), key=lambda job: order[job.step])),
-            approvals=tuple(a for a in self._approvals if self.steps[a.step].status is StepStatus.WAITING),
+            jobs=tuple(sorted(self._current_jobs(), key=lambda job: self.instances.order(job.step))),
+            approvals=tuple(a for a in self._approvals if self._now(a.step) is StepStatus.WAITING),
             closed_approvals=tuple(self._closed),
             withdrawals=tuple(self._withdrawn()),
             dead_letters=tuple(self._dead),
+            archived=self._archived,
+            items=self._items,
+            wake_after={} if ended else self._wake_after,
+            writes=self._writes,
+            taken=tuple(self._taken),
+            spawns=tuple(spawn for spawn in self._spawns if self._now(spawn.step) is StepStatus.RUNNING),
+            reopened=tuple(self._reopened),
+            brought_back=tuple(self._brought_back),
+            replayed=tuple(self._replayed),
+            stirred=tuple(dict.fromkeys(self._stirred)),
+            again=self._again and not ended,
             rescued=tuple(self._rescued),
             run=self.ending or self._status_change(),
             wake_at=self._wake_at(),
         )
 
+    def _changes(self) -> Iterator[StepChange]:
+        for step, after in (*self.steps.items(), *self._archived.items()):
+            before = self.run.steps.get(step)
+            if after != before:
+                yield StepChange(step, before, after)
+
+    def _now(self, step: str) -> StepStatus | None:
+        state = self.steps.get(step)
+        return state.status if state else None
+
     def _current_jobs(self) -> Iterator[Job]:
         """Jobs decided in this turn, less those that the same turn has taken back (a sibling's failure ended them)."""
-        return (job for job in self._jobs if self.steps[job.step].status is StepStatus.READY)
+        return (job for job in self._jobs if self._now(job.step) is StepStatus.READY)
 
     def _withdrawn(self) -> Iterator[Withdrawal]:
         """What was sent out before this turn and must be taken back; what was never committed needs no withdrawal."""
         for withdrawal in self._withdrawals:
-            if self.run.steps[withdrawal.step].status in _ON_THE_WAY:
+            if self._before(withdrawal.step).status in _ON_THE_WAY:
                 yield withdrawal
 
     def _status_change(self) -> RunChange | None:
+        if self.pausing is not None:
+            return replace(self.pausing, status=self.status)
         return RunChange(self.status) if self.status is not self.run.status else None
 
     def _wake_at(self) -> int | None:
-        if self.run.status.terminal or self.ending:  # for an ended run a timer would go off again and again
+        if self.status.terminal:  # for an ended run a timer would go off again and again
             return None
-        times = [self.run.deadline] if self.run.deadline is not None else []
+        deadline = self.pausing.deadline if self.pausing and self.pausing.deadline else self.run.deadline
+        times = [deadline] if deadline is not None else []
         if self._held:
             times.append(self.now + POLICY_RETRY_MS)
         for state in self.steps.values():
@@ -253,34 +421,26 @@ class Turn:
         return min(times, default=None)
 
 
+def _anew(ended: StepState) -> StepState:
+    """The pending step of the next generation: what was pinned stays, so do the numbers of its attempts."""
+    return StepState(
+        attempt=ended.attempt,
+        total=ended.total,
+        started=ended.started,
+        settled=ended.settled,
+        child_run=ended.child_run,
+        child_version=ended.child_version,
+        child_generation=ended.child_generation,
+    )
+
+
 def due_at(state: StepState) -> int | None:
     """When something happens to a step by time alone."""
     if state.status is StepStatus.RETRYING:
         return state.retry_at
     if state.status in (StepStatus.RUNNING, StepStatus.WAITING):
-        return state.deadline
+        times = [at for at in (state.deadline, state.due) if at is not None]
+        return min(times, default=None)
     if state.status in (StepStatus.READY, StepStatus.QUEUED):
         return state.queue_deadline
     return None
-
-
-class _StepsScope(Mapping[str, Any]):
-    """`steps.<id>.{output,status,error,attempts}`, made only for the steps that an expression asks for."""
-
-    def __init__(self, turn: Turn) -> None:
-        self._turn = turn
-
-    def __getitem__(self, step: str) -> Mapping[str, Any]:
-        state = self._turn.steps[step]
-        return {
-            "output": self._turn.output_of(step),
-            "status": state.status.public.value,
-            "error": state.failure.document() if state.failure and state.status.unsuccessful else None,
-            "attempts": state.attempt,
-        }
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._turn.steps)
-
-    def __len__(self) -> int:
-        return len(self._turn.steps)

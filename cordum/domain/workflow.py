@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cordum.domain.expressions import Expression, Template
+
+if TYPE_CHECKING:
+    from cordum.domain.instances import Instances
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
@@ -238,6 +241,27 @@ class Workflow:
     output: Template | None = None
     input_schema: JSON = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def instances(self) -> Instances:
+        """Which instances of the steps a run may have."""
+        from cordum.domain.instances import Instances  # it is made of the values of this module
+
+        return Instances(self.steps)
+
+    @cached_property
+    def has_children(self) -> bool:
+        """Whether a run can have children of fan-outs or loops."""
+        return any(step.for_each is not None or isinstance(step.own, Loop) for step in self.steps.values())
+
+    @cached_property
+    def switched_by(self) -> Mapping[str, tuple[str, ...]]:
+        """{step id: the switches that may lead to it}."""
+        found: dict[str, list[str]] = {}
+        for step in self.steps.values():
+            for target in step.own.targets if isinstance(step.own, Switch) else ():
+                found.setdefault(target, []).append(step.id)
+        return {target: tuple(switches) for target, switches in found.items()}
 
     @cached_property
     def owner(self) -> Mapping[str, str]:

@@ -17,6 +17,8 @@ from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
+from cordum.engine.operations import Operations, required_reason
+from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
@@ -40,6 +42,8 @@ __all__ = [
     "Saved",
     "Started",
     "WorkerInfo",
+    # what is done to a result before it is recorded
+    "shaped",
 ]
 
 
@@ -54,6 +58,7 @@ class Engine:
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
+        self._operations = Operations(core)
         self._approvals = Approvals(core)
         self._coordinator = Coordinator(core, self.jobs)
 
@@ -134,6 +139,44 @@ class Engine:
 
     def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
         self._runs.cancel(caller, run_id, reason)
+
+    def pause_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
+        """Let nothing new begin; what runs may finish."""
+        self._operations.pause(caller, run_id, reason)
+
+    def resume_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
+        self._operations.resume(caller, run_id, reason)
+
+    def signal_run(
+        self,
+        caller: Caller,
+        run_id: str,
+        name: str,
+        payload: JSON,
+        correlation: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Hand an event from outside to a run; StateConflict (`run_terminal`) when it has ended."""
+        self._operations.signal(caller, run_id, name, payload, correlation, token)
+
+    def retry_run(self, caller: Caller, run_id: str, reason: str) -> None:
+        """Let a failed run go on, in its next generation."""
+        self._operations.retry(caller, run_id, required_reason(reason))
+
+    def rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Started:
+        """A new run that takes over what lies before a step of an ended one."""
+        started = self._operations.rerun(caller, run_id, from_step, required_reason(reason))
+        return Started(self.run(caller.tenant, started), replayed=False)
+
+    def skip_step(self, caller: Caller, run_id: str, step: str, reason: str) -> None:
+        self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True)
+
+    def complete_step(self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None) -> None:
+        self._operations.by_hand(caller, run_id, step, required_reason(reason), output, skip=False)
+
+    def child_runs(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        """Summaries of the runs that this run's sub-workflow steps have started."""
+        return self._runs.children(tenant, run_id)
 
     def cancel_step(self, job_id: str, actor: str, reason: str) -> None:
         """Cancel one step by the id of its latest job; on_error does not run, the run goes on as after a failure."""

@@ -7,7 +7,8 @@ from typing import Any
 from cordum.domain.ids import JobId
 from cordum.domain.run import Failure
 from cordum.domain.workflow import JSON
-from cordum.engine.core import Core, Look
+from cordum.engine.core import Core
+from cordum.engine.looks import Look
 from cordum.engine.values import Caller, Page
 from cordum.engine.views import approval_view
 from cordum.errors import Forbidden, NotFound, StateConflict

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from cordum.domain.definition import load_workflow
+from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
-from cordum.domain.planner import plan
+from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
-from cordum.domain.run import RunState
+from cordum.domain.run import Parent, RunState
 from cordum.domain.workflow import Workflow
+from cordum.engine.looks import Look, complete
+from cordum.engine.starting import Start
 from cordum.errors import NotFound, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
-from cordum.store.runs import CommitReply, Snapshot
+from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
 
 _LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
 _MOST_ATTEMPTS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A run at one moment, together with everything a plan for it depends on."""
-
-    workflow: Workflow
-    snapshot: Snapshot
-    policy: Policy | None
-
-    @property
-    def run(self) -> RunState:
-        return self.snapshot.run
 
 
 class Core:
@@ -78,8 +69,9 @@ class Core:
         return self._look_at(snapshot) if snapshot else None
 
     def _look_at(self, snapshot: Snapshot) -> Look:
-        run = snapshot.run
-        return Look(self.workflow(run.tenant, run.workflow_id, run.digest), snapshot, self._policy_of(snapshot.epoch))
+        workflow = self.workflow(snapshot.run.tenant, snapshot.run.workflow_id, snapshot.run.digest)
+        run = complete(self.store, self.workflow, workflow, snapshot.run)
+        return Look(workflow, replace(snapshot, run=run), self._policy_of(snapshot.epoch))
 
     def look_as(self, tenant: str, run_id: str) -> Look:
         """The run, if it is this tenant's; another tenant's looks exactly like a missing one."""
@@ -102,10 +94,13 @@ class Core:
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        replies = self.store.runs.apply_all([(look.run, self._plan(look)) for look in looks])
-        for look, reply in zip(looks, replies, strict=True):
-            if reply is not CommitReply.COMMITTED:
-                self.advance(look.run.id)
+        plans = [(look.run, self._plan(look)) for look in looks]
+        replies = self.store.runs.apply_all(plans)
+        for (run, decided), reply in zip(plans, replies, strict=True):
+            if reply is CommitReply.COMMITTED:
+                self._start_children(run, decided)
+            else:
+                self.advance(run.id)
 
     def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan]) -> None:
         """Look, decide, commit; when the run has moved meanwhile, do it again.
@@ -117,12 +112,63 @@ class Core:
             seen = look()
             if seen is None:
                 return
-            if self.store.runs.apply(seen.run, decide(seen)) is CommitReply.COMMITTED:
+            decided = decide(seen)
+            if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
+                self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
         return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits)
+
+    # -- beginning -----------------------------------------------------------------------------------------------
+
+    def create(self, start: Start, idempotency: Idempotency | None = None) -> tuple[Created, Policy | None]:
+        """Store a run with everything its first plan decides; the policy it was decided by comes with the answer."""
+        run_id = start.run_id
+        for _ in range(_MOST_ATTEMPTS):
+            policy, now = self.policy_now()
+            run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
+            run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
+            decided = plan(start.workflow, run, policy, now, self.limits)
+            created = self.store.runs.create(run, decided, idempotency)
+            if created.word is CreateReply.CREATED:
+                self._start_children(run, decided)
+            if created.word is not CreateReply.POLICY_CHANGED:
+                return created, policy
+        raise Unavailable("the policy is changing too fast, try again")
+
+    def _start_children(self, parent: RunState, decided: Plan) -> None:
+        """Start the child runs that a committed plan asks for; until they exist, every look at it asks again."""
+        for run_id in decided.reopened:
+            self._reopen_child(run_id, f"step of {parent.id} is retried")
+        for spawn in decided.spawns:
+            workflow = self.workflow(parent.tenant, spawn.workflow_id, spawn.pin.digest)
+            self.create(
+                Start(
+                    tenant=parent.tenant,
+                    person=parent.created_by,
+                    workflow=workflow,
+                    version=(spawn.pin.version, spawn.pin.digest),
+                    input=spawn.input,
+                    labels=parent.labels,
+                    run_id=spawn.run_id,
+                    parent=Parent(parent.id, spawn.step),
+                    depth=parent.depth + 1,
+                )
+            )
+
+    def _reopen_child(self, run_id: str, reason: str) -> None:
+        """Retry a failed child run with its parent; one that goes on already is left alone."""
+
+        def decide(look: Look) -> Plan:
+            archived = self.store.runs.children(run_id) if look.workflow.has_children else {}
+            now, actor = look.snapshot.now, "parent run"
+            return plan_retry(
+                look.workflow, look.run, look.policy, now, self.limits, archived=archived, actor=actor, reason=reason
+            )
+
+        self.change(lambda: self.look(run_id), decide)
 
 
 def _no_run(run_id: str) -> NotFound:

@@ -13,7 +13,8 @@ from cordum.domain.plan import Event, Plan
 from cordum.domain.planner import plan_cancel_step
 from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
-from cordum.engine.core import Core, Look
+from cordum.engine.core import Core
+from cordum.engine.looks import Look
 from cordum.engine.values import Claim, Outcome, WorkerInfo
 from cordum.store import codec
 from cordum.store.jobs import ClaimReply, LossReply, RecordReply
@@ -85,6 +86,7 @@ class Jobs:
             labels=json.loads(claimed.labels),
             timeout_ms=claimed.timeout_ms,
             retries_left=claimed.retries_left,
+            shape=codec.from_json(claimed.shape) if claimed.shape else None,
         )
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from cordum.domain.ids import new_run_id
 from cordum.domain.plan import Plan
-from cordum.domain.planner import plan, plan_cancel
-from cordum.domain.policy import Policy
-from cordum.domain.run import RunState, StepState
+from cordum.domain.planner import plan_cancel
+from cordum.domain.schemas import violations
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
-from cordum.engine.core import Core, Look
+from cordum.engine.core import Core
+from cordum.engine.looks import Look
+from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import IdempotencyKeyReused, Unavailable
-from cordum.store.runs import Created, CreateReply, Idempotency
+from cordum.errors import IdempotencyKeyReused, Problem, Unprocessable
+from cordum.store.runs import CreateReply, Idempotency
 
-_MOST_ATTEMPTS = 20
 # How old the answer to a start may be in what it says about workers.
 _OLD_NEWS_MS = 1000
 
@@ -47,53 +45,25 @@ class Runs:
         """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
         version, digest = self._workflows.latest(caller.tenant, workflow_id)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
-        idempotency = self._idempotency(idempotency_key, input_, labels or {})
-        run_id: str | None = None
-        for _ in range(_MOST_ATTEMPTS):
-            policy, now = self._core.policy_now()
-            run_id = run_id or new_run_id(self._core.settings.cell, now, os.urandom(10))
-            run = self._new_run(run_id, caller, (version, digest), workflow, input_, labels or {}, now)
-            created = self._create(run, workflow, policy, now, idempotency)
-            if created.word is CreateReply.KEY_REUSED:
-                raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
-            if created.snapshot is not None:
-                look = Look(workflow, created.snapshot, policy)
-                conditions = self._conditions(look, _OLD_NEWS_MS)
-                return Started(views.run_view(workflow, look.snapshot, created.inputs, conditions), replayed=False)
-            if created.word is not CreateReply.POLICY_CHANGED:
-                # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
-                replayed = created.word is CreateReply.REPLAYED
-                return Started(self.get(caller.tenant, created.run_id), replayed)
-        raise Unavailable("the policy is changing too fast, try again")
-
-    def _create(
-        self, run: RunState, workflow: Workflow, policy: Policy | None, now: int, idempotency: Idempotency | None
-    ) -> Created:
-        return self._store.create(run, plan(workflow, run, policy, now, self._core.limits), idempotency)
-
-    def _new_run(
-        self,
-        run_id: str,
-        caller: Caller,
-        version: tuple[int, str],
-        workflow: Workflow,
-        input_: JSON,
-        labels: Mapping[str, str],
-        now: int,
-    ) -> RunState:
-        return RunState(
-            id=run_id,
-            tenant=caller.tenant,
-            workflow_id=workflow.id,
-            workflow_version=version[0],
-            digest=version[1],
-            created_by=caller.person,
-            created_at=now,
-            input=input_,
-            steps={step: StepState() for step in workflow.steps},
-            deadline=now + self._core.limits.of_run(workflow),
-            labels={**workflow.labels, **labels},
+        _check_input(workflow, input_)
+        created, policy = self._core.create(
+            Start(
+                tenant=caller.tenant,
+                person=caller.person,
+                workflow=workflow,
+                version=(version, digest),
+                input=input_,
+                labels=labels or {},
+            ),
+            self._idempotency(idempotency_key, input_, labels or {}),
         )
+        if created.word is CreateReply.KEY_REUSED:
+            raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
+        if created.snapshot is not None:
+            look = Look(workflow, created.snapshot, policy)
+            return Started(self._view(look, created.inputs, self._conditions(look, _OLD_NEWS_MS)), replayed=False)
+        # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
+        return Started(self.get(caller.tenant, created.run_id), replayed=created.word is CreateReply.REPLAYED)
 
     def _idempotency(self, key: str | None, input_: JSON, labels: Mapping[str, str]) -> Idempotency | None:
         """The key with the fingerprint of the request: SHA-256 of the canonical JSON of body and flags."""
@@ -107,7 +77,21 @@ class Runs:
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
         look = self._core.look_as(tenant, run_id)
-        return views.run_view(look.workflow, look.snapshot, self._store.inputs(run_id), self._conditions(look))
+        return self._view(look, self._store.inputs(run_id), self._conditions(look))
+
+    def _view(self, look: Look, inputs: Mapping[str, Any], conditions: views.Conditions) -> dict[str, Any]:
+        """With the children that are over, where the workflow can have any."""
+        children = views.Children()
+        if look.workflow.has_children:
+            children = views.Children(self._store.children(look.run.id), self._store.child_outputs(look.run.id))
+        return views.run_view(look.workflow, look.snapshot, inputs, conditions, children)
+
+    def children(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        """Child runs by the steps that started them, those of children that are over included."""
+        look = self._core.look_as(tenant, run_id)
+        over = self._store.children(run_id) if look.workflow.has_children else {}
+        ids = [state.child_run for state in (*look.run.steps.values(), *over.values()) if state.child_run]
+        return [views.run_summary(fields) for fields in self._store.fields(ids)]
 
     def _conditions(self, look: Look, max_age_ms: int = 0) -> views.Conditions:
         """Workers are asked about only when a step waits for one, and not again within `max_age_ms`."""
@@ -148,3 +132,12 @@ class Runs:
         look = self._core.look_as(caller.tenant, run_id)
         if not look.run.status.terminal:
             self._core.change(lambda: self._core.look(run_id), decide)
+
+
+def _check_input(workflow: Workflow, input_: JSON) -> None:
+    """Unprocessable with everything in which the input is not what the workflow takes."""
+    wrong = violations(workflow.input_schema, input_) if workflow.input_schema is not None else ()
+    if wrong:
+        problems = tuple(Problem("", "schema_validation_failed", one) for one in wrong)
+        message = f"the input is not what {workflow.id} takes: {wrong[0]}"
+        raise Unprocessable(message, code="schema_validation_failed", problems=problems)

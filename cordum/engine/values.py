@@ -77,6 +77,7 @@ class Claim:
     labels: Mapping[str, str] = field(default_factory=dict)
     timeout_ms: int = 0
     retries_left: int = 0
+    shape: JSON = None  # {path, schema}: see `shaped`
 
 
 @dataclass(frozen=True, slots=True)

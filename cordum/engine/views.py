@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from cordum.domain.context import fold
 from cordum.domain.ids import JobId
+from cordum.domain.instances import Instance, Role
 from cordum.domain.run import StepState
-from cordum.domain.states import StepStatus
-from cordum.domain.workflow import Step, Workflow
+from cordum.domain.states import RunStatus, StepStatus
+from cordum.domain.workflow import Delay, SignalWait, Workflow
 from cordum.store.codec import from_json
 from cordum.store.runs import Snapshot
 
+_HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RETRYING})
 WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
 
 
@@ -28,6 +31,14 @@ class Conditions:
 
     governed: bool
     served: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Children of fan-outs and loops that are over, and the outputs of all children."""
+
+    over: Mapping[str, StepState] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rfc3339(at_ms: int | None) -> str | None:
@@ -59,7 +70,8 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
         "generation": int(fields["generation"]),
         "created_by": fields["created_by"],
         "triggered_by": fields["created_by"],
-        "rerun_of": None,
+        "rerun_of": fields.get("rerun_of"),
+        "parent": _parent(fields),
         "dry_run": False,
         "created_at": _time(fields["created_at"]),
         "started_at": _time(fields["created_at"]),
@@ -68,81 +80,126 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _parent(fields: Mapping[str, str]) -> dict[str, str] | None:
+    if "parent_run" not in fields:
+        return None
+    return {"run_id": fields["parent_run"], "step_id": fields["parent_step"]}
+
+
 def run_view(
-    workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], conditions: Conditions
+    workflow: Workflow,
+    snapshot: Snapshot,
+    inputs: Mapping[str, Any],
+    conditions: Conditions,
+    children: Children = Children(),
 ) -> dict[str, Any]:
-    """The whole run."""
+    """The whole run, children of fan-outs and loops behind the step they belong to."""
     run = snapshot.run
+    steps = {**children.over, **run.steps}
+    outputs = {**children.outputs, **run.outputs}
+    look = _Shown(workflow, snapshot, steps, outputs, inputs, conditions)
     return {
         **run_summary(snapshot.fields),
         "input": run.input,
-        "output": from_json(snapshot.fields["output"]) if "output" in snapshot.fields else None,
-        "context": {},
-        "wait": _run_wait(workflow, snapshot, conditions),
-        "steps": {step.id: step_view(step, workflow, snapshot, inputs, conditions) for step in workflow.steps.values()},
+        "output": from_json(snapshot.fields["output"]) if snapshot.fields.get("output") else None,
+        "context": fold(run.writes),
+        "wait": _run_wait(look),
+        "steps": {ref: step_view(ref, look) for ref in sorted(steps, key=workflow.instances.order)},
     }
 
 
-def step_view(
-    step: Step, workflow: Workflow, snapshot: Snapshot, inputs: Mapping[str, Any], conditions: Conditions
-) -> dict[str, Any]:
-    run = snapshot.run
-    state = run.steps[step.id]
-    leaf = step.group is None
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Everything that a step's view is made of."""
+
+    workflow: Workflow
+    snapshot: Snapshot
+    steps: Mapping[str, StepState]
+    outputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    conditions: Conditions
+
+
+def step_view(ref: str, look: _Shown) -> dict[str, Any]:
+    run, state, instance = look.snapshot.run, look.steps[ref], look.workflow.instances[ref]
+    step = instance.step
     return {
-        "step_id": step.id,
+        "step_id": ref,
         "name": step.name,
         "type": step.kind,
         "status": state.status.public.value,
         "attempts": state.attempt,
-        "job_id": str(JobId(run.id, step.id, state.attempt)) if leaf and state.attempt else None,
+        "job_id": str(JobId(run.id, ref, state.attempt)) if instance.leaf and state.attempt else None,
         "topic": step.topic,
         "worker": state.worker,
-        "input": _step_input(step, state, snapshot, inputs),
-        "output": run.outputs.get(step.id),
+        "input": _step_input(instance, state, look),
+        "output": look.outputs.get(ref),
         "error": state.failure.document() if state.failure and not _succeeded(state) else None,
         "decision": dict(state.decision) if state.decision else None,
         "skip_reason": state.skip_reason.value if state.skip_reason else None,
-        "children": list(step.group.steps) if step.group else None,
+        "children": _children_of(instance, state, look),
+        "child_run_id": state.child_run,
+        "item": None,
         "started_at": rfc3339(state.started_at),
         "completed_at": rfc3339(state.completed_at) if state.status.terminal else None,
         "next_attempt_at": rfc3339(state.retry_at) if state.status is StepStatus.RETRYING else None,
-        "wait": _step_wait(step.id, workflow, snapshot, conditions),
+        "wait": _step_wait(ref, look),
     }
+
+
+def _children_of(instance: Instance, state: StepState, look: _Shown) -> list[str] | None:
+    if instance.role is Role.GROUP:
+        return list(look.workflow.instances.members(instance))
+    if instance.role is Role.UNIT:
+        return None
+    return [f"{instance.ref}[{index}]" for index in range(state.started)]
 
 
 def _succeeded(state: StepState) -> bool:
     return state.status is StepStatus.SUCCEEDED
 
 
-def _step_input(step: Step, state: StepState, snapshot: Snapshot, inputs: Mapping[str, Any]) -> Any:
+def _step_input(instance: Instance, state: StepState, look: _Shown) -> Any:
     """What the latest attempt was given; nothing before there was one."""
-    if not state.attempt or step.group is not None:
+    if not state.attempt or instance.role is not Role.UNIT:
         return None
-    return inputs.get(step.id, snapshot.run.input)
+    given = instance.is_job or instance.ref in look.inputs
+    return look.inputs.get(instance.ref, look.snapshot.run.input) if given else None
 
 
-def _step_wait(step: str, workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> dict[str, Any] | None:
+def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
     """Why an open step is not executing (CONTRACT.md 3.1)."""
-    state = snapshot.run.steps[step]
+    state = look.steps[ref]
     since, until = state.ready_at, None
     match state.status:
+        case status if look.snapshot.run.status is RunStatus.PAUSED and status in _HELD_BY_PAUSE:
+            reason, message = "run_paused", f"the run is paused by {look.snapshot.run.paused_by}: resume it"
         case StepStatus.WAITING:
-            reason, message, until = "approval", "waits for a person's decision", state.deadline
+            reason, message, until = _why_waiting(ref, state, look)
         case StepStatus.RETRYING:
             reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
         case status if status in WAITS_FOR_WORKERS:
-            reason, message = _why_unclaimed(state, conditions)
+            reason, message = _why_unclaimed(state, look.conditions)
         case StepStatus.PENDING:
-            reason, message = _why_pending(step, workflow, snapshot, conditions)
+            reason, message = _why_pending(ref, look)
         case _:
             return None
     return {
         "reason": reason,
         "message": message,
-        "since": rfc3339(since or snapshot.run.created_at),
+        "since": rfc3339(since or look.snapshot.run.created_at),
         "until": rfc3339(until),
     }
+
+
+def _why_waiting(ref: str, state: StepState, look: _Shown) -> tuple[str, str, int | None]:
+    match look.workflow.instances[ref].step.own:
+        case Delay():
+            return "delay", "waits for its time", state.due
+        case SignalWait(name=name):
+            about = f" with correlation {state.correlation}" if state.correlation else ""
+            return "signal", f"waits for the signal {name}{about}", state.deadline
+    return "approval", "waits for a person's decision", state.deadline
 
 
 def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
@@ -157,26 +214,30 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     return "pool_overloaded", f"its message waits on {topic} for a worker with a free slot"
 
 
-def _why_pending(step: str, workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> tuple[str, str]:
-    steps = snapshot.run.steps
-    awaited = [*workflow.steps[step].depends_on, *workflow.handled_by.get(step, ())]
-    owner = workflow.owner.get(step)
-    if owner is not None and steps[owner].status is not StepStatus.RUNNING:
-        awaited.append(owner)
-    if open_ := [name for name in awaited if not steps[name].status.terminal]:
+def _why_pending(ref: str, look: _Shown) -> tuple[str, str]:
+    workflow, instance = look.workflow, look.workflow.instances[ref]
+    step, host = instance.step, instance.host
+    if instance.head:
+        names = (*step.depends_on, *workflow.handled_by.get(step.id, ()), *workflow.switched_by.get(step.id, ()))
+        awaited = [workflow.instances.sibling(instance, name) for name in dict.fromkeys(names)]
+    else:
+        awaited = []
+    if host is not None and look.steps[host].status is not StepStatus.RUNNING:
+        awaited.append(host)
+    if open_ := [one for one in awaited if one in look.steps and one and not look.steps[one].status.terminal]:
         return "dependencies", f"waits for {', '.join(open_)}"
-    if not conditions.governed:
+    if not look.conditions.governed:
         return "policy_unavailable", "waits for a policy that can be used; publish one"
-    if owner is not None:
-        return "max_parallel", f"its group {owner} has no room yet"
+    if host is not None:
+        return "max_parallel", f"its group {host} has no room yet"
     return "dependencies", "waits for a coordinator to look at it"
 
 
-def _run_wait(workflow: Workflow, snapshot: Snapshot, conditions: Conditions) -> dict[str, Any] | None:
+def _run_wait(look: _Shown) -> dict[str, Any] | None:
     """The wait of the first step that keeps an open run from going on."""
-    if snapshot.run.status.terminal:
+    if look.snapshot.run.status.terminal:
         return None
-    waits = (_step_wait(step, workflow, snapshot, conditions) for step in workflow.steps)
+    waits = (_step_wait(ref, look) for ref in sorted(look.snapshot.run.steps, key=look.workflow.instances.order))
     return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
 
 

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from cordum.domain.run import OutcomeClass
-from cordum.engine import Claim, Outcome
+from cordum.engine import Claim, Outcome, shaped
 from cordum.errors import Unavailable
 from cordum.execution.context import JobContext
 from cordum.execution.persistence import insist
@@ -74,6 +74,7 @@ def work(
     with stops.running(delivery.job_id) as stop:
         ctx = JobContext(claim, delivery.job_id, delivery.topic, incarnation=incarnation, port=port, stop=stop)
         outcome = run_job(delivery.topic, delivery.job_id, claim.input, ctx, max_result_bytes=settings.max_result_bytes)
+    outcome = shaped(outcome, claim.shape)
     word = _record(delivery, port, incarnation, outcome, patience_sec)
     return Ending(outcome, applied=word != STALE, retries_left=claim.retries_left)
 

@@ -72,7 +72,7 @@ class Approvals:
                 "run": own.run,
                 "steps": own.steps,
                 "facts": own.facts,
-                "outputs": own.outputs,
+                "outputs": own.outputs_of(job.step),
                 "timeline": own.timeline,
                 "clock": self._cell.clock,
                 "open_approvals": self._cell.open_approvals(tenant),

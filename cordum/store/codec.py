@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
+from cordum.domain.context import Write
+from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
@@ -30,9 +31,9 @@ def from_json(text: str) -> JSON:
 # -- steps -------------------------------------------------------------------------------------------------------
 
 
-def mark(state: StepState) -> str:
-    """`<status>:<attempt>`: the part of a step's state that every commit is checked against."""
-    return f"{state.status.value}:{state.attempt}"
+def mark(state: StepState | None) -> str:
+    """`<status>:<attempt>`: the part of a step's state that every commit is checked against. Empty: it is not there."""
+    return "" if state is None else f"{state.status.value}:{state.attempt}"
 
 
 def failure_text(failure: Failure | None) -> str:
@@ -74,6 +75,15 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "skip_reason": SkipReason,
     "approval": _plain,
     "approved_request": _plain,
+    "total": int,
+    "started": int,
+    "settled": int,
+    "due": int,
+    "child_run": _plain,
+    "child_version": int,
+    "child_generation": int,
+    "correlation": _plain,
+    "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,
 }
@@ -92,11 +102,11 @@ def _fact_text(value: Any) -> str:
     return str(value)
 
 
-def changed_facts(step: str, before: StepState, after: StepState) -> Iterable[str]:
+def changed_facts(step: str, before: StepState | None, after: StepState) -> Iterable[str]:
     """Alternating hash fields and values of the facts that differ."""
     for name in FACTS:
         value = getattr(after, name)
-        if value != getattr(before, name):
+        if value != getattr(before or _ABSENT, name):
             yield f"{step}#{name}"
             yield _fact_text(value)
 
@@ -113,6 +123,54 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
         status, _, attempt = text.partition(":")
         states[step] = StepState(status=StepStatus(status), attempt=int(attempt), **grouped[step])
     return states
+
+
+# What scripts keep of a step beside its facts.
+_SCRIPTS_OWN = ("claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
+
+
+# Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
+ALL_FACTS = (*FACTS, *_SCRIPTS_OWN)
+
+
+def archived_text(state: StepState) -> str:
+    """All of a step that is over, as one text."""
+    facts = {name: _fact_text(getattr(state, name)) for name in FACTS if getattr(state, name) != getattr(_ABSENT, name)}
+    return to_json({"mark": mark(state), **facts})
+
+
+def read_archived(texts: Mapping[str, str]) -> dict[str, StepState]:
+    """The steps that were put away, by ref."""
+    found: dict[str, StepState] = {}
+    for ref, text in texts.items():
+        facts = json.loads(text)
+        found |= read_steps({ref: facts.pop("mark")}, {f"{ref}#{name}": value for name, value in facts.items()})
+    return found
+
+
+# -- the context, signals --------------------------------------------------------------------------------------
+
+
+def writes_text(writes: Iterable[Write]) -> str:
+    """What one step has written into the context."""
+    return to_json([[w.number, list(w.path), w.value, w.deleted] for w in writes])
+
+
+def read_writes(texts: Mapping[str, str]) -> dict[str, tuple[Write, ...]]:
+    return {step: tuple(_write(*parts) for parts in json.loads(text)) for step, text in texts.items()}
+
+
+def _write(number: int, path: list[str], value: JSON, deleted: bool) -> Write:
+    return Write(number, tuple(path), value, deleted)
+
+
+def read_inbox(texts: Mapping[str, str]) -> tuple[Signal, ...]:
+    """Signals that no step has taken, in the order of arrival."""
+    found = []
+    for number, text in sorted(texts.items(), key=lambda pair: int(pair[0])):
+        said = json.loads(text)
+        found.append(Signal(int(number), said["name"], said["payload"], said.get("correlation")))
+    return tuple(found)
 
 
 # -- runs --------------------------------------------------------------------------------------------------------
@@ -134,7 +192,15 @@ def run_fields(run: RunState) -> dict[str, str]:
         "signals": "0",
         "generation": str(run.generation),
         "deadline": _fact_text(run.deadline),
+        **_parent_fields(run),
+        **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
     }
+
+
+def _parent_fields(run: RunState) -> dict[str, str]:
+    if run.parent is None:
+        return {}
+    return {"parent_run": run.parent.run_id, "parent_step": run.parent.step, "depth": str(run.depth)}
 
 
 def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Mapping[str, str]) -> RunState:
@@ -155,7 +221,17 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         generation=int(run["generation"]),
         deadline=int(run["deadline"]) if run["deadline"] else None,
         labels=json.loads(run["labels"]),
+        depth=int(run.get("depth", "0")),
+        paused_at=int(run["paused_at"]) if run.get("paused_at") else None,
+        paused_by=run.get("paused_by") or None,
+        rerun_of=run.get("rerun_of"),
+        parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
     )
+
+
+def read_recorded(facts: Mapping[str, str]) -> dict[str, int]:
+    """For each fan-out how many of its children's results have come; counted by `record_result`."""
+    return {field.removesuffix("#results"): int(text) for field, text in facts.items() if field.endswith("#results")}
 
 
 class JsonTexts(Mapping[str, JSON]):

@@ -13,7 +13,7 @@ from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, stats
-from cordum.store.codec import changed_facts, failure_text, mark, to_json
+from cordum.store.codec import ALL_FACTS, archived_text, changed_facts, failure_text, mark, to_json, writes_text
 from cordum.store.envelope import job_message
 from cordum.store.scripts import Argument
 
@@ -44,16 +44,36 @@ class CommitWriter:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
-            self._hash(self._own.steps, [part for step in self._run.steps for part in (step, "pending:0")])
+            self._hash(
+                self._own.steps, [part for step, state in self._run.steps.items() for part in (step, mark(state))]
+            )
+            self._hash(
+                self._own.facts,
+                [f for step, state in self._run.steps.items() for f in changed_facts(step, None, state)],
+            )
+            self._hash(
+                self._own.outputs, [t for step, value in self._run.outputs.items() for t in (step, to_json(value))]
+            )
+            self._hash(
+                self._own.context, [t for step, own in self._run.writes.items() for t in (step, writes_text(own))]
+            )
         self._hash(self._own.facts, self._facts(plan))
         self._hash(self._own.inputs, self._inputs(plan))
-        self._hash(self._own.outputs, [t for step, value in plan.outputs.items() for t in (step, to_json(value))])
+        for key in (self._own.outputs, self._own.child_outputs):
+            self._hash(key, self._outputs(plan, key))
+        self._hash(self._own.children, [t for r, state in plan.archived.items() for t in (r, archived_text(state))])
+        self._hash(
+            self._own.items, [t for (fan, n), block in plan.items.items() for t in (f"{fan}#{n}", to_json(block))]
+        )
+        self._hash(self._own.context, [t for step, writes in plan.writes.items() for t in (step, writes_text(writes))])
         for request in plan.approvals:
             self._hash(keys.approval(self._run.id, self._job_id(request)), self._approval(request))
         for letter in plan.dead_letters:
             self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
         for job_id in plan.rescued:
             self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
+        for job_id in plan.replayed:
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
         self._values += [self._record(job) for job in _by_priority(plan.jobs)]
         control = json.dumps(self._control(plan, new_run is not None), separators=(",", ":"))
@@ -64,7 +84,11 @@ class CommitWriter:
         control: dict[str, Any] = {
             "run": self._run.id,
             "epoch": self._epoch(plan),
-            "moves": [[c.step, mark(c.before), mark(c.after)] for c in plan.changes],
+            "moves": [
+                [c.step, mark(c.before), mark(c.after)]
+                for c in plan.changes
+                if c.before is not None or c.step not in plan.archived  # else it came and went within this plan
+            ],
             "hashes": self._hashes,
             "events": len(plan.events),
             "withdrawn": [self._withdrawal(gone) for gone in plan.withdrawals],
@@ -78,9 +102,28 @@ class CommitWriter:
             "changed": not plan.empty,
             "ended": plan.run is not None and plan.run.status.terminal,
             "wake_at": plan.wake_at,
+            "gone": self._gone(plan),
+            "brought_back": list(plan.brought_back),
+            "children": self._number(self._own.children) if plan.brought_back else None,
+            "taken": [str(number) for number in plan.taken],
+            "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
+            "again": plan.again or None,
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
+
+    def _gone(self, plan: Plan) -> dict[str, Any] | None:
+        """Which instances leave the run's open state, and which facts they may have."""
+        refs = [ref for ref in plan.archived if ref in self._run.steps]
+        return {"refs": refs, "facts": ALL_FACTS} if refs else None
+
+    def _to_stir(self, plan: Plan) -> list[str]:
+        """Runs that have to look because of this one: children whose step is over, or the parent at the end."""
+        ended = plan.run is not None and plan.run.status.terminal
+        return [*plan.stirred, *([self._run.parent.run_id] if ended and self._run.parent else [])]
+
+    def _stirred(self, run_id: str) -> dict[str, Any]:
+        return {"key": self._number(keys.RunKeys.of(run_id).run), "run": run_id}
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -103,15 +146,30 @@ class CommitWriter:
             fields["output"] = to_json(plan.run.output)
         if plan.run.error is not None:
             fields["error"] = to_json(plan.run.error)
+        if plan.run.paused is not None:
+            at, by = plan.run.paused or ("", "")
+            fields |= {"paused_at": str(at), "paused_by": by}
+        if plan.run.generation is not None:
+            anew = {"error": "", "output": "", "completed_at": "", "deadline": str(plan.run.deadline or "")}
+            fields |= {"generation": str(plan.run.generation), **anew}
         return fields
 
     def _facts(self, plan: Plan) -> list[Argument]:
         facts: list[Argument] = []
         for change in plan.changes:
-            facts += changed_facts(change.step, change.before, change.after)
+            if change.step not in plan.archived:
+                facts += changed_facts(change.step, change.before, change.after)
+        for fan, count in plan.wake_after.items():
+            facts += (f"{fan}#wake_after", count)
         for job in plan.jobs:
+            if job.shape is not None:
+                facts += (f"{job.step}#shape", to_json(job.shape))
             facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
+
+    def _outputs(self, plan: Plan, key: str) -> list[Argument]:
+        own = ((step, value) for step, value in plan.outputs.items() if self._own.outputs_of(step) == key)
+        return [part for step, value in own for part in (step, to_json(value))]
 
     def _inputs(self, plan: Plan) -> list[Argument]:
         """What steps were given, where it is not the run's input: jobs as sent, requests as people are asked."""

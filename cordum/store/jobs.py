@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from cordum.domain.ids import JobId
+from cordum.domain.instances import parent_of
 from cordum.domain.plan import Event
 from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
@@ -24,6 +25,7 @@ class ClaimReply(StrEnum):
     STALE = "STALE"
     NO_LEASE = "NO_LEASE"
     POLICY_CHANGED = "POLICY_CHANGED"
+    PAUSED = "PAUSED"
 
 
 class RecordReply(StrEnum):
@@ -42,7 +44,7 @@ class LossReply(StrEnum):
 class Claimed:
     """The reply to a claim.
 
-    Everything but the word is empty unless it is CLAIMED. `input` and `labels` are JSON texts.
+    Everything but the word is empty unless it is CLAIMED. `input`, `labels` and `shape` (empty: none) are JSON texts.
     """
 
     word: ClaimReply
@@ -52,6 +54,7 @@ class Claimed:
     input: str = "null"
     timeout_ms: int = 0
     retries_left: int = 0
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ class Jobs:
     def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
         """Begin an attempt. A second call with the same `nonce` is answered like the first."""
         started = Event("step.started", job.step, job.attempt, actor=incarnation, source="queued", target="running")
-        changed = Event(
-            "step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": "policy_changed"}
+        changed, paused = (
+            Event("step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": reason})
+            for reason in ("policy_changed", "run_paused")
         )
         own = keys.RunKeys.of(job.run_id)
         reply = self._connection.run(
@@ -97,13 +101,14 @@ class Jobs:
             topic=topic,
             event=event_text(job.run_id, started),
             changed_event=event_text(job.run_id, changed),
+            paused_event=event_text(job.run_id, paused),
             minimum=self._window,
             message=coordinator_message(),
         )
         word = ClaimReply(reply[0])
         if word is not ClaimReply.CLAIMED:
             return Claimed(word)
-        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]))
+        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), reply[7])
 
     def record(
         self,
@@ -125,7 +130,7 @@ class Jobs:
             "record_result",
             {
                 **self._shared(job, topic),
-                "outputs": keys.RunKeys.of(job.run_id).outputs,
+                "outputs": keys.RunKeys.of(job.run_id).outputs_of(job.step),
                 "held": self._cell.held(incarnation),
             },
             run_id=job.run_id,
@@ -142,6 +147,7 @@ class Jobs:
             ignored_event=event_text(job.run_id, ignored),
             minimum=self._window,
             message=coordinator_message(),
+            fan=parent_of(job.step) or "",
         )
         return RecordReply(reply[0])
 

@@ -13,6 +13,12 @@ from functools import lru_cache
 COORDINATOR_QUEUE = "cordum.coordinator"
 
 
+_PARTS = (
+    *("steps", "facts", "inputs", "outputs", "timeline", "once"),
+    *("children", "child_outputs", "items", "context", "inbox"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RunKeys:
     """The keys of one run."""
@@ -24,12 +30,21 @@ class RunKeys:
     outputs: str  # hash: step -> JSON
     timeline: str  # list: `<milliseconds>|<event JSON>`
     once: str  # hash: what `ctx.once` has handed out
+    children: str  # hash: ref -> JSON, children of fan-outs and loops that are over
+    child_outputs: str  # hash: ref -> JSON, kept apart because a look at the run does not read them
+    items: str  # hash: `<fan-out>#<block>` -> JSON list, the pinned items
+    context: str  # hash: step -> JSON, what it has written into the run's context
+    inbox: str  # hash: number -> JSON, signals that no step has taken
 
     @classmethod
     @lru_cache(maxsize=1024)
     def of(cls, run_id: str) -> RunKeys:
         base = f"cordum:run:{{{run_id}}}"
-        return cls(base, *(f"{base}:{part}" for part in ("steps", "facts", "inputs", "outputs", "timeline", "once")))
+        return cls(base, *(f"{base}:{part}" for part in _PARTS))
+
+    def outputs_of(self, ref: str) -> str:
+        """Where the output of this step is kept."""
+        return self.child_outputs if ref.endswith("]") else self.outputs
 
 
 def approval(run_id: str, job_id: str) -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import redis
 
-from cordum.domain.plan import Plan
-from cordum.domain.run import RunState
+from cordum.domain.plan import Event, Plan
+from cordum.domain.run import RunState, StepState
+from cordum.domain.wants import Wants
 from cordum.store import codec, keys
-from cordum.store.commit import CommitWriter
+from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
+from cordum.store.envelope import coordinator_message
+
+_FIELDS = 1000  # so many values one read takes at most
 
 
 class CreateReply(StrEnum):
@@ -24,6 +29,12 @@ class CreateReply(StrEnum):
     REPLAYED = "REPLAYED"
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
+
+
+class SignalReply(StrEnum):
+    SENT = "SENT"
+    ENDED = "ENDED"
+    NOT_FOUND = "NOT_FOUND"
 
 
 class CommitReply(StrEnum):
@@ -43,6 +54,13 @@ class Snapshot:
     now: int
     epoch: int
     fields: Mapping[str, str]
+
+
+class Brought(NamedTuple):
+    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block)."""
+
+    outputs: dict[str, str]
+    items: dict[tuple[str, int], list[Any]]
 
 
 class Created(NamedTuple):
@@ -93,6 +111,7 @@ class Runs:
             plan=commit.control,
             fingerprint=idempotency.fingerprint if idempotency else "",
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
+            message=coordinator_message(),
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:
@@ -113,12 +132,13 @@ class Runs:
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
         return self._connection.call(
             "apply_plan",
-            {**self._commit_keys(run), "wakeups": self._cell.wakeups},
+            self._commit_keys(run),
             commit.more_keys,
             commit.values,
             plan=commit.control,
             version=run.version,
             signals=run.signals,
+            message=coordinator_message(),
         )
 
     def _commit_keys(self, run: RunState) -> dict[str, str]:
@@ -134,12 +154,39 @@ class Runs:
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
+            "context": own.context,
+            "inbox": own.inbox,
+            "wakeups": self._cell.wakeups,
+            "coordinator": self._cell.coordinator,
             "approvals": self._cell.approvals(run.tenant),
             "open_approvals": self._cell.open_approvals(run.tenant),
             "asked": self._cell.asked,
             "dead_letters": self._cell.dead_letters(run.tenant),
             "stats": self._cell.stats,
         }
+
+    def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
+        """Put an event from outside before a run; a repeated call with the same token changes nothing."""
+        own = keys.RunKeys.of(run_id)
+        data = {"name": signal["name"], "correlation": signal.get("correlation")}
+        reply = self._connection.run(
+            "send_signal",
+            {
+                "run": own.run,
+                "inbox": own.inbox,
+                "once": own.once,
+                "timeline": own.timeline,
+                "clock": self._cell.clock,
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
+            },
+            run_id=run_id,
+            token=token,
+            signal=codec.to_json(signal),
+            event=event_text(run_id, Event("signal.received", actor=actor, data=data)),
+            message=coordinator_message(),
+        )
+        return SignalReply(reply[0])
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -161,10 +208,61 @@ class Runs:
                 "steps": own.steps,
                 "facts": own.facts,
                 "outputs": own.outputs,
+                "context": own.context,
+                "inbox": own.inbox,
                 "clock": self._cell.clock,
                 "policy": self._cell.policy,
             },
         )
+
+    def brought(self, run_id: str, wants: Wants) -> Brought:
+        """Outputs of children and pinned items, in one round trip; what is asked for and not there is null."""
+        own = keys.RunKeys.of(run_id)
+        outputs = self._values(own.child_outputs, wants.outputs)
+        items = self._values(own.items, [f"{fan}#{block}" for fan, block in wants.items])
+        return Brought(
+            dict(zip(wants.outputs, (text or "null" for text in outputs), strict=True)),
+            {block: json.loads(text or "[]") for block, text in zip(wants.items, items, strict=True)},
+        )
+
+    def _values(self, key: str, fields: Sequence[str]) -> list[str | None]:
+        """HMGET, so many at a time that Redis is not kept from others for long."""
+
+        def ask(client: redis.Redis) -> list[str | None]:
+            pipeline = client.pipeline(transaction=False)
+            for first in range(0, len(fields), _FIELDS):
+                pipeline.hmget(key, list(fields[first : first + _FIELDS]))
+            return [value for values in pipeline.execute() for value in values]
+
+        return self._connection.read(ask) if fields else []
+
+    def children(self, run_id: str) -> dict[str, StepState]:
+        """The children of fan-outs and loops that are over."""
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).children))
+        return codec.read_archived(raw)
+
+    def child_outputs(self, run_id: str) -> Mapping[str, Any]:
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).child_outputs))
+        return codec.JsonTexts(raw)
+
+    def step_of(self, run_id: str, step: str) -> tuple[str | None, str | None, str | None]:
+        """Status of a run, mark of one of its steps, and the child run that the step names."""
+        own = keys.RunKeys.of(run_id)
+
+        def ask(client: redis.Redis) -> tuple[str | None, str | None, str | None]:
+            pipeline = client.pipeline(transaction=True)
+            pipeline.hget(own.run, "status")
+            pipeline.hget(own.steps, step)
+            pipeline.hget(own.facts, f"{step}#child_run")
+            status, mark, child = pipeline.execute()
+            return status, mark, child
+
+        return self._connection.read(ask)
+
+    @staticmethod
+    def texts(known: Mapping[str, Any], brought: Mapping[str, str]) -> Mapping[str, Any]:
+        """Outputs known before, and JSON texts that have been brought since."""
+        return ChainMap(codec.JsonTexts(brought), known)  # type: ignore[arg-type]
 
     def tenant_of(self, run_id: str) -> str | None:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
@@ -208,8 +306,15 @@ class Runs:
 def _snapshot(parts: list[Any]) -> Snapshot:
     """What `_snapshot.lua` gives."""
     now, epoch, fields = int(parts[0]), int(parts[1]), codec.pairs(parts[2])
-    steps = codec.read_steps(codec.pairs(parts[3]), codec.pairs(parts[4]))
-    return Snapshot(codec.read_run(fields, steps, codec.pairs(parts[5])), now, epoch, fields)
+    facts = codec.pairs(parts[4])
+    steps = codec.read_steps(codec.pairs(parts[3]), facts)
+    run = replace(
+        codec.read_run(fields, steps, codec.pairs(parts[5])),
+        recorded=codec.read_recorded(facts),
+        writes=codec.read_writes(codec.pairs(parts[6])),
+        inbox=codec.read_inbox(codec.pairs(parts[7])),
+    )
+    return Snapshot(run, now, epoch, fields)
 
 
 def _inputs(texts: Mapping[str, str]) -> dict[str, Any]:

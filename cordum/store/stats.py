@@ -22,7 +22,7 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
     _count_run(counts, run, plan, new)
     after = {change.step: change.after for change in plan.changes}
     for change in plan.changes:
-        if change.after.status.terminal and not change.before.status.terminal:
+        if change.after.status.terminal and not (change.before and change.before.status.terminal):
             counts[f"steps_ended:{change.after.status}:{change.after.topic or ''}"] += 1
     for gone in plan.withdrawals:
         if gone.status is StepStatus.RUNNING:
@@ -30,7 +30,7 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
             counts[f"attempts_ended:{outcome}:{gone.topic or ''}"] += 1
     for letter in plan.dead_letters:
         counts[f"dead_letters:{letter.reason_code}"] += 1
-    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued)
+    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued) - len(plan.replayed)
     return {field: count for field, count in counts.items() if count}
 
 
@@ -38,7 +38,7 @@ def _count_run(counts: Counter[str], run: RunState, plan: Plan, new: bool) -> No
     status = plan.run.status if plan.run else run.status
     if new:
         counts["runs_started"] += 1
-    elif status is not run.status:
+    elif status is not run.status and not run.status.terminal:
         counts[f"runs_open:{run.status}"] -= 1
     if new or status is not run.status:
         counts[_counter_of(status)] += 1

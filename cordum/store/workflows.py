@@ -120,6 +120,14 @@ class Workflows:
         reply = self._connection.run("latest_version", {"workflow": self._cell.workflow(tenant, workflow_id)})
         return (int(reply[1]), reply[2]) if reply[0] == "FOUND" else None
 
+    def pinned(self, tenant: str, workflow_id: str, version: int | None) -> tuple[int, str] | None:
+        """Number and digest of a version, or of the latest."""
+        if version is None:
+            return self.latest(tenant, workflow_id)
+        key = self._cell.workflow(tenant, workflow_id)
+        digest: Any = self._connection.read(lambda client: client.hget(key, f"version:{version}"))
+        return (version, digest) if digest else None
+
     def load(self, tenant: str, workflow_id: str, version: int | None = None) -> Stored | None:
         """The latest version, or the one asked for."""
         key = self._cell.workflow(tenant, workflow_id)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cordum.domain.ids import JobId
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.workflow import JSON
-from cordum.engine import Engine, Outcome, WorkerInfo
+from cordum.engine import Engine, Outcome, WorkerInfo, shaped
 from cordum.store.jobs import ClaimReply
 from cordum.testing.bench import Message
 from cordum.testing.scenario import Do, Entry
@@ -30,6 +30,7 @@ class Hand:
     topic: str
     entry: Entry
     lease_ends: int
+    shape: JSON = None
 
     @property
     def nonce(self) -> str:
@@ -70,7 +71,7 @@ class Crew:
             self._engine.jobs.leave(worker.incarnation)
             return
         lease_ends = now + self._engine.settings.lease_ms
-        hand = Hand(worker, job, message.topic, self._next_entry(job.step), lease_ends)
+        hand = Hand(worker, job, message.topic, self._next_entry(job.step), lease_ends, claim.shape)
         self._entered[job.step] += 1
         self.calls.append(Call(job, claim.input))
         self._claims[message.job_id] = hand
@@ -111,7 +112,8 @@ class Crew:
             self._record(hand, entry)
 
     def _record(self, hand: Hand, entry: Entry) -> None:
-        self._engine.jobs.record(str(hand.job), hand.topic, hand.worker.incarnation, hand.nonce, _outcome(entry))
+        outcome = shaped(_outcome(entry), hand.shape)
+        self._engine.jobs.record(str(hand.job), hand.topic, hand.worker.incarnation, hand.nonce, outcome)
         self._dismiss(hand)
 
     def _dismiss(self, hand: Hand) -> None:

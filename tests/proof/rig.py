@@ -83,7 +83,7 @@ class Rig:
     ) -> tuple[str, str]:
         self.api.save_workflow(tenant, json.dumps(definition).encode(), "json", default_id=workflow)
         self.definitions[run_id] = tenant, definition
-        with mock.patch("cordum.engine.runs.new_run_id", return_value=run_id):
+        with mock.patch("cordum.engine.core.new_run_id", return_value=run_id):
             try:
                 started = self.api.start_run(Caller(tenant, "alice"), workflow, input, idempotency_key=key)
             except IdempotencyKeyReused:

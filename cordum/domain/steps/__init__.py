@@ -5,38 +5,72 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cordum.domain.steps import approval, job, parallel
+from cordum.domain.instances import Instance, Role
+from cordum.domain.steps import (
+    approval,
+    delay,
+    fan_out,
+    inline,
+    job,
+    loop,
+    notify,
+    parallel,
+    signal,
+    storage,
+    subworkflow,
+    switch,
+)
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Step
 
-__all__ = ["KINDS", "Kind", "settle_groups"]
+__all__ = ["KINDS", "Kind", "kind_of", "settle_groups"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What the planner asks of a kind.
 
-    `ready`: the step's turn has come. `settle`: a step of this kind is running and its children, or the time, may
-    have decided it.
+    `ready`: the step's turn has come. `settle`: a step of this kind has begun and is not over, and its children, other
+    runs or the time may have decided it.
     """
 
-    ready: Callable[[Turn, Step], None]
-    settle: Callable[[Turn, Step], None] | None = None
+    ready: Callable[[Turn, Instance], None]
+    settle: Callable[[Turn, Instance], None] | None = None
 
 
+_JOB = Kind(job.ready)
 KINDS: Mapping[str, Kind] = {
-    "worker": Kind(ready=job.ready),
-    "approval": Kind(ready=approval.ready, settle=approval.settle),
-    "parallel": Kind(ready=parallel.ready, settle=parallel.settle),
+    "worker": _JOB,
+    "llm": _JOB,
+    "http": _JOB,
+    "container": _JOB,
+    "script": _JOB,
+    "input": _JOB,
+    "approval": Kind(approval.ready, approval.settle),
+    "condition": Kind(inline.condition),
+    "switch": Kind(switch.ready),
+    "parallel": Kind(parallel.ready, parallel.settle),
+    "loop": Kind(loop.ready, loop.settle),
+    "delay": Kind(delay.ready, delay.settle),
+    "notify": Kind(notify.ready),
+    "transform": Kind(inline.transform),
+    "storage": Kind(storage.ready),
+    "subworkflow": Kind(subworkflow.ready, subworkflow.settle),
+    "signal": Kind(signal.ready, signal.settle),
 }
+_FAN_OUT = Kind(fan_out.ready, fan_out.settle)
+
+
+def kind_of(instance: Instance) -> Kind:
+    return _FAN_OUT if instance.role is Role.FAN else KINDS[instance.step.kind]
 
 
 def settle_groups(turn: Turn) -> None:
     """Let every kind that waits for something else than a job look whether it is decided.
 
-    Backwards through the definition, so that a group inside a group is usually settled before the one around it.
+    Backwards, so that what lies inside something else is usually settled before it.
     """
-    for step in reversed(list(turn.workflow.steps.values())):
-        settle = KINDS[step.kind].settle
-        if settle is not None and not turn.steps[step.id].status.terminal:
-            settle(turn, step)
+    for instance in reversed(turn.all()):
+        settle = kind_of(instance).settle
+        state = turn.steps.get(instance.ref)  # None: settled and put away with what it was inside of
+        if settle is not None and state is not None and not state.status.terminal:
+            settle(turn, instance)

@@ -5,27 +5,27 @@ The gate is a job record with topic `sys.approval.gate`; its answer comes back a
 
 from __future__ import annotations
 
-from cordum.domain.attempts import ask_people, rendered_input, request_hash
+from cordum.domain.attempts import Refusal, ask_people, checked_input, request_hash
+from cordum.domain.instances import Instance
 from cordum.domain.run import Failure
 from cordum.domain.states import StepStatus
+from cordum.domain.steps.ending import fail
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Step
-from cordum.errors import ExpressionError
 
 
-def ready(turn: Turn, step: Step) -> None:
-    attempt = turn.steps[step.id].attempt + 1
+def ready(turn: Turn, instance: Instance) -> None:
+    attempt = turn.steps[instance.ref].attempt + 1
     try:
-        payload = rendered_input(turn, step) if step.input is not None else {}
-    except ExpressionError as error:
-        turn.end(step.id, StepStatus.FAILED, Failure("expression_error", error.detail), leaf=True, attempt=attempt)
+        payload = checked_input(turn, instance) if instance.step.input is not None else {}
+    except Refusal as refused:
+        fail(turn, instance, refused.failure.code, refused.failure.message)
         return
-    ask_people(turn, step, "step", request_hash(step, payload), payload, None, attempt)
+    ask_people(turn, instance, "step", request_hash(instance.step, payload), payload, None, attempt)
 
 
-def settle(turn: Turn, step: Step) -> None:
+def settle(turn: Turn, instance: Instance) -> None:
     """Nobody has answered in time."""
-    state = turn.steps[step.id]
+    state = turn.steps[instance.ref]
     if state.status is StepStatus.WAITING and state.deadline is not None and state.deadline <= turn.now:
-        failure = Failure("timeout", f"nobody decided within {(step.timeout_ms or 0) / 1000:g} s")
-        turn.end(step.id, StepStatus.TIMED_OUT, failure, leaf=True)
+        failure = Failure("timeout", f"nobody decided within {(instance.step.timeout_ms or 0) / 1000:g} s")
+        turn.end(instance.ref, StepStatus.TIMED_OUT, failure, leaf=True)

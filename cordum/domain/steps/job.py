@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cordum.domain.attempts import dispatch
+from cordum.domain.instances import Instance
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Step
 
 
-def ready(turn: Turn, step: Step) -> None:
-    dispatch(turn, step)
+def ready(turn: Turn, instance: Instance) -> None:
+    dispatch(turn, instance)

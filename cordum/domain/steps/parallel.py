@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from cordum.domain.run import Failure
+from cordum.domain.instances import Instance
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
+from cordum.domain.steps.ending import begin, close_inside, fail, out_of_time, take_after
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Group, Step, Strategy
+from cordum.domain.workflow import Group, Strategy
 
 
-def ready(turn: Turn, step: Step) -> None:
-    turn.move(
-        step.id,
-        StepStatus.RUNNING,
-        "step.started",
-        attempt=turn.steps[step.id].attempt + 1,
-        ready_at=turn.now,
-        started_at=turn.now,
-        deadline=None if step.timeout_ms is None else turn.now + step.timeout_ms,
-    )
+def ready(turn: Turn, instance: Instance) -> None:
+    begin(turn, instance, StepStatus.RUNNING)
 
 
-def settle(turn: Turn, step: Step) -> None:
+def settle(turn: Turn, instance: Instance) -> None:
     """Succeed, fail or wait on, by what the children have come to.
 
     Children that are not needed any more are cancelled.
     """
-    state = turn.steps[step.id]
-    if state.status is not StepStatus.RUNNING or step.group is None:
+    group = instance.step.group
+    if turn.steps[instance.ref].status is not StepStatus.RUNNING or group is None:
         return
-    if state.deadline is not None and state.deadline <= turn.now:
-        _cancel_rest(turn, step.group)
-        failure = Failure("timeout", f"the group was not done within {(step.timeout_ms or 0) / 1000:g} s")
-        turn.end(step.id, StepStatus.TIMED_OUT, failure, leaf=False)
+    if out_of_time(turn, instance):
         return
-    succeeded = _with(turn, step.group, Standing.SATISFIED, ran=True)
-    open_ = _with(turn, step.group, Standing.OPEN)
-    failed = _with(turn, step.group, Standing.UNSATISFIED)
-    needed = _needed(step.group, len(succeeded) + len(open_) + len(failed))
-    if len(succeeded) >= needed and (step.group.strategy is not Strategy.ALL or not open_):
-        _cancel_rest(turn, step.group)
-        turn.succeed(step.id, {child: turn.output_of(child) for child in succeeded})
+    succeeded = _with(turn, instance, Standing.SATISFIED, ran=True)
+    open_ = _with(turn, instance, Standing.OPEN)
+    failed = _with(turn, instance, Standing.UNSATISFIED)
+    needed = _needed(group, len(succeeded) + len(open_) + len(failed))
+    if len(succeeded) >= needed and (group.strategy is not Strategy.ALL or not open_):
+        close_inside(turn, instance)
+        names = {child: turn.instances[child].step.id for child in succeeded}
+        turn.succeed(instance.ref, {names[child]: turn.output_of(child) for child in succeeded})
     elif len(succeeded) + len(open_) < needed:
-        _fail(turn, step, failed)
+        _fail(turn, instance, failed)
 
 
 def _needed(group: Group, counted: int) -> int:
@@ -54,37 +45,20 @@ def _needed(group: Group, counted: int) -> int:
     return 1 if group.strategy is Strategy.ANY else group.required
 
 
-def _with(turn: Turn, group: Group, wanted: Standing, *, ran: bool = False) -> list[str]:
+def _with(turn: Turn, group: Instance, wanted: Standing, *, ran: bool = False) -> list[str]:
     """Children of one standing; `ran` leaves out those that only count as satisfied because they were optional."""
     return [
         child
-        for child in group.steps
+        for child in turn.instances.members(group)
         if standing(turn, child) is wanted and not (ran and turn.steps[child].status is StepStatus.SKIPPED)
     ]
 
 
-def _fail(turn: Turn, step: Step, failed: list[str]) -> None:
+def _fail(turn: Turn, group: Instance, failed: list[str]) -> None:
     """The group takes the class and the error of the child that decided it: the last one that failed."""
-    assert step.group is not None
     ended = [child for child in failed if turn.steps[child].failed]
-    _cancel_rest(turn, step.group)
-    if not ended:
-        turn.end(
-            step.id, StepStatus.FAILED, Failure("group_unreachable", "too few children can still succeed"), leaf=False
-        )
-        return
-    decisive = max(ended, key=lambda child: turn.steps[child].failure_number or 0)
-    state = turn.steps[decisive]
-    # A cancelled child leaves its group failed: a handler of the group may make good for it.
-    status = state.status if state.status.unsuccessful else StepStatus.FAILED
-    turn.end(step.id, status, state.failure or Failure("unknown", ""), leaf=False)
-
-
-def _cancel_rest(turn: Turn, group: Group) -> None:
-    """Also what groups inside the group have begun: nobody would ask for it any more."""
-    for child in group.steps:
-        if not turn.steps[child].status.terminal:
-            turn.cancel(child, "group_settled")
-            inner = turn.workflow.steps[child].group
-            if inner is not None:
-                _cancel_rest(turn, inner)
+    close_inside(turn, group)
+    if ended:
+        take_after(turn, group, max(ended, key=lambda child: turn.steps[child].failure_number or 0))
+    else:
+        fail(turn, group, "group_unreachable", "too few children can still succeed")

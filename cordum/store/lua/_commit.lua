@@ -1,5 +1,24 @@
 -- commit: write one plan. The plan's control document holds only our own words and numbers; everything a user said comes as opaque
 -- arguments behind it, taken in order: hash fields and values, event texts, parked records.
+local function put_away(gone)
+  for _, ref in ipairs(gone.refs) do
+    local fields = {}
+    for i, fact in ipairs(gone.facts) do fields[i] = ref .. '#' .. fact end
+    redis.call('HDEL', k_steps, ref)
+    redis.call('HDEL', k_facts, unpack(fields))
+  end
+end
+
+-- Other runs that have to look because of this one: their plans of before this moment must not clear their marks.
+local function stir(plan, now)
+  for _, other in ipairs(plan.stirred) do
+    if redis.call('EXISTS', KEYS[other.key]) == 1 then
+      redis.call('HINCRBY', KEYS[other.key], 'signals', 1)
+      wake(other.run, now, a_message)
+    end
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -11,6 +30,9 @@ local function commit(plan, first, now)
     end
   end
   for _, move in ipairs(plan.moves) do redis.call('HSET', k_steps, move[1], move[3]) end
+  if plan.gone then put_away(plan.gone) end
+  for _, ref in ipairs(plan.brought_back) do redis.call('HDEL', KEYS[plan.children], ref) end
+  for _, number in ipairs(plan.taken) do redis.call('HDEL', k_inbox, number) end
   local jobs_at = at + plan.events
   while at < jobs_at do
     local last = math.min(at + 1000, jobs_at) - 1
@@ -54,6 +76,7 @@ local function commit(plan, first, now)
   end
   for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
+  stir(plan, now)
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))

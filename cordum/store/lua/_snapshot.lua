@@ -7,5 +7,7 @@ local function snapshot(now)
     redis.call('HGETALL', k_steps),
     redis.call('HGETALL', k_facts),
     redis.call('HGETALL', k_outputs),
+    redis.call('HGETALL', k_context),
+    redis.call('HGETALL', k_inbox),
   }
 end

@@ -1,22 +1,23 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows approvals open_approvals asked dead_letters wakeups stats ...
--- ARGV plan version signals ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters wakeups stats ...
+-- ARGV plan version signals message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
--- include clock timeline count release commit
+-- include clock timeline count release wake commit
 local plan = cjson.decode(a_plan)
 if redis.call('HGET', k_run, 'version') ~= a_version then count('commits:conflict') return {'CONFLICT'} end -- guard: run_version
 for _, move in ipairs(plan.moves) do
-  if redis.call('HGET', k_steps, move[1]) ~= move[2] then count('commits:conflict') return {'CONFLICT'} end -- guard: step_states
+  if (redis.call('HGET', k_steps, move[1]) or '') ~= move[2] then count('commits:conflict') return {'CONFLICT'} end -- guard: step_states
 end
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then -- guard: policy_epoch
   count('commits:policy_changed')
   return {'POLICY_CHANGED'}
 end
 local now = clock_now()
-commit(plan, 4, now)
+commit(plan, 5, now)
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.
 local seen = redis.call('HGET', k_run, 'signals') == a_signals -- guard: no_newer_signal
-if seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
+if plan.again then wake(plan.run, now, a_message)
+elseif seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
 return {'COMMITTED'}

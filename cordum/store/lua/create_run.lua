@@ -1,8 +1,8 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows approvals open_approvals asked dead_letters stats idempotency runs runs_of ...
--- ARGV plan fingerprint ttl_sec ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats idempotency runs runs_of ...
+-- ARGV plan fingerprint ttl_sec message ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED
--- include clock timeline release commit snapshot
+-- include clock timeline release wake commit snapshot
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then
@@ -15,7 +15,8 @@ if a_fingerprint ~= '' then
 end
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 local now = clock_now()
-commit(plan, 4, now)
+commit(plan, 5, now)
+if plan.again then wake(plan.run, now, a_message) end
 redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)

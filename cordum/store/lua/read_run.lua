@@ -1,5 +1,5 @@
 -- read_run: one consistent snapshot of a run.
--- KEYS run steps facts outputs clock policy
+-- KEYS run steps facts outputs context inbox clock policy
 -- ARGV
 -- REPLY FOUND NOT_FOUND
 -- include clock snapshot

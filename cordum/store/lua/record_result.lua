@@ -1,6 +1,6 @@
 -- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
 -- KEYS run steps facts outputs timeline clock held window turns parked windows wakeups coordinator stats
--- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message
+-- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
 -- include clock timeline count release wake
@@ -24,7 +24,13 @@ end
 count('attempts_ended:' .. a_outcome .. ':' .. a_topic)
 redis.call('SREM', k_held, a_job_id)
 redis.call('SREM', k_window, a_job_id)
-redis.call('HINCRBY', k_run, 'signals', 1)
 release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
+-- Of many children most need nobody to look: the planner has said how many results it can do without.
+if done and a_fan ~= '' then
+  local results = redis.call('HINCRBY', k_facts, a_fan .. '#results', 1)
+  local wake_after = redis.call('HGET', k_facts, a_fan .. '#wake_after')
+  if wake_after and results < tonumber(wake_after) then return {'RECORDED'} end
+end
+redis.call('HINCRBY', k_run, 'signals', 1)
 wake(a_run_id, now, a_message) -- guard: mark_due
 return {'ADVANCE'}

@@ -211,7 +211,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
 
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
-        with patch("cordum.engine.runs.new_run_id", lambda *_: f"{CELL}-{name}"):
+        with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
             try:
                 started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
             except CordumError as refused:

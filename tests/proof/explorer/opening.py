@@ -51,7 +51,7 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     saved = Workflows(core).save(TENANT, scenario.definition.encode(), "yaml", WORKFLOW)
     runs = Runs(core, Workflows(core))
     for run_id in scenario.runs:
-        with patch("cordum.engine.runs.new_run_id", lambda *_, chosen=run_id: chosen):
+        with patch("cordum.engine.core.new_run_id", lambda *_, chosen=run_id: chosen):
             runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, {"x": []})
     workflow = load_workflow(scenario.definition.encode(), "yaml", default_id=WORKFLOW)
     moment = stage.present()

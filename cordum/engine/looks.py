@@ -1,0 +1,96 @@
+"""A look at a run: its snapshot, and what planning may ask for beyond that (`domain.wants`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cordum.domain.policy import Policy
+from cordum.domain.run import ChildRun, Parent, Pin, RunState
+from cordum.domain.wants import Wants, wants
+from cordum.domain.workflow import JSON, Workflow
+from cordum.store import Store
+from cordum.store.codec import from_json
+from cordum.store.runs import Snapshot
+
+WorkflowOf = Callable[[str, str, str], Workflow]
+"""(tenant, workflow id, digest) -> the definition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run at one moment, together with everything a plan for it depends on."""
+
+    workflow: Workflow
+    snapshot: Snapshot
+    policy: Policy | None
+
+    @property
+    def run(self) -> RunState:
+        return self.snapshot.run
+
+
+def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: RunState) -> RunState:
+    """The run with all that a plan for it may ask for. Most runs need nothing more."""
+    if run.parent is not None and not run.status.terminal:
+        run = replace(run, parent=_parent(store, run.id, run.parent))
+    wanted = wants(workflow, run)
+    if wanted.outputs or wanted.items:
+        brought = store.runs.brought(run.id, wanted)
+        run = replace(run, outputs=store.runs.texts(run.outputs, brought.outputs), items=brought.items)
+    if wanted.children or wanted.pins:
+        pins = {pin: _pin(store, workflow_of, run.tenant, *pin) for pin in wanted.pins}
+        run = replace(run, children=_children(store, wanted), pins=pins)
+    return run
+
+
+def _parent(store: Store, run_id: str, parent: Parent) -> Parent:
+    status, mark, child = store.runs.step_of(parent.run_id, parent.step)
+    wanted = mark is not None and mark.startswith("running:") and child == run_id
+    return replace(parent, wanted=wanted, paused=status == "paused")
+
+
+def _pin(store: Store, workflow_of: WorkflowOf, tenant: str, workflow_id: str, version: int | None) -> Pin | None:
+    found = store.workflows.pinned(tenant, workflow_id, version)
+    if found is None:
+        return None
+    number, digest = found
+    return Pin(number, digest, workflow_of(tenant, workflow_id, digest).input_schema)
+
+
+def _children(store: Store, wanted: Wants) -> Mapping[str, ChildRun | None]:
+    snapshots = store.runs.snapshots([run_id for _, run_id in wanted.children])
+    return {
+        ref: None if snapshot is None else _child(snapshot)
+        for (ref, _), snapshot in zip(wanted.children, snapshots, strict=True)
+    }
+
+
+def _child(snapshot: Snapshot) -> ChildRun:
+    run = snapshot.run
+    if not run.status.terminal:
+        return ChildRun(run.status, run.generation)
+    error = _value(snapshot.fields.get("error"))
+    document: dict[str, Any] = {
+        "run_id": run.id,
+        "workflow_id": run.workflow_id,
+        "status": run.status.value,
+        "input": run.input,
+        "output": _value(snapshot.fields.get("output")),
+        "error": error,
+        "steps": {
+            ref: {
+                "output": run.outputs.get(ref),
+                "status": state.status.public.value,
+                "error": state.failure.document() if state.failure and state.status.unsuccessful else None,
+                "attempts": state.attempt,
+            }
+            for ref, state in run.steps.items()
+        },
+    }
+    return ChildRun(run.status, run.generation, document, error if isinstance(error, dict) else None)
+
+
+def _value(text: str | None) -> JSON:
+    return from_json(text) if text else None
