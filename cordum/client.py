@@ -151,6 +151,45 @@ class Client:
     def cancel(self, run_id: str, reason: str | None = None) -> None:
         self._request("POST", _path("workflow-runs", run_id, "cancel"), **_reason(reason))
 
+    # what operators do; each says why
+
+    def pause(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+        """Let nothing new begin; what runs may finish."""
+        return self._object("POST", _path("workflow-runs", run_id, "pause"), **_reason(reason))
+
+    def resume(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "resume"), **_reason(reason))
+
+    def signal(
+        self,
+        run_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        correlation: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Hand an event to a run; with a key, however often it is sent, once."""
+        said = {"payload": payload} | ({} if correlation is None else {"correlation": correlation})
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        self._request("POST", _path("workflow-runs", run_id, "signals", name), headers=headers, **_json(said))
+
+    def retry(self, run_id: str, reason: str) -> dict[str, Any]:
+        """Let a failed run go on from what failed."""
+        return self._object("POST", _path("workflow-runs", run_id, "retry"), **_reason(reason))
+
+    def rerun(self, run_id: str, reason: str, from_step: str | None = None) -> dict[str, Any]:
+        """A new run, which takes over what lies before `from_step`."""
+        asked = {"reason": reason} | ({} if from_step is None else {"from_step": from_step})
+        return self._object("POST", _path("workflow-runs", run_id, "rerun"), **_json(asked))
+
+    def skip(self, run_id: str, step: str, reason: str) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "steps", step, "skip"), **_reason(reason))
+
+    def complete(self, run_id: str, step: str, reason: str, output: Any = None) -> dict[str, Any]:
+        path = _path("workflow-runs", run_id, "steps", step, "complete")
+        return self._object("POST", path, **_json({"reason": reason, "output": output}))
+
     # approvals
 
     def approvals(self, *, include_resolved: bool = False, limit: int | None = None) -> list[dict[str, Any]]:

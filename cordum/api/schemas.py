@@ -14,7 +14,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from cordum.api.media import json_body
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import WORKFLOW_ID
+from cordum.domain.ids import STEP_ID, WORKFLOW_ID
 from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
@@ -167,6 +167,23 @@ class ReasonBody(Strict):
 
 class RejectBody(Strict):
     reason = _reason(required=True)
+
+
+class Anything(fields.Raw):
+    """Any JSON value, null too."""
+
+
+class SignalBody(Strict):
+    payload = Anything(allow_none=True)
+    correlation = Text(validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters"))
+
+
+class RerunBody(RejectBody):
+    from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
+
+
+class CompleteBody(RejectBody):
+    output = Anything(allow_none=True)
 
 
 # --- reading ---

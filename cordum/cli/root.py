@@ -15,6 +15,7 @@ from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
 from cordum.cli.flower import flower
+from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
@@ -58,7 +59,8 @@ def main() -> None:
 for command in (
     *(demo, dev),
     *(validate, apply, test, graph, diff, schema, workflows),
-    *(run, watch, get, timeline, runs, cancel),
+    *(run, watch, get, why, timeline, runs, cancel),
+    *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
     *(api, coordinator, worker, flower, doctor, bench),
 ):

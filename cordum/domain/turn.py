@@ -25,7 +25,7 @@ from cordum.domain.workflow import JSON, Workflow
 
 POLICY_RETRY_MS = 1000
 # The most children that one plan lets begin, so that no commit keeps Redis from others for long.
-MOST_CHILDREN = 128
+MOST_CHILDREN = 64
 
 _ON_THE_WAY = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
 _EVENT_OF = {

@@ -134,6 +134,8 @@ class Core:
             created = self.store.runs.create(run, decided, idempotency)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
+            if created.word is CreateReply.WORKFLOW_GONE:
+                raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")

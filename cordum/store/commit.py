@@ -100,6 +100,7 @@ class CommitWriter:
             "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
             "dead": [self._job_id(letter) for letter in plan.dead_letters],
             "changed": not plan.empty,
+            "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),

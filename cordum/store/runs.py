@@ -29,6 +29,7 @@ class CreateReply(StrEnum):
     REPLAYED = "REPLAYED"
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
+    WORKFLOW_GONE = "WORKFLOW_GONE"
 
 
 class SignalReply(StrEnum):
@@ -105,6 +106,7 @@ class Runs:
                 ),
                 "runs": self._cell.runs(run.tenant),
                 "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
+                "workflow": self._cell.workflow(run.tenant, run.workflow_id),
             },
             commit.more_keys,
             commit.values,
@@ -112,6 +114,7 @@ class Runs:
             fingerprint=idempotency.fingerprint if idempotency else "",
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
+            digest=run.digest,
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:
@@ -163,6 +166,7 @@ class Runs:
             "asked": self._cell.asked,
             "dead_letters": self._cell.dead_letters(run.tenant),
             "stats": self._cell.stats,
+            "open_runs_of": self._cell.open_runs_of(run.tenant, run.workflow_id),
         }
 
     def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:

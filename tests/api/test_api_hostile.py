@@ -7,7 +7,13 @@ import re
 import pytest
 
 JOB = "c1-01h00000000000000000000000:gate@1"
-IDS = {"workflow_id": "ship", "run_id": "c1-01h00000000000000000000000", "job_id": JOB}
+IDS = {
+    "workflow_id": "ship",
+    "run_id": "c1-01h00000000000000000000000",
+    "job_id": JOB,
+    "name": "deployed",
+    "step": "gate",
+}
 
 BODIES = {
     "not json": b"not-json",

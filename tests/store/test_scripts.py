@@ -10,7 +10,7 @@ import pytest
 from cordum.domain.states import TRANSITIONS, StepStatus
 from cordum.store.approvals import ResolveReply
 from cordum.store.jobs import ClaimReply, LossReply, RecordReply
-from cordum.store.runs import CommitReply, CreateReply
+from cordum.store.runs import CommitReply, CreateReply, SignalReply
 from cordum.store.scripts import Library, Script
 from cordum.store.workflows import DeleteReply, SaveReply
 
@@ -61,6 +61,7 @@ def test_only_the_clock_fragment_asks_for_the_time(script: Script) -> None:
     [
         ("create_run", CreateReply),
         ("apply_plan", CommitReply),
+        ("send_signal", SignalReply),
         ("claim", ClaimReply),
         ("record_result", RecordReply),
         ("lose_attempt", LossReply),

@@ -76,12 +76,14 @@ local function commit(plan, first, now)
   end
   for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
+  if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))
   end
   if plan.ended then
+    redis.call('SREM', k_open_runs_of, plan.run)
     redis.call('HSET', k_run, 'completed_at', string.format('%.0f', now))
     redis.call('ZREM', k_timers, plan.run)
   elseif plan.wake_at then
