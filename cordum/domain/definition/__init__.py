@@ -14,6 +14,7 @@ from cordum.domain.definition.build import (
     load_workflow,
     parse_document,
     problem_of_step,
+    read_workflow,
     refusal,
 )
 from cordum.domain.definition.canonical import canonical, digest
@@ -26,6 +27,7 @@ from cordum.domain.definition.published import language_schema
 __all__ = [
     # definitions
     "load_workflow",
+    "read_workflow",
     "parse_document",
     "build_workflow",
     "check_workflow",

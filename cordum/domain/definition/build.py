@@ -68,16 +68,23 @@ def parse_document(data: bytes, media: Media, *, limits: Limits = DEFAULT_LIMITS
     return document
 
 
-def load_workflow(
+def read_workflow(
     data: bytes, media: Media, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS
-) -> Workflow:
-    """The workflow that `data` defines. Raises DefinitionInvalid with all its problems."""
+) -> Checked:
+    """The workflow that `data` defines, with warnings. Raises DefinitionInvalid with all its problems."""
     problems = Problems()
     document = _parse(data, media, limits, problems)
     # A duplicate key leaves a document that is still worth looking at; the other problems have lost a value.
     if document is None or any(problem.code != "duplicate_key" for problem in problems):
         raise _invalid(problems)
-    return _build(document, default_id, limits, problems)
+    return _check(document, default_id, limits, problems)
+
+
+def load_workflow(
+    data: bytes, media: Media, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Workflow:
+    """The workflow that `data` defines. Raises DefinitionInvalid with all its problems."""
+    return read_workflow(data, media, default_id=default_id, limits=limits).workflow
 
 
 def build_workflow(document: Document, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Workflow:
@@ -85,7 +92,7 @@ def build_workflow(document: Document, *, default_id: str | None = None, limits:
 
     Raises DefinitionInvalid with all problems, in the order of their places.
     """
-    return _build(document, default_id, limits, Problems())
+    return _check(document, default_id, limits, Problems()).workflow
 
 
 def _parse(data: bytes, media: Media, limits: Limits, problems: Problems) -> Document | None:
@@ -105,10 +112,6 @@ def _parse(data: bytes, media: Media, limits: Limits, problems: Problems) -> Doc
 def check_workflow(document: Document, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Checked:
     """As `build_workflow`, and what is legal but most likely not meant."""
     return _check(document, default_id, limits, Problems())
-
-
-def _build(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Workflow:
-    return _check(document, default_id, limits, problems).workflow
 
 
 def _check(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Checked:
