@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _POOLS = click.Choice(["prefork", "threads", "solo"])
 
 
-@click.group(invoke_without_command=True, short_help="Measure throughput beside Celery's canvas, or idle costs.")
+@click.group(invoke_without_command=True, short_help="Measure throughput, idle costs, the language.")
 @click.option("--runs", type=click.IntRange(1), default=1_000, show_default=True, help="Runs started at once.")
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
 @click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
@@ -74,6 +74,25 @@ def policy(ctx: click.Context, decisions: int, as_json: bool) -> None:
         rows = [(one.rules, one.topics, f"{one.p50_us:.1f}", f"{one.p99_us:.1f}") for one in found]
         table(("rules", "topics", "p50 µs", "p99 µs"), rows)
     ctx.exit(0 if all(one.within_budget for one in found) else 1)
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the single measurements.")
+@click.pass_context
+def language(ctx: click.Context, as_json: bool) -> None:
+    """Render templates, read a large definition, refuse monstrous ones. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_language
+
+    found = measure_language()
+    if as_json:
+        print_json(found.document())
+    else:
+        rows = [
+            (f"{one.value:.4g}", f"{one.budget:g}", "" if one.within_budget else "over", one.name, one.unit)
+            for one in found.figures
+        ]
+        table(("median", "budget", "", "of", "unit"), rows)
+    ctx.exit(0 if found.within_budget else 1)
 
 
 def _show_pair(report: Report) -> None:

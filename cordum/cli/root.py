@@ -10,7 +10,7 @@ from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
 from cordum.cli.bench import bench
 from cordum.cli.dead_letters import dlq
-from cordum.cli.definitions import diff, graph, workflows
+from cordum.cli.definitions import diff, graph, schema, workflows
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
@@ -61,7 +61,7 @@ def main() -> None:
 
 for command in (
     *(demo, dev),
-    *(validate, apply, test, graph, diff, workflows),
+    *(validate, apply, test, graph, diff, schema, workflows),
     *(run, watch, get, why, timeline, runs, cancel),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
