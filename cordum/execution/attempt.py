@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from dataclasses import dataclass, field
 
 from cordum.domain.run import OutcomeClass
@@ -19,6 +18,7 @@ from cordum.execution.port import JobPort
 from cordum.execution.runner import run_job
 from cordum.execution.stops import Stops
 from cordum.settings import Settings
+from cordum.store.unique import unique
 
 __all__ = ["Abandoned", "Delivery", "Ending", "run_claimed", "work"]
 
@@ -40,7 +40,7 @@ class Delivery:
     job_id: str
     topic: str
     priority: int
-    nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
+    nonce: str = field(default_factory=unique)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
@@ -20,6 +22,15 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def to_json(value: JSON | Mapping[str, JSON]) -> str:
     """Compact JSON text; integers of any size and the order of keys stay as they are."""
     return _ENCODER.encode(value)
+
+
+def own_json(document: JSON | Mapping[str, JSON]) -> str:
+    """JSON text of what cordum itself says: events, plans. Not for user data, whose numbers must keep their form."""
+    try:
+        return orjson.dumps(document).decode()
+    except TypeError:
+        # Numbers over 64 bits, half a surrogate pair: what a person or a handler has put into an event.
+        return to_json(document)
 
 
 def from_json(text: str) -> JSON:

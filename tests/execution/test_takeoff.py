@@ -68,9 +68,9 @@ def test_switched_off_it_does(plain_cell: Any) -> None:
 @every_pool
 def test_without_it_jobs_end_the_same(plain_cell: Any, pool: str) -> None:
     plain_cell.worker("job.t.echo", "job.t.flaky", "job.t.fatal", pool=pool)
-    retry = "{max_retries: 1}"
     run_id = plain_cell.start(
-        f"a: {{topic: job.t.echo, input: {{x: []}}}}, b: {{topic: job.t.flaky, retry: {retry}}}, c: {{topic: job.t.fatal}}"
+        """a: {topic: job.t.echo, input: {x: []}}, b: {topic: job.t.flaky, retry: {max_retries: 1}},
+           c: {topic: job.t.fatal}"""
     )
     steps = plain_cell.ended(run_id)["steps"]
     assert [steps[step]["status"] for step in "abc"] == ["succeeded", "succeeded", "failed"]

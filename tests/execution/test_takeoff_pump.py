@@ -1,8 +1,9 @@
-"""The turns of the fast path beside an engine, a pool and an event loop that remember: nothing is lost, nothing loops."""
+"""The turns of the fast path beside an engine, a pool and a loop that remember: nothing is lost, nothing loops."""
 
 from __future__ import annotations
 
 import json
+import select
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Place:
         self.listening = False
         self.topics: tuple[str, ...] = (TOPIC,)
         self._readers: list[Callable[[], None]] = []
+        self._ticks: set[Callable[[], None]] = set()
         self.pool = SimpleNamespace(num_processes=slots, uses_semaphore=False)
         task = SimpleNamespace(acks_late=True, send_events=True, soft_time_limit=None, time_limit=None)
         self.consumer = SimpleNamespace(
@@ -77,7 +79,7 @@ class Place:
             connection_errors=(),
             event_dispatcher=None,
             hostname="w@h",
-            hub=SimpleNamespace(add_reader=lambda fd, callback: self._readers.append(callback)),
+            hub=SimpleNamespace(add_reader=lambda fd, callback: self._readers.append(callback), on_tick=self._ticks),
             on_task_request=self.flying.append,
             pool=self.pool,
             timer=SimpleNamespace(call_after=lambda seconds, call: self.later.append(call)),
@@ -95,8 +97,8 @@ class Place:
         self.pump.restart()
 
     def loop(self) -> None:
-        for read in self._readers:
-            read()
+        for callback in (*self._ticks, *self._readers):
+            callback()
 
     def settle(self) -> None:
         """Turn until nothing changes any more; a loop without end fails the test."""
@@ -385,36 +387,87 @@ def test_anything_else_is_not(change: dict[str, Any]) -> None:
     assert parse(json.loads(message("a")) | change, TOPIC) is None
 
 
-def test_no_knock_is_lost_and_many_are_one() -> None:
+class Loop:
+    """An event loop as far as a knock needs one; `awake`: it would not wait."""
+
+    def __init__(self, answer: Callable[[], object]) -> None:
+        self.on_tick: set[Callable[[], None]] = set()
+        self.knock = Knock(answer)
+        self.knock.attach(self)
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self._fd, self._read = fd, callback
+
+    @property
+    def awake(self) -> bool:
+        return bool(select.select([self._fd], [], [], 0)[0])
+
+    def come_round(self) -> None:
+        for tick in self.on_tick:
+            tick()
+        if self.awake:
+            self._read()
+
+
+def test_many_knocks_are_one() -> None:
     heard: list[int] = []
-    readers: list[Callable[[], None]] = []
-    knock = Knock(lambda: heard.append(1))
-    knock.attach(SimpleNamespace(add_reader=lambda fd, callback: readers.append(callback)))
+    loop = Loop(lambda: heard.append(1))
     for _ in range(3):
-        knock()
-    readers[0]()
+        loop.knock()
+    assert not loop.awake, "the loop's own call is answered before it waits"
+    loop.come_round()
+    loop.come_round()
     assert len(heard) == 1
-    readers[0]()
-    assert len(heard) == 1
-    knock()
-    readers[0]()
-    assert len(heard) == 2
+
+
+def test_a_knock_of_another_thread_wakes_the_loop() -> None:
+    heard: list[int] = []
+    loop = Loop(lambda: heard.append(1))
+    thread = threading.Thread(target=loop.knock)
+    thread.start()
+    thread.join()
+    assert loop.awake
+    loop.come_round()
+    assert (len(heard), loop.awake) == (1, False)
 
 
 def test_a_knock_while_one_is_answered_is_heard() -> None:
     again = [True]
     heard: list[int] = []
-    readers: list[Callable[[], None]] = []
 
     def answer() -> None:
         heard.append(1)
         if again:
             again.pop()
-            knock()
+            loop.knock()
 
-    knock = Knock(answer)
-    knock.attach(SimpleNamespace(add_reader=lambda fd, callback: readers.append(callback)))
-    knock()
-    readers[0]()
-    readers[0]()
+    loop = Loop(answer)
+    loop.knock()
+    for tick in loop.on_tick:
+        tick()
+    assert loop.awake
+    loop.come_round()
     assert len(heard) == 2
+
+
+def test_no_knock_is_lost_among_many_threads() -> None:
+    given: list[int] = []
+    seen = [0]
+
+    def look() -> None:
+        seen[0] = len(given)
+
+    loop = Loop(look)
+
+    def work() -> None:
+        for _ in range(2_000):
+            given.append(1)
+            loop.knock()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        loop.come_round()
+    loop.come_round()
+    assert seen[0] == len(given) == 8_000

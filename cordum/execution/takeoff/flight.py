@@ -5,7 +5,6 @@ limits and the pool's own reports find what they know, without what a Request do
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import ref
@@ -22,6 +21,7 @@ from cordum.execution.request import JobRequest
 from cordum.execution.takeoff.in_pool import Landed, Load, carry_out
 from cordum.execution.tasks import failure_of_ending
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Recording
+from cordum.store.unique import unique
 
 __all__ = ["Flight", "Tower", "parse"]
 
@@ -56,7 +56,7 @@ class Flight(JobRequest):
         # Not super().__init__(): that reads and copies the message, which costs more than everything else here.
         self.job = job
         self.priority = priority
-        self.nonce = uuid.uuid4().hex
+        self.nonce = unique()
         self.claimed = _NOT_CLAIMED
         self._tower = tower
         self.id = str(job)

@@ -7,7 +7,6 @@ to: an exception that left a turn would end the worker.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 from celery.worker import state
 
 from cordum.errors import Unavailable
@@ -163,6 +163,9 @@ class Pump:
             if want > 0:
                 self.dry = len(taken) < want
         self.look()
+        if self.dry and self.has_room and not self._listening():
+            # Kombu may have been asked before this turn whether it should listen.
+            self._knock.wake()
 
     def _claim_taken(self, taken: Sequence[tuple[str, str]]) -> None:
         for topic, text in taken:
@@ -223,7 +226,7 @@ class Pump:
 
     def _receive(self, topic: str, text: str) -> None:
         try:
-            raw = json.loads(text)
+            raw = orjson.loads(text)
             flight = self.flight_of(raw, topic)
             if flight is None:
                 self._strange(raw, topic)
