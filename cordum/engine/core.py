@@ -18,6 +18,7 @@ from cordum.domain.workflow import Workflow
 from cordum.errors import NotFound, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.policies import PolicyNow
 from cordum.store.runs import CommitReply, Snapshot
 
 _LOG = logging.getLogger(__name__)
@@ -64,7 +65,19 @@ class Core:
 
     def policy_now(self) -> tuple[Policy | None, int]:
         """The active policy (None: there is none that can be used) and Redis' time in milliseconds."""
-        current = self.store.policies.current(self._policy.epoch if self._policy else 0)
+        return self._learn(self.store.policies.current(self._policy.epoch if self._policy else 0))
+
+    def version_and_policy_now(
+        self, tenant: str, workflow_id: str
+    ) -> tuple[tuple[int, str] | None, tuple[Policy | None, int]]:
+        """Number and digest of the latest version of a workflow, and `policy_now`, in one round trip."""
+        store, known = self.store, self._policy.epoch if self._policy else 0
+        version, policy = store.connection.run_all(
+            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(known)]
+        )
+        return store.workflows.read_latest(version), self._learn(store.policies.read(policy))
+
+    def _learn(self, current: PolicyNow) -> tuple[Policy | None, int]:
         if current.source is not None:
             self._policy = _loaded(current.source, current.epoch)
         return self._policy, current.now

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from cordum.domain.ids import new_run_id
@@ -45,12 +46,12 @@ class Runs:
         labels: Mapping[str, str] | None = None,
     ) -> Started:
         """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
-        version, digest = self._workflows.latest(caller.tenant, workflow_id)
+        found, (policy, now) = self._core.version_and_policy_now(caller.tenant, workflow_id)
+        version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
         idempotency = self._idempotency(idempotency_key, input_, labels or {})
         run_id: str | None = None
         for _ in range(_MOST_ATTEMPTS):
-            policy, now = self._core.policy_now()
             run_id = run_id or new_run_id(self._core.settings.cell, now, os.urandom(10))
             run = self._new_run(run_id, caller, (version, digest), workflow, input_, labels or {}, now)
             created = self._create(run, workflow, policy, now, idempotency)
@@ -59,11 +60,13 @@ class Runs:
             if created.snapshot is not None:
                 look = Look(workflow, created.snapshot, policy)
                 conditions = self._conditions(look, _OLD_NEWS_MS)
-                return Started(views.run_view(workflow, look.snapshot, created.inputs, conditions), replayed=False)
+                show = partial(views.run_view, workflow, created.snapshot, created.inputs, conditions)
+                return Started(created.run_id, replayed=False, show=show)
             if created.word is not CreateReply.POLICY_CHANGED:
                 # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
                 replayed = created.word is CreateReply.REPLAYED
-                return Started(self.get(caller.tenant, created.run_id), replayed)
+                return Started(created.run_id, replayed, partial(self.get, caller.tenant, created.run_id))
+            policy, now = self._core.policy_now()
         raise Unavailable("the policy is changing too fast, try again")
 
     def _create(

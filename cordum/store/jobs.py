@@ -17,6 +17,7 @@ from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
 
 _MOST_LOST = 500  # of one queue in one sweep
+_MOST_TOPICS_KEPT = 1000
 
 
 class ClaimReply(StrEnum):
@@ -100,6 +101,7 @@ class Jobs:
         self._connection = connection
         self._cell = cell
         self._window = window
+        self._topic_keys: dict[str, dict[str, str]] = {}
 
     def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
         """Begin an attempt. A second call with the same `nonce` is answered like the first."""
@@ -241,10 +243,24 @@ class Jobs:
         """Keys of the scripts that settle a job and pass its place on."""
         own = keys.RunKeys.of(job.run_id)
         return {
+            **self._keys_of_topic(topic),
             "run": own.run,
             "steps": own.steps,
             "facts": own.facts,
             "timeline": own.timeline,
+        }
+
+    def _keys_of_topic(self, topic: str) -> dict[str, str]:
+        """Those that are the same for all its jobs; made once, because they are asked for twice a job."""
+        made = self._topic_keys.get(topic)
+        if made is None:
+            if len(self._topic_keys) >= _MOST_TOPICS_KEPT:
+                self._topic_keys.clear()
+            made = self._topic_keys[topic] = self._make_topic_keys(topic)
+        return made
+
+    def _make_topic_keys(self, topic: str) -> dict[str, str]:
+        return {
             "clock": self._cell.clock,
             "parked": self._cell.parked(topic),
             "windows": self._cell.windows,
