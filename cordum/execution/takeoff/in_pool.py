@@ -91,6 +91,8 @@ def _context(job_id: str, topic: str) -> Context:
         kwargs={},
         retries=0,
         delivery_info={"exchange": "", "routing_key": topic},
+        # Given, because Celery would look for them one by one.
+        headers={},
         called_directly=False,
     )
 
