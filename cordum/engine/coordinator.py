@@ -33,26 +33,29 @@ class Coordinator:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
         self.sweep()
         leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
-        while advanced := self._advance_due():
+        seen: set[str] = set()
+        while due := self._advance_due():
             if time.monotonic() >= leave:
                 self.ring()
                 return
-            if advanced < _BATCH:
-                # More will be due at once, and to be called again costs more than to wait for it. Where look after look
-                # finds a little, a look is rather worth its three round trips when it comes later.
+            if len(due) < _BATCH:
+                # More will be due at once, and to be called again costs more than to wait for it. In a crowd, where
+                # each look finds a few other runs, later looks find more for their three round trips.
+                crowd = bool(seen) and not seen.issuperset(due)
+                pause = min(2 * pause, _LONGEST_PAUSE_SEC) if crowd else _PAUSE_SEC
                 time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SEC)
+            seen.update(due)
 
     def ring(self) -> None:
         """Have a coordinator look, unless one has been called already."""
         self._store.wakeups.ring()
 
-    def _advance_due(self) -> int:
-        """Advance some runs; the number of those that were due."""
+    def _advance_due(self) -> list[str]:
+        """Advance some runs; the answer is those that were due."""
         due = self._store.wakeups.take_due(_BATCH)
         if due:
             self._advance_all(due)
-        return len(due)
+        return due
 
     def _advance_all(self, run_ids: Sequence[str]) -> None:
         """Together; when one of them makes trouble, each alone, so that it does not keep the others waiting."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Sequence
+
+import orjson
 
 from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
@@ -161,7 +162,7 @@ def read_claim(job: JobId, claimed: Claimed) -> Claim:
         attempt=job.attempt,
         tenant=claimed.tenant,
         workflow_id=claimed.workflow_id,
-        labels=json.loads(claimed.labels),
+        labels=orjson.loads(claimed.labels),
         timeout_ms=claimed.timeout_ms,
         retries_left=claimed.retries_left,
     )

@@ -51,7 +51,7 @@ def failure_text(failure: Failure | None) -> str:
 
 
 def _failure(text: str) -> Failure:
-    document = json.loads(text)
+    document = orjson.loads(text)
     return Failure(document["code"], document["message"], document.get("class"), document.get("traceback"))
 
 
@@ -74,7 +74,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "topic": _plain,
     "priority": int,
     "epoch": int,
-    "decision": json.loads,
+    "decision": orjson.loads,
     "ready_at": int,
     "started_at": int,
     "completed_at": int,
@@ -99,7 +99,7 @@ def _fact_text(value: Any) -> str:
     if isinstance(value, Failure):
         return failure_text(value)
     if isinstance(value, Mapping):
-        return to_json(dict(value))
+        return own_json(dict(value))
     return str(value)
 
 
@@ -165,7 +165,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         signals=int(run["signals"]),
         generation=int(run["generation"]),
         deadline=int(run["deadline"]) if run["deadline"] else None,
-        labels=json.loads(run["labels"]),
+        labels=orjson.loads(run["labels"]),
     )
 
 
