@@ -144,6 +144,10 @@ class Settings:
     max_losses: int = field(default=3, metadata=_rule("workers one step may lose before it is `poison`", minimum=1))
 
     # dispatch
+    takeoff: bool = field(
+        default=True,
+        metadata=_rule("workers claim and record in batches; `false`: each job by itself, as Celery would"),
+    )
     window_minimum: int = field(
         default=32, metadata=_rule("smallest number of unfinished messages a topic may have", minimum=1)
     )

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from cordum.bench import proc
 from cordum.bench.celery_sides import CanvasSide, PlainSide
 from cordum.bench.cordum_side import CordumSide
 from cordum.bench.sides import WORKERS, Measured, Place, Side, measure
@@ -22,6 +23,8 @@ from cordum.ops.redis_binary import find_redis_server, require_version
 from cordum.ops.redis_server import RedisServer
 
 WARM_UP = 20
+MOST_BUSY = 0.1
+_LOOK_AROUND_SEC = 0.5
 _PACKAGES = ("cordum", "celery", "kombu", "redis", "hiredis")
 _SIDES: tuple[Side, ...] = (CordumSide(), CanvasSide(), PlainSide())
 
@@ -39,11 +42,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One measurement of each side, on one Redis. `plain` counts four tasks as a run."""
+    """One measurement of each side, on one Redis. `plain` counts four tasks as a run.
+
+    `busy_before`: the share of the machine that others used right before; None where there is no /proc.
+    """
 
     cordum: Measured
     canvas: Measured
     plain: Measured
+    busy_before: float | None = None
 
     def sides(self) -> tuple[tuple[str, Measured], ...]:
         return ("cordum", self.cordum), ("canvas", self.canvas), ("plain", self.plain)
@@ -57,6 +64,11 @@ class Pair:
     def cpu_ratio(self) -> float | None:
         """How many times as much processor time the canvas took."""
         return self.canvas.cpu_sec / self.cordum.cpu_sec if self.canvas.cpu_sec and self.cordum.cpu_sec else None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something else used so much of the machine that the times say little."""
+        return self.busy_before is not None and self.busy_before > MOST_BUSY
 
     def problems(self) -> list[str]:
         return [f"{name}: {problem}" for name, measured in self.sides() for problem in measured.problems]
@@ -111,11 +123,13 @@ def hold_contest(options: Options, on_pair: Callable[[Report], None]) -> Report:
 
 
 def _pair(options: Options) -> Pair:
+    busy = proc.busy_share(_LOOK_AROUND_SEC) if proc.PRESENT else None
     with tempfile.TemporaryDirectory(prefix="cordum-bench-") as name:
         directory = Path(name)
         with RedisServer(directory) as server:
             place = Place(server.address, server.pid, options.pool, options.concurrency, directory)
-            return Pair(*(_measured_apart(side, place, options) for side in _SIDES))
+            cordum, canvas, plain = (_measured_apart(side, place, options) for side in _SIDES)
+            return Pair(cordum, canvas, plain, busy)
 
 
 def _measured_apart(side: Side, place: Place, options: Options) -> Measured:

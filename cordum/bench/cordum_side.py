@@ -41,10 +41,7 @@ class CordumBout:
 
     def run(self, count: int) -> None:
         goal = self._ended() + count
-        ids = [
-            self._engine.start_run(_CALLER, triage.WORKFLOW_ID, {"incident": number}).run["id"]
-            for number in range(count)
-        ]
+        ids = [self._engine.start_run(_CALLER, triage.WORKFLOW_ID, {"incident": number}).id for number in range(count)]
         wait_for(
             lambda: self._ended() >= goal,
             f"{count} runs of cordum",

@@ -1,14 +1,29 @@
-"""What Linux says of processes in /proc: who descends from whom, processor time, memory."""
+"""What Linux says in /proc: who descends from whom, processor time, memory, how busy the machine is."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _PROC = Path("/proc")
 _TICKS_PER_SEC = os.sysconf("SC_CLK_TCK")
 
 PRESENT = (_PROC / "self" / "smaps_rollup").exists()
+
+
+def busy_share(seconds: float) -> float:
+    """What share of all processors' time was in use, or taken by other machines, during the next `seconds`."""
+    before = _processor_times()
+    time.sleep(seconds)
+    used = [now - then for now, then in zip(_processor_times(), before, strict=True)]
+    idle = used[3] + used[4]
+    return 1 - idle / sum(used) if sum(used) else 0.0
+
+
+def _processor_times() -> list[int]:
+    """user, nice, system, idle, iowait, irq, softirq, steal, since the start of the machine."""
+    return [int(ticks) for ticks in (_PROC / "stat").read_text().splitlines()[0].split()[1:9]]
 
 
 def family(pid: int) -> list[int]:

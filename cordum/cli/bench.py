@@ -100,6 +100,11 @@ def _show_pair(report: Report) -> None:
     number, pair = len(report.pairs), report.pairs[-1]
     if number == 1:
         _show_settings(report)
+    if pair.disturbed:
+        tell(
+            f"pair {number}: something else used {pair.busy_before:.0%} of this machine before it; trust no time, only"
+        )
+        tell("        the ratio of processor time, or measure again on a quiet machine")
     rates = "  ".join(
         f"{name} {report.rate(measured):6.1f}{_cpu_of(report, measured)}" for name, measured in pair.sides()
     )

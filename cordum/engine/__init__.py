@@ -171,7 +171,7 @@ class Engine:
     def rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Started:
         """A new run that takes over what lies before a step of an ended one."""
         started = self._operations.rerun(caller, run_id, from_step, required_reason(reason))
-        return Started(self.run(caller.tenant, started), replayed=False)
+        return Started(started, replayed=False, show=lambda: self.run(caller.tenant, started))
 
     def skip_step(self, caller: Caller, run_id: str, step: str, reason: str) -> None:
         self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True)

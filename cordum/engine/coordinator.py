@@ -17,9 +17,9 @@ from cordum.store.wakeups import Sweep
 
 _LOG = logging.getLogger(__name__)
 # Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
-_BATCH = 16
+_BATCH = 32
 _TOPICS = 50
-_PAUSE_SEC = 0.002
+_PAUSE_SEC, _LONGEST_PAUSE_SEC = 0.002, 0.01
 _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
@@ -32,29 +32,30 @@ class Coordinator:
     def coordinate(self) -> None:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
         self.sweep()
-        leave = time.monotonic() + _STAY_SEC
-        worked = self._advance_due()
-        while worked:
+        leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
+        seen: set[str] = set()
+        while due := self._advance_due():
             if time.monotonic() >= leave:
                 self.ring()
                 return
-            worked = self._advance_due() or self._advance_after_a_pause()
+            if len(due) < _BATCH:
+                # More will be due at once, and to be called again costs more than to wait for it. In a crowd, where
+                # each look finds a few other runs, later looks find more for their three round trips.
+                crowd = bool(seen) and not seen.issuperset(due)
+                pause = min(2 * pause, _LONGEST_PAUSE_SEC) if crowd else _PAUSE_SEC
+                time.sleep(pause)
+            seen.update(due)
 
     def ring(self) -> None:
         """Have a coordinator look, unless one has been called already."""
         self._store.wakeups.ring()
 
-    def _advance_due(self) -> bool:
-        """Advance some runs; False when none is due."""
+    def _advance_due(self) -> list[str]:
+        """Advance some runs; the answer is those that were due."""
         due = self._store.wakeups.take_due(_BATCH)
         if due:
             self._advance_all(due)
-        return bool(due)
-
-    def _advance_after_a_pause(self) -> bool:
-        """Where runs have been due, more will be at once, and to be called again costs more than to wait for them."""
-        time.sleep(_PAUSE_SEC)
-        return self._advance_due()
+        return due
 
     def _advance_all(self, run_ids: Sequence[str]) -> None:
         """Together; when one of them makes trouble, each alone, so that it does not keep the others waiting."""

@@ -22,6 +22,7 @@ from cordum.engine.starting import Start
 from cordum.errors import NotFound, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.policies import PolicyNow
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
 
 _LOG = logging.getLogger(__name__)
@@ -55,7 +56,19 @@ class Core:
 
     def policy_now(self) -> tuple[Policy | None, int]:
         """The active policy (None: there is none that can be used) and Redis' time in milliseconds."""
-        current = self.store.policies.current(self._policy.epoch if self._policy else 0)
+        return self._learn(self.store.policies.current(self._policy.epoch if self._policy else 0))
+
+    def version_and_policy_now(
+        self, tenant: str, workflow_id: str
+    ) -> tuple[tuple[int, str] | None, tuple[Policy | None, int]]:
+        """Number and digest of the latest version of a workflow, and `policy_now`, in one round trip."""
+        store, known = self.store, self._policy.epoch if self._policy else 0
+        version, policy = store.connection.run_all(
+            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(known)]
+        )
+        return store.workflows.read_latest(version), self._learn(store.policies.read(policy))
+
+    def _learn(self, current: PolicyNow) -> tuple[Policy | None, int]:
         if current.source is not None:
             self._policy = _loaded(current.source, current.epoch)
         return self._policy, current.now
@@ -128,14 +141,16 @@ class Core:
         start: Start,
         idempotency: Idempotency | None = None,
         check: Callable[[Policy | None, RunState], None] | None = None,
+        known: tuple[Policy | None, int] | None = None,
     ) -> tuple[Created, Policy | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
-        `check` may refuse the run under that policy, by raising.
+        `check` may refuse the run under that policy, by raising. `known`: the policy and the time, read just now.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
-            policy, now = self.policy_now()
+            policy, now = known or self.policy_now()
+            known = None
             run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             if check is not None:

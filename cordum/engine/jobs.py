@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Sequence
+
+import orjson
 
 from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
@@ -18,7 +19,7 @@ from cordum.engine.core import Core
 from cordum.engine.looks import Look
 from cordum.engine.values import Claim, Outcome, WorkerInfo
 from cordum.store import codec
-from cordum.store.jobs import ClaimReply, LossReply, RecordReply
+from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, LossReply, Recording, RecordReply
 
 
 class Jobs:
@@ -73,40 +74,31 @@ class Jobs:
         job = JobId.parse(job_id)
         if job is None:
             return Claim(ClaimReply.STALE)
-        claimed = self._store.jobs.claim(job, topic, priority, incarnation, nonce)
-        if claimed.word is not ClaimReply.CLAIMED:
-            return Claim(claimed.word)
-        return Claim(
-            word=claimed.word,
-            input=codec.from_json(claimed.input),
-            run_id=job.run_id,
-            step_id=job.step,
-            attempt=job.attempt,
-            tenant=claimed.tenant,
-            workflow_id=claimed.workflow_id,
-            labels=json.loads(claimed.labels),
-            timeout_ms=claimed.timeout_ms,
-            retries_left=claimed.retries_left,
-            shape=codec.from_json(claimed.shape) if claimed.shape else None,
-            constraints=Constraints.of(json.loads(claimed.decision) if claimed.decision else None),
-        )
+        return read_claim(job, self._store.jobs.claim(job, topic, priority, incarnation, nonce))
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:
         """Write down how the attempt ended. STALE: it was not this worker's any more, and nothing was changed."""
         job = JobId.parse(job_id)
         if job is None:
             return RecordReply.STALE
-        succeeded = outcome.kind is OutcomeClass.SUCCESS
+        output = output_text(outcome)
         return self._store.jobs.record(
-            job,
-            topic,
-            incarnation,
-            nonce,
-            outcome.kind,
-            codec.to_json(outcome.output) if succeeded else "",
-            outcome.failure,
-            outcome.retry_after_ms,
+            job, topic, incarnation, nonce, outcome.kind, output, outcome.failure, outcome.retry_after_ms
         )
+
+    def exchange(
+        self,
+        incarnation: str,
+        recordings: Sequence[Recording],
+        deliveries: Sequence[Delivered],
+        topics: Sequence[str],
+        want: int,
+    ) -> Exchanged:
+        """Record, claim and take new messages for many jobs in one round trip; safe to repeat as the single calls are.
+
+        A claim is answered unread: `read_claim` is for the process that runs the job.
+        """
+        return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want)
 
     def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
         """A living worker reports that the pool child that ran this job is dead."""
@@ -158,6 +150,31 @@ class Jobs:
         """True for the first attempt of this step that asks for `name`, whenever it asks."""
         job = JobId.parse(job_id)
         return job is not None and self._store.jobs.once(job, name)
+
+
+def read_claim(job: JobId, claimed: Claimed) -> Claim:
+    """The answer to a claim with its texts read."""
+    if claimed.word is not ClaimReply.CLAIMED:
+        return Claim(claimed.word)
+    return Claim(
+        word=claimed.word,
+        input=codec.from_json(claimed.input),
+        run_id=job.run_id,
+        step_id=job.step,
+        attempt=job.attempt,
+        tenant=claimed.tenant,
+        workflow_id=claimed.workflow_id,
+        labels=orjson.loads(claimed.labels),
+        timeout_ms=claimed.timeout_ms,
+        retries_left=claimed.retries_left,
+        shape=codec.from_json(claimed.shape) if claimed.shape else None,
+        constraints=Constraints.of(orjson.loads(claimed.decision) if claimed.decision else None),
+    )
+
+
+def output_text(outcome: Outcome) -> str:
+    """What is kept of an outcome's output; empty unless it is a success."""
+    return codec.to_json(outcome.output) if outcome.kind is OutcomeClass.SUCCESS else ""
 
 
 def _alive(host: str, pid: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from cordum.domain.plan import Plan
@@ -45,7 +46,8 @@ class Runs:
         labels: Mapping[str, str] | None = None,
     ) -> Started:
         """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
-        version, digest = self._workflows.latest(caller.tenant, workflow_id)
+        found, known = self._core.version_and_policy_now(caller.tenant, workflow_id)
+        version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
         _check_input(workflow, input_)
         created, policy = self._core.create(
@@ -59,14 +61,17 @@ class Runs:
             ),
             self._idempotency(idempotency_key, input_, labels or {}),
             check=_refuse_by_policy,
+            known=known,
         )
         if created.word is CreateReply.KEY_REUSED:
             raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
         if created.snapshot is not None:
             look = Look(workflow, created.snapshot, policy)
-            return Started(self._view(look, created.inputs, self._conditions(look, _OLD_NEWS_MS)), replayed=False)
+            conditions = self._conditions(look, _OLD_NEWS_MS)
+            return Started(created.run_id, replayed=False, show=partial(self._view, look, created.inputs, conditions))
         # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
-        return Started(self.get(caller.tenant, created.run_id), replayed=created.word is CreateReply.REPLAYED)
+        replayed = created.word is CreateReply.REPLAYED
+        return Started(created.run_id, replayed, partial(self.get, caller.tenant, created.run_id))
 
     def _idempotency(self, key: str | None, input_: JSON, labels: Mapping[str, str]) -> Idempotency | None:
         """The key with the fingerprint of the request: SHA-256 of the canonical JSON of body and flags."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cordum.domain.policy import NO_CONSTRAINTS, Constraints
@@ -39,12 +40,18 @@ class Saved:
     warnings: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Started:
-    """A started run as a document; `replayed` when an earlier request with the same key has started it."""
+    """A started run; `replayed` when an earlier request with the same key has started it."""
 
-    run: dict[str, Any]
+    id: str
     replayed: bool
+    show: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The run as a document, as it was started."""
+        return self.show()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,9 +131,8 @@ class Workflows:
         stored = (self._store.load(tenant, workflow_id) for workflow_id in self._store.ids(tenant))
         return [_view(one) for one in stored if one is not None]
 
-    def latest(self, tenant: str, workflow_id: str) -> tuple[int, str]:
-        """Number and digest of the version that a run started now is pinned to."""
-        found = self._store.latest(tenant, workflow_id)
+    def required(self, workflow_id: str, found: tuple[int, str] | None) -> tuple[int, str]:
+        """Number and digest of the version that a run started now is pinned to, if there is one."""
         if found is None:
             raise _no_workflow(workflow_id, None)
         return found

@@ -19,6 +19,7 @@ from cordum.execution.handlers import registry
 from cordum.execution.job_log import install
 from cordum.execution.revoke import answer_revokes
 from cordum.execution.strange_messages import StrangeMessages
+from cordum.execution.takeoff.step import TakeOff
 from cordum.execution.tasks import add_coordinator_task, add_job_task
 from cordum.execution.wildcard import TopicQueues
 from cordum.execution.worker import WorkerIdentity, WorkerLease
@@ -37,7 +38,7 @@ app.user_options["worker"].add(
     Option(["--without-embedded-beat"], is_flag=True, help="Coordinator: leave the beat to `celery beat`.")
 )
 app.steps["worker"] |= {WorkerIdentity, EmbeddedBeat}
-app.steps["consumer"] |= {StrangeMessages, TopicQueues, WorkerLease}
+app.steps["consumer"] |= {StrangeMessages, TopicQueues, WorkerLease, TakeOff}
 add_coordinator_task(app)
 answer_revokes()
 registry.follow(partial(add_job_task, app))

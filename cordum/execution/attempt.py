@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from dataclasses import dataclass, field
 
 from cordum.domain.run import OutcomeClass
@@ -19,8 +18,9 @@ from cordum.execution.port import JobPort
 from cordum.execution.runner import run_job
 from cordum.execution.stops import Stops
 from cordum.settings import Settings
+from cordum.store.unique import unique
 
-__all__ = ["Abandoned", "Delivery", "Ending", "work"]
+__all__ = ["Abandoned", "Delivery", "Ending", "run_claimed", "work"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Delivery:
     job_id: str
     topic: str
     priority: int
-    nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
+    nonce: str = field(default_factory=unique)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,27 @@ def work(
     if claim.word != CLAIMED:
         _log.info("%s dropped: %s", delivery.job_id, claim.word)
         return None
-    with stops.running(delivery.job_id) as stop:
-        ctx = JobContext(claim, delivery.job_id, delivery.topic, incarnation=incarnation, port=port, stop=stop)
-        most = min(settings.max_result_bytes, claim.constraints.max_result_bytes or settings.max_result_bytes)
-        outcome = run_job(delivery.topic, delivery.job_id, claim.input, ctx, max_result_bytes=most)
-    outcome = shaped(outcome, claim.shape)
+    outcome = run_claimed(
+        claim,
+        delivery.job_id,
+        delivery.topic,
+        port=port,
+        incarnation=incarnation,
+        settings=settings,
+        stops=stops,
+    )
     word = _record(delivery, port, incarnation, outcome, patience_sec)
     return Ending(outcome, applied=word != STALE, retries_left=claim.retries_left)
+
+
+def run_claimed(
+    claim: Claim, job_id: str, topic: str, *, port: JobPort, incarnation: str, settings: Settings, stops: Stops
+) -> Outcome:
+    """Run the handler of a claimed job; asks the port only when the handler does."""
+    with stops.running(job_id) as stop:
+        ctx = JobContext(claim, job_id, topic, incarnation=incarnation, port=port, stop=stop)
+        most = min(settings.max_result_bytes, claim.constraints.max_result_bytes or settings.max_result_bytes)
+        return shaped(run_job(topic, job_id, claim.input, ctx, max_result_bytes=most), claim.shape)
 
 
 def _claim(delivery: Delivery, port: JobPort, incarnation: str, settings: Settings, patience_sec: float) -> Claim:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from cordum.domain.workflow import JSON
 from cordum.engine import Claim
@@ -40,16 +41,19 @@ class JobContext:
         self.labels: Mapping[str, str] = dict(claim.labels)
         self.input: JSON = claim.input
         self.constraints: Mapping[str, JSON] = claim.constraints.document() if claim.constraints else {}
-        limit_sec = claim.timeout_ms / 1000
-        self.deadline = datetime.now(UTC) + timedelta(seconds=limit_sec)
+        self._ends_at = time.monotonic() + claim.timeout_ms / 1000
         self.log = JobLog({"run_id": claim.run_id, "step_id": claim.step_id, "job_id": job_id})
-        self._ends_at = time.monotonic() + limit_sec
         self._incarnation = incarnation
         self._port = port
         self._stop = stop
         self._ask_at = 0.0
         self._names: set[str] = set()
         self._naming = threading.Lock()
+
+    @cached_property
+    def deadline(self) -> datetime:
+        """When the attempt's time is over."""
+        return datetime.now(UTC) + timedelta(seconds=self._ends_at - time.monotonic())
 
     @property
     def idempotency_key(self) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from celery.concurrency import prefork, thread
 from celery.worker import state
 
+from cordum.execution.takeoff.flight import Flight
+
 __all__ = ["hand_back"]
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,14 @@ def hand_back(consumer: Any) -> None:
 
 def _not_begun(consumer: Any) -> list[Any]:
     """Requests that the pool has not begun and now never will, newest first."""
-    waiting = [request for request in reversed(state.requests.values()) if request not in state.active_requests]
+    waiting = [
+        request
+        for request in reversed(state.requests.values())
+        # A flight is claimed, and was given to the pool only when that had room.
+        if request not in state.active_requests and not isinstance(request, Flight)
+    ]
+    if not waiting:
+        return []
     match consumer.pool:
         case thread.TaskPool() as threads:
             threads.executor.shutdown(wait=False, cancel_futures=True)

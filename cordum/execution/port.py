@@ -1,6 +1,6 @@
 """The small port between the worker's side and the engine: what `cordum.engine.jobs` offers and nothing more.
 
-Claim and record stand behind it so that they can move from the pool's processes into the worker's main process.
+Claim and record stand behind it, so that they happen in the pool's processes or, in batches, in the worker's main one.
 Every method may raise `Unavailable` while Redis is away.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cordum.engine import Claim, Outcome, WorkerInfo
+from cordum.store.jobs import Delivered, Exchanged, Recording
 
 __all__ = ["JobPort"]
 
@@ -20,6 +21,14 @@ class JobPort(Protocol):
     def leave(self, incarnation: str) -> None: ...
     def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim: ...
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> str: ...
+    def exchange(
+        self,
+        incarnation: str,
+        recordings: Sequence[Recording],
+        deliveries: Sequence[Delivered],
+        topics: Sequence[str],
+        want: int,
+    ) -> Exchanged: ...
     def still_running(self, job_id: str, incarnation: str) -> bool: ...
     def progress(self, job_id: str, incarnation: str, fraction: float | None, note: str | None) -> bool: ...
     def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> str: ...

@@ -14,7 +14,7 @@ from cordum.execution import process
 from cordum.execution.attempt import Delivery, Ending, work
 from cordum.store.envelope import COORDINATOR_TASK
 
-__all__ = ["AttemptFailed", "JobTask", "add_coordinator_task", "add_job_task"]
+__all__ = ["AttemptFailed", "JobTask", "add_coordinator_task", "add_job_task", "failure_of_ending", "task_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,17 @@ class JobTask(Task):
     throws = (AttemptFailed,)
 
 
+_tasks: dict[str, Task] = {}
+
+
 def add_job_task(app: Celery, topic: str) -> None:
     """Let `app` work on a topic: task name = topic."""
-    app.task(_run, bind=True, name=topic, base=JobTask, shared=False)
+    _tasks[topic] = app.task(_run, bind=True, name=topic, base=JobTask, shared=False)
+
+
+def task_of(topic: str) -> Task:
+    """The task of a topic that has a function in this process."""
+    return _tasks[topic]
 
 
 def add_coordinator_task(app: Celery) -> None:
@@ -51,14 +59,15 @@ def _run(self: Task, job_id: str) -> None:
     if ending is None:
         # Not a return: SUCCESS would be a lie, and FAILURE would overwrite what the first delivery showed.
         raise Ignore()
-    error = _shown_failure(ending)
+    error = failure_of_ending(ending)
     if error is None:
         return
     # Only says RETRY: the engine has recorded it and sends the next attempt as a job of its own.
     raise Retry(exc=error) if ending.retried else error
 
 
-def _shown_failure(ending: Ending) -> AttemptFailed | None:
+def failure_of_ending(ending: Ending) -> AttemptFailed | None:
+    """What Celery shows of an attempt that was not recorded as a success."""
     outcome = ending.outcome
     if not ending.applied:
         return AttemptFailed(f"{outcome.kind.value}, but ignored: the attempt was over")

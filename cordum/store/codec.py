@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from cordum.domain.context import Write
 from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
@@ -21,6 +23,15 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def to_json(value: JSON | Mapping[str, JSON]) -> str:
     """Compact JSON text; integers of any size and the order of keys stay as they are."""
     return _ENCODER.encode(value)
+
+
+def own_json(document: JSON | Mapping[str, JSON]) -> str:
+    """JSON text of what cordum itself says: events, plans. Not for user data, whose numbers must keep their form."""
+    try:
+        return orjson.dumps(document).decode()
+    except TypeError:
+        # Numbers over 64 bits, half a surrogate pair: what a person or a handler has put into an event.
+        return to_json(document)
 
 
 def from_json(text: str) -> JSON:
@@ -41,7 +52,7 @@ def failure_text(failure: Failure | None) -> str:
 
 
 def _failure(text: str) -> Failure:
-    document = json.loads(text)
+    document = orjson.loads(text)
     return Failure(document["code"], document["message"], document.get("class"), document.get("traceback"))
 
 
@@ -64,7 +75,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "topic": _plain,
     "priority": int,
     "epoch": int,
-    "decision": json.loads,
+    "decision": orjson.loads,
     "ready_at": int,
     "started_at": int,
     "completed_at": int,
@@ -98,7 +109,7 @@ def _fact_text(value: Any) -> str:
     if isinstance(value, Failure):
         return failure_text(value)
     if isinstance(value, Mapping):
-        return to_json(dict(value))
+        return own_json(dict(value))
     return str(value)
 
 
@@ -220,7 +231,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         signals=int(run["signals"]),
         generation=int(run["generation"]),
         deadline=int(run["deadline"]) if run["deadline"] else None,
-        labels=json.loads(run["labels"]),
+        labels=orjson.loads(run["labels"]),
         depth=int(run.get("depth", "0")),
         paused_at=int(run["paused_at"]) if run.get("paused_at") else None,
         paused_by=run.get("paused_by") or None,

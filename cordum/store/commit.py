@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,16 @@ from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, stats
-from cordum.store.codec import ALL_FACTS, archived_text, changed_facts, failure_text, mark, to_json, writes_text
+from cordum.store.codec import (
+    ALL_FACTS,
+    archived_text,
+    changed_facts,
+    failure_text,
+    mark,
+    own_json,
+    to_json,
+    writes_text,
+)
 from cordum.store.envelope import job_message
 from cordum.store.scripts import Argument
 
@@ -76,7 +84,7 @@ class CommitWriter:
             self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
         self._values += [self._record(job) for job in _by_priority(plan.jobs)]
-        control = json.dumps(self._control(plan, new_run is not None), separators=(",", ":"))
+        control = own_json(self._control(plan, new_run is not None))
         return Commit(control, list(self._numbers), self._values)
 
     def _control(self, plan: Plan, new: bool) -> dict[str, Any]:
@@ -284,4 +292,4 @@ def event_text(run_id: str, event: Event) -> str:
             document[name] = value
     if event.data:
         document["data"] = dict(event.data)
-    return to_json(document)
+    return own_json(document)

@@ -92,11 +92,15 @@ class Connection:
 
     def run_all(self, calls: Sequence[Call]) -> list[list[Any]]:
         """Call scripts in one round trip, each for itself: one that is refused or fails does not undo another."""
-        return self.guarded(lambda: self._send(calls))
+        return self.guarded(lambda: [_checked(call.script, reply) for call, reply in self._send(calls)])
 
-    def _send(self, calls: Sequence[Call]) -> list[list[Any]]:
+    def run_each(self, calls: Sequence[Call]) -> list[list[Any] | Exception]:
+        """The same for calls that have nothing to do with each other: the error of one stands in its place."""
+        return self.guarded(lambda: [_judged(call.script, reply) for call, reply in self._send(calls)])
+
+    def _send(self, calls: Sequence[Call]) -> list[tuple[Call, Any]]:
         send = self._send_with_failpoints if failpoints.ACTIVE else self._exchange
-        return [_checked(call.script, reply) for call, reply in zip(calls, send(calls), strict=True)]
+        return list(zip(calls, send(calls), strict=True))
 
     def _send_with_failpoints(self, calls: Sequence[Call]) -> list[Any]:
         for call in calls:
@@ -141,6 +145,16 @@ class Connection:
             except RedisError as error:
                 raise Unavailable(f"Redis refused: {error}", code="store_unavailable") from error
         raise AssertionError("unreachable")
+
+
+def _judged(script: Script, reply: Any) -> list[Any] | Exception:
+    """Redis that is full is nobody's own trouble, and raises."""
+    try:
+        return _checked(script, reply)
+    except Exception as error:
+        if str(error).startswith(_FULL):
+            raise
+        return error
 
 
 def _checked(script: Script, reply: Any) -> list[Any]:

@@ -7,10 +7,10 @@ found by leaving out each in turn; a test compares the whole with what kombu its
 from __future__ import annotations
 
 import json
-import uuid
 from functools import lru_cache
 
 from cordum.store.keys import COORDINATOR_QUEUE
+from cordum.store.unique import unique
 
 COORDINATOR_TASK = "cordum.coordinate"
 
@@ -28,7 +28,7 @@ def job_message(job_id: str, topic: str, priority: int) -> str:
 
 def coordinator_message() -> str:
     """A call for the coordinators; it names no run, because whoever takes it advances all that is due."""
-    return _template(COORDINATOR_TASK, COORDINATOR_QUEUE, 0, ()).replace(_ID, str(uuid.uuid4()))
+    return _template(COORDINATOR_TASK, COORDINATOR_QUEUE, 0, ()).replace(_ID, unique())
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from cordum.domain.ids import JobId
 from cordum.domain.instances import parent_of
@@ -18,6 +18,7 @@ from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
 
 _MOST_LOST = 500  # of one queue in one sweep
+_MOST_TOPICS_KEPT = 1000
 
 
 class ClaimReply(StrEnum):
@@ -40,8 +41,7 @@ class LossReply(StrEnum):
     STALE = "STALE"
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """The reply to a claim.
 
     Everything but the word is empty unless it is CLAIMED. `input`, `labels`, `shape` (empty: none) and `decision` (the
@@ -59,6 +59,38 @@ class Claimed:
     decision: str = ""
 
 
+class Recording(NamedTuple):
+    """How an attempt ended, by whose claim; `output` is JSON text, empty unless it succeeded."""
+
+    job: JobId
+    topic: str
+    nonce: str
+    outcome: OutcomeClass
+    output: str = ""
+    failure: Failure | None = None
+    retry_after_ms: int | None = None
+
+
+class Delivered(NamedTuple):
+    """A job's message as it was taken; `nonce` tells this delivery from every other one of the same job."""
+
+    job: JobId
+    topic: str
+    priority: int
+    nonce: str
+
+
+class Exchanged(NamedTuple):
+    """The replies to an exchange, in the order of what was asked; an error stands where its reply would.
+
+    `taken`: topics and texts of messages, in the order in which they should be worked on.
+    """
+
+    recorded: list[RecordReply | Exception]
+    claimed: list[Claimed | Exception]
+    taken: list[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class LostMessage:
     """A message that was taken and never claimed; `sent_at` as Redis wrote it."""
@@ -74,16 +106,20 @@ class Jobs:
         self._connection = connection
         self._cell = cell
         self._window = window
+        self._topic_keys: dict[str, dict[str, str]] = {}
 
     def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
         """Begin an attempt. A second call with the same `nonce` is answered like the first."""
+        return _claimed(self._connection.run_all([self._claim_call(job, topic, priority, incarnation, nonce)])[0])
+
+    def _claim_call(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Call:
         started = Event("step.started", job.step, job.attempt, actor=incarnation, source="queued", target="running")
         changed, paused = (
             Event("step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": reason})
             for reason in ("policy_changed", "run_paused")
         )
         own = keys.RunKeys.of(job.run_id)
-        reply = self._connection.run(
+        return self._connection.call(
             "claim",
             {
                 **self._shared(job, topic),
@@ -107,10 +143,6 @@ class Jobs:
             minimum=self._window,
             message=coordinator_message(),
         )
-        word = ClaimReply(reply[0])
-        if word is not ClaimReply.CLAIMED:
-            return Claimed(word)
-        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
 
     def record(
         self,
@@ -124,11 +156,16 @@ class Jobs:
         retry_after_ms: int | None,
     ) -> RecordReply:
         """Write down how an attempt ended; `output` is JSON text. Only the claim that began it may."""
+        recording = Recording(job, topic, nonce, outcome, output, failure, retry_after_ms)
+        return RecordReply(self._connection.run_all([self._record_call(recording, incarnation)])[0][0])
+
+    def _record_call(self, recording: Recording, incarnation: str) -> Call:
+        job, topic, nonce, outcome, output, failure, retry_after_ms = recording
         succeeded = Event(
             "step.succeeded", job.step, job.attempt, source="running", target="succeeded", actor=incarnation
         )
         ignored = Event("result.ignored", job.step, job.attempt, actor=incarnation, data={"outcome": outcome.value})
-        reply = self._connection.run(
+        return self._connection.call(
             "record_result",
             {
                 **self._shared(job, topic),
@@ -151,7 +188,34 @@ class Jobs:
             message=coordinator_message(),
             fan=parent_of(job.step) or "",
         )
-        return RecordReply(reply[0])
+
+    def exchange(
+        self,
+        incarnation: str,
+        recordings: Sequence[Recording],
+        deliveries: Sequence[Delivered],
+        topics: Sequence[str],
+        want: int,
+    ) -> Exchanged:
+        """What a worker has to say and to ask, in one round trip: record, claim, take up to `want` new messages.
+
+        What was taken when the reply is lost on its way counts as lost and is sent again.
+        """
+        calls = [self._record_call(one, incarnation) for one in recordings]
+        calls += [self._claim_call(one.job, one.topic, one.priority, incarnation, one.nonce) for one in deliveries]
+        if topics and want:
+            calls.append(self._take_call(topics, want))
+        replies = self._connection.run_each(calls)
+        first, last = len(recordings), len(recordings) + len(deliveries)
+        return Exchanged(
+            [reply if isinstance(reply, Exception) else RecordReply(reply[0]) for reply in replies[:first]],
+            [reply if isinstance(reply, Exception) else _claimed(reply) for reply in replies[first:last]],
+            _taken(topics, replies[last]) if len(replies) > last else [],
+        )
+
+    def _take_call(self, topics: Sequence[str], want: int) -> Call:
+        lists = [queue_list(topic, priority) for priority in PRIORITIES for topic in topics]
+        return self._connection.call("take_messages", {}, lists, want=want, lists=len(topics))
 
     def lose(
         self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool = False, left: bool = False
@@ -187,10 +251,24 @@ class Jobs:
         """Keys of the scripts that settle a job and pass its place on."""
         own = keys.RunKeys.of(job.run_id)
         return {
+            **self._keys_of_topic(topic),
             "run": own.run,
             "steps": own.steps,
             "facts": own.facts,
             "timeline": own.timeline,
+        }
+
+    def _keys_of_topic(self, topic: str) -> dict[str, str]:
+        """Those that are the same for all its jobs; made once, because they are asked for twice a job."""
+        made = self._topic_keys.get(topic)
+        if made is None:
+            if len(self._topic_keys) >= _MOST_TOPICS_KEPT:
+                self._topic_keys.clear()
+            made = self._topic_keys[topic] = self._make_topic_keys(topic)
+        return made
+
+    def _make_topic_keys(self, topic: str) -> dict[str, str]:
+        return {
             "clock": self._cell.clock,
             "parked": self._cell.parked(topic),
             "windows": self._cell.windows,
@@ -296,6 +374,20 @@ class Jobs:
             message=job_message(str(job), topic, priority),
         )
         return bool(reply[0] == "RESENT")
+
+
+def _claimed(reply: list[Any]) -> Claimed:
+    word = ClaimReply(reply[0])
+    if word is not ClaimReply.CLAIMED:
+        return Claimed(word)
+    return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
+
+
+def _taken(topics: Sequence[str], reply: list[Any] | Exception) -> list[tuple[str, str]]:
+    if isinstance(reply, Exception):
+        raise reply
+    numbers, texts = reply[1][::2], reply[1][1::2]
+    return [(topics[(int(number) - 1) % len(topics)], text) for number, text in zip(numbers, texts, strict=True)]
 
 
 def _unclaimed(reply: list[Any]) -> list[tuple[JobId, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cordum.store import keys
-from cordum.store.connection import Connection
+from cordum.store.connection import Call, Connection
 
 How: TypeAlias = Literal["publish", "rollback", "startup"]
 
@@ -47,9 +47,15 @@ class Policies:
         self._cell = cell
 
     def current(self, known_epoch: int) -> PolicyNow:
-        reply = self._connection.run(
+        return self.read(self._connection.run_all([self.current_call(known_epoch)])[0])
+
+    def current_call(self, known_epoch: int) -> Call:
+        """The same to be sent with others; `read` reads its reply."""
+        return self._connection.call(
             "read_policy", {"policy": self._cell.policy, "clock": self._cell.clock}, known_epoch=known_epoch
         )
+
+    def read(self, reply: list[Any]) -> PolicyNow:
         return PolicyNow(int(reply[1]), int(reply[2]), str(reply[3]) if reply[0] == "CHANGED" else None)
 
     def publish(self, digest: str, source: str, actor: str, how: How = "publish", note: str = "") -> tuple[bool, int]:

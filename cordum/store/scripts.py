@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 Argument: TypeAlias = str | int | bytes
@@ -48,12 +49,12 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     @cached_property
-    def _key_names(self) -> frozenset[str]:
-        return frozenset(self.keys)
+    def _pick_keys(self) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+        return _picker(self.keys)
 
     @cached_property
-    def _arg_names(self) -> frozenset[str]:
-        return frozenset(self.args)
+    def _pick_args(self) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+        return _picker(self.args)
 
     @property
     def guards(self) -> tuple[str, ...]:
@@ -67,12 +68,23 @@ class Script:
         more_args: Sequence[Argument] = (),
     ) -> tuple[list[str], list[Argument]]:
         """Keys and arguments in the order of the header; anything missing or unknown is a programming error."""
-        if keys.keys() != self._key_names or args.keys() != self._arg_names:
-            wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
-            raise TypeError(f"{self.name}: keys or arguments do not fit its header: {', '.join(wrong)}")
+        if len(keys) != len(self.keys) or len(args) != len(self.args):
+            raise self._misfit(keys, args)
         if (more_keys and not self.more_keys) or (more_args and not self.more_args):
             raise TypeError(f"{self.name} takes no further keys or arguments")
-        return [*(keys[name] for name in self.keys), *more_keys], [*(args[name] for name in self.args), *more_args]
+        try:
+            return [*self._pick_keys(keys), *more_keys], [*self._pick_args(args), *more_args]
+        except KeyError:
+            raise self._misfit(keys, args) from None
+
+    def _misfit(self, keys: Mapping[str, str], args: Mapping[str, Argument]) -> TypeError:
+        wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
+        return TypeError(f"{self.name}: keys or arguments do not fit its header: {', '.join(wrong)}")
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Takes the values of these names, in order; of one name `itemgetter` alone would give the bare value."""
+    return itemgetter(*names) if len(names) > 1 else lambda values: [values[name] for name in names]
 
 
 class Library:

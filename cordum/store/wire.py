@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
+from hiredis import pack_command
 from redis.exceptions import ResponseError
 
 from cordum.store.scripts import Argument
@@ -24,7 +25,7 @@ class Wire:
         """Send all, then read the reply to each; a reply that is an error stands in its place as an exception."""
         connection = self._take()
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command([b"".join(map(_packed, commands))])
             replies = [_reply(connection) for _ in commands]
         except (redis.ConnectionError, redis.TimeoutError):
             # Whatever ended this connection has probably ended the others, too.
@@ -46,6 +47,13 @@ class Wire:
             return self._idle.pop()
         except IndexError:
             return self._pool.connection_class(**self._pool.connection_kwargs)
+
+
+def _packed(command: Sequence[Argument]) -> bytes:
+    """Without redis-py's look at each argument: ours are texts, bytes and whole numbers."""
+    parts: Any = tuple(command)
+    packed: bytes = pack_command(parts)
+    return packed
 
 
 def _reply(connection: Any) -> Any:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from cordum.store import keys
-from cordum.store.connection import Connection
+from cordum.store.connection import Call, Connection
 
 
 class SaveReply(StrEnum):
@@ -117,7 +117,13 @@ class Workflows:
 
     def latest(self, tenant: str, workflow_id: str) -> tuple[int, str] | None:
         """Number and digest of the latest version."""
-        reply = self._connection.run("latest_version", {"workflow": self._cell.workflow(tenant, workflow_id)})
+        return self.read_latest(self._connection.run_all([self.latest_call(tenant, workflow_id)])[0])
+
+    def latest_call(self, tenant: str, workflow_id: str) -> Call:
+        """The same to be sent with others; `read_latest` reads its reply."""
+        return self._connection.call("latest_version", {"workflow": self._cell.workflow(tenant, workflow_id)})
+
+    def read_latest(self, reply: list[Any]) -> tuple[int, str] | None:
         return (int(reply[1]), reply[2]) if reply[0] == "FOUND" else None
 
     def pinned(self, tenant: str, workflow_id: str, version: int | None) -> tuple[int, str] | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from cordum.bench import contest
+from cordum.bench import contest, proc
 from cordum.bench.contest import Options, Pair, Report, hold_contest
 from cordum.bench.sides import Measured, Place, measure
 from cordum.cli.bench import bench
@@ -81,3 +84,21 @@ def test_pairs_are_printed_with_their_rates_and_the_settings(monkeypatch: pytest
     assert "median ratio cordum / canvas: 2.00" in result.output
     assert "median ratio of processor time canvas / cordum: 2.00" in result.output
     assert "append-only log" in result.output and "celery 5." in result.output
+
+
+def test_a_busy_machine_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet, busy = replace(pair(2.0, 4.0), busy_before=0.02), replace(pair(2.0, 4.0), busy_before=0.4)
+    pairs = iter([quiet, busy])
+    monkeypatch.setattr(contest, "_pair", lambda options: next(pairs))
+    result = CliRunner().invoke(bench, ["--pairs", "2"])
+    assert "pair 2: something else used 40% of this machine" in result.output
+    assert "pair 1: something else" not in result.output
+
+
+def test_a_spinning_process_makes_the_machine_busy() -> None:
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert proc.busy_share(0.5) > 0.5 / (os.cpu_count() or 1)
+    finally:
+        spinning.kill()
+        spinning.wait()

@@ -91,6 +91,7 @@ def test_a_coordinator_that_must_leave_calls_the_next_one(
     engine: Engine, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cordum.engine.coordinator._STAY_SEC", 0.0)
+    monkeypatch.setattr("cordum.engine.coordinator._BATCH", 16)
     run_ids = due(hands, 20)
     queue = engine.store.keys.coordinator
     engine.store.connection.read(lambda client: client.delete(queue))

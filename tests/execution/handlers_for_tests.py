@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from celery import signals
+
 from cordum import Fatal, Retry, job
 
 _journal = Path(os.environ["JOURNAL"])
@@ -80,6 +82,39 @@ def until_stopped(ctx: Any) -> None:
     while not ctx.cancelled:
         time.sleep(0.02)
     tell("stopped", ctx.job_id)
+
+
+@job("job.t.sockets")
+def sockets(ctx: Any) -> int:
+    return open_sockets()
+
+
+@job("job.t.current")
+def current(ctx: Any) -> Any:
+    """What libraries of Celery's users ask."""
+    from celery import current_task
+
+    return [current_task.name, current_task.request.id, current_task.request.retries]
+
+
+@job("job.t.limited")
+def limited(ctx: Any) -> Any:
+    tell("limited", ctx.job_id)
+    while ctx.attempt == 1:
+        time.sleep(0.02)
+    return ctx.attempt
+
+
+def _signalled(name: str) -> None:
+    def on_signal(sender: Any, **_: Any) -> None:
+        if isinstance(getattr(sender, "name", None), str) and sender.name.startswith("job.t."):
+            tell(name, sender.name)
+
+    getattr(signals, f"task_{name}").connect(on_signal, weak=False)
+
+
+for _name in ("prerun", "success", "failure", "retry", "postrun"):
+    _signalled(_name)
 
 
 @job("job.t.gated")

@@ -83,12 +83,12 @@ def test_a_dropped_duplicate_is_no_success(cell: Any, flower: Flower) -> None:
     push(cell, "job.t.gated", job_message(job_id, "job.t.gated", 0))
     push(cell, "job.t.gated", job_message("c1-unknown:s@1", "job.t.gated", 0))
     eventually(lambda: cell.logs().count("STALE") == 2, "both to be dropped")
-    flower.state("c1-unknown:s@1", "STARTED")
+    flower.state("c1-unknown:s@1", "RECEIVED")
     assert flower.state(job_id, "STARTED")["succeeded"] is None
     (cell.directory / "gate").touch()
     assert cell.ended(run_id)["status"] == "succeeded"
     flower.state(job_id, "SUCCESS")
-    assert flower.states() == {job_id: "SUCCESS", "c1-unknown:s@1": "STARTED"}
+    assert flower.states() == {job_id: "SUCCESS", "c1-unknown:s@1": "RECEIVED"}
 
 
 def test_only_workers_that_were_asked_to_send_events(cell: Any, flower: Flower) -> None:

@@ -1,0 +1,176 @@
+"""One job on the fast path, from its message to its record: Celery's Request, so that remote control, Flower, time
+limits and the pool's own reports find what they know, without what a Request does for each message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from weakref import ref
+
+from billiard.einfo import ExceptionInfo
+from celery import signals
+from celery.exceptions import TaskRevokedError
+from celery.worker import state
+
+from cordum.domain.ids import JobId
+from cordum.engine import Outcome
+from cordum.execution.attempt import Ending
+from cordum.execution.request import JobRequest
+from cordum.execution.takeoff.in_pool import Landed, Load, carry_out
+from cordum.execution.tasks import failure_of_ending
+from cordum.store.jobs import Claimed, ClaimReply, Delivered, Recording
+from cordum.store.unique import unique
+
+__all__ = ["Flight", "Tower", "parse"]
+
+_log = logging.getLogger(__name__)
+_NOT_CLAIMED = Claimed(ClaimReply.STALE)
+
+
+class Tower(Protocol):
+    """Who sends flights and hears of their ends; any thread may tell it."""
+
+    def begun(self, flight: Flight) -> None: ...
+    def landed(self, flight: Flight, landed: Landed) -> None: ...
+    def lost(self, flight: Flight) -> None: ...
+
+
+def parse(raw: Mapping[str, Any], topic: str) -> tuple[JobId, int] | None:
+    """The job and the priority that a message on this topic's queue names; None when it is not exactly ours."""
+    headers, properties = raw.get("headers"), raw.get("properties")
+    if not isinstance(headers, dict) or not isinstance(properties, dict):
+        return None
+    plain = raw.get("content-type") == "application/json" and "body_encoding" not in properties
+    delayed = headers.get("eta") or headers.get("expires")
+    job_id, priority = headers.get("id"), properties.get("priority")
+    if not plain or delayed or headers.get("task") != topic or not isinstance(job_id, str):
+        return None
+    job = JobId.parse(job_id)
+    return (job, priority) if job is not None and isinstance(priority, int) else None
+
+
+class Flight(JobRequest):
+    def __init__(self, job: JobId, priority: int, headers: dict[str, Any], task: Any, consumer: Any, tower: Tower):
+        # Not super().__init__(): that reads and copies the message, which costs more than everything else here.
+        self.job = job
+        self.priority = priority
+        self.nonce = unique()
+        self.claimed = _NOT_CLAIMED
+        self._tower = tower
+        self.id = str(job)
+        self.name = self._type = headers["task"]
+        self._task = task
+        self._app = consumer.app
+        self._hostname = consumer.hostname
+        self._eventer = consumer.event_dispatcher
+        self._connection_errors = consumer.connection_errors
+        self._message = None
+        self._root_id = headers.get("root_id")
+        self._parent_id = headers.get("parent_id")
+        self._argsrepr, self._kwargsrepr = headers.get("argsrepr", ""), headers.get("kwargsrepr", "")
+        self._args: list[str] = [self.id]
+        self._kwargs: dict[str, str] = {}
+        self._body, self._decoded, self._utc = None, True, True
+        self._content_type = self._content_encoding = None
+        self._Request__payload: Any = (self._args, self._kwargs, {})
+        self._eta = self._expires = None
+        self._ignore_result = True
+        self._on_ack = self._on_reject = _nothing
+        self.time_limits = tuple(headers.get("timelimit") or (None, None))
+        self._delivery_info = {"exchange": "", "routing_key": self.name, "priority": priority, "redelivered": False}
+        self._request_dict = headers
+        headers.update(
+            args=self._args,
+            kwargs=self._kwargs,
+            hostname=self._hostname,
+            delivery_info=self._delivery_info,
+            correlation_id=self.id,
+            reply_to=None,
+            properties={},
+        )
+
+    @property
+    def delivered(self) -> Delivered:
+        return Delivered(self.job, self.name, self.priority, self.nonce)
+
+    def announce(self, consumer: Any) -> None:
+        """Say that the message has come, as Celery's strategy does."""
+        _log.info("Task %s[%s] received", self.name, self.id)
+        signals.task_received.send(sender=consumer, request=self)
+        self.send_event(
+            "task-received",
+            name=self.name,
+            args=self._argsrepr,
+            kwargs=self._kwargsrepr,
+            root_id=self._root_id,
+            parent_id=self._parent_id,
+            retries=0,
+            eta=None,
+            expires=None,
+        )
+
+    # -- called by the pool --------------------------------------------------------------------------------------
+
+    def execute_using_pool(self, pool: Any, **_: Any) -> None:
+        if self.id in state.revoked and self.revoked():
+            self._tower.lost(self)
+            raise TaskRevokedError(self.id)
+        hard, soft = self.time_limits
+        result = pool.apply_async(
+            carry_out,
+            args=(Load(self.job, self.name, self.claimed),),
+            accept_callback=self.on_accepted,
+            timeout_callback=self.on_timeout,
+            callback=self.on_success,
+            error_callback=self.on_failure,
+            soft_timeout=soft or self._task.soft_time_limit,
+            timeout=hard or self._task.time_limit,
+            correlation_id=self.id,
+        )
+        self._apply_result = None if result is None else ref(result)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        self._tower.begun(self)
+
+    def on_success(self, landed: Landed | ExceptionInfo, **_: Any) -> None:
+        if isinstance(landed, ExceptionInfo):
+            self.on_failure(landed)
+        else:
+            self._tower.landed(self, landed)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Nobody knows how the job ended: its process is dead, or something of ours is broken."""
+        try:
+            return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        finally:
+            self._tower.lost(self)
+
+    # -- what became of it ---------------------------------------------------------------------------------------
+
+    def recording(self, landed: Landed) -> Recording:
+        return Recording(
+            self.job, self.name, self.nonce, landed.outcome, landed.output, landed.failure, landed.retry_after_ms
+        )
+
+    def tell(self, landed: Landed, *, applied: bool) -> None:
+        """Celery's event for the recorded end."""
+        if not (self._eventer and self._eventer.enabled):
+            return
+        ending = Ending(_outcome(landed), applied=applied, retries_left=self.claimed.retries_left)
+        error = failure_of_ending(ending)
+        if error is None:
+            self.send_event("task-succeeded", result="None", runtime=landed.runtime_sec)
+        elif ending.retried:
+            self.send_event("task-retried", exception=repr(error), traceback=repr(error))
+        else:
+            self.send_event("task-failed", exception=repr(error), traceback="")
+
+
+def _outcome(landed: Landed) -> Outcome:
+    return Outcome(landed.outcome, failure=landed.failure, retry_after_ms=landed.retry_after_ms)
+
+
+_nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731

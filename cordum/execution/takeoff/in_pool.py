@@ -1,0 +1,115 @@
+"""What the pool runs of a job on the fast path: the handler, with Celery's signals around it. Nothing here asks Redis.
+
+The signals are sent before the outcome is recorded: they tell how the handler ended. What became of that, Celery's
+events tell.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from billiard.einfo import ExceptionInfo
+from celery import Task, signals
+from celery._state import _task_stack
+from celery.app.task import Context
+from celery.exceptions import Retry
+from celery.states import FAILURE, RETRY, SUCCESS
+
+from cordum.domain.ids import JobId
+from cordum.domain.run import Failure, OutcomeClass
+from cordum.engine.jobs import output_text, read_claim
+from cordum.execution import process
+from cordum.execution.attempt import Ending, run_claimed
+from cordum.execution.tasks import failure_of_ending, task_of
+from cordum.store.jobs import Claimed
+
+__all__ = ["Landed", "Load", "carry_out"]
+
+
+class Load(NamedTuple):
+    """What the pool is given: a claimed job."""
+
+    job: JobId
+    topic: str
+    claimed: Claimed
+
+
+class Landed(NamedTuple):
+    """What the pool gives back: the parts of an outcome, `output` as JSON text, and how long the handler took."""
+
+    outcome: OutcomeClass
+    output: str
+    failure: Failure | None
+    retry_after_ms: int | None
+    runtime_sec: float
+
+
+def carry_out(load: Load) -> Landed | ExceptionInfo:
+    """Run a claimed job. An error of ours is returned, too: a pool of threads would keep a raised one to itself."""
+    try:
+        return _carry_out(load)
+    except Exception:
+        return ExceptionInfo()
+
+
+def _carry_out(load: Load) -> Landed:
+    """The task is Celery's current one meanwhile."""
+    job_id, began = str(load.job), time.monotonic()
+    task = task_of(load.topic)
+    _task_stack.push(task)
+    task.request_stack.push(_context(job_id, load.topic))
+    try:
+        signals.task_prerun.send(sender=task, task_id=job_id, task=task, args=[job_id], kwargs={})
+        outcome = run_claimed(
+            read_claim(load.job, load.claimed),
+            job_id,
+            load.topic,
+            port=process.engine().jobs,
+            incarnation=process.incarnation(),
+            settings=process.settings(),
+            stops=process.stops,
+        )
+        landed = Landed(
+            outcome.kind, output_text(outcome), outcome.failure, outcome.retry_after_ms, time.monotonic() - began
+        )
+        _tell(task, job_id, Ending(outcome, applied=True, retries_left=load.claimed.retries_left))
+        return landed
+    finally:
+        task.request_stack.pop()
+        _task_stack.pop()
+
+
+def _context(job_id: str, topic: str) -> Context:
+    """What `task.request` shows in a handler or a signal's receiver."""
+    return Context(
+        id=job_id,
+        root_id=job_id,
+        correlation_id=job_id,
+        task=topic,
+        args=[job_id],
+        kwargs={},
+        retries=0,
+        delivery_info={"exchange": "", "routing_key": topic},
+        # Given, because Celery would look for them one by one.
+        headers={},
+        called_directly=False,
+    )
+
+
+def _tell(task: Task, job_id: str, ending: Ending) -> None:
+    """Celery's signals for an end, as its tracer sends them."""
+    error = failure_of_ending(ending)
+    state = SUCCESS if error is None else RETRY if ending.retried else FAILURE
+    match state:
+        case "SUCCESS":
+            signals.task_success.send(sender=task, result=None)
+        case "RETRY":
+            signals.task_retry.send(sender=task, request=task.request, reason=Retry(exc=error), einfo=None)
+        case _:
+            signals.task_failure.send(
+                sender=task, task_id=job_id, exception=error, args=[job_id], kwargs={}, traceback=None, einfo=None
+            )
+    signals.task_postrun.send(
+        sender=task, task_id=job_id, task=task, args=[job_id], kwargs={}, retval=error, state=state
+    )

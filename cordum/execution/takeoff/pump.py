@@ -1,0 +1,314 @@
+"""The turns of the fast path: record what has ended, take and claim what there is room for, give it to the pool.
+
+One turn is two round trips at most, however many jobs it moves. Turns are made in the event loop, and only there; pools
+tell of ends from any thread. Whatever goes wrong in a turn is kept for a later one or told of the one job it belongs
+to: an exception that left a turn would end the worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from celery.worker import state
+
+from cordum.errors import Unavailable
+from cordum.execution import lease
+from cordum.execution.persistence import insist
+from cordum.execution.port import JobPort
+from cordum.execution.takeoff.flight import Flight, parse
+from cordum.execution.takeoff.in_pool import Landed
+from cordum.execution.takeoff.knock import Knock
+from cordum.settings import Settings
+from cordum.store.jobs import Claimed, ClaimReply, RecordReply
+
+__all__ = ["MOST_AT_ONCE", "Pump"]
+
+_log = logging.getLogger(__name__)
+
+# More would keep them from a worker that is idle.
+MOST_AT_ONCE = 32
+_AGAIN_SEC = 0.25
+_BEGIN_SEC = 2.0
+_PATIENCE_SEC = 60.0
+
+
+class Pump:
+    """`topics` are those to take jobs of now; `listening`: kombu waits for a message, for which a slot is kept free;
+    `strange` is given what is no plain job.
+    """
+
+    def __init__(
+        self,
+        consumer: Any,
+        port: JobPort,
+        incarnation: str,
+        settings: Settings,
+        *,
+        topics: Callable[[], tuple[str, ...]],
+        listening: Callable[[], bool],
+        strange: Callable[[Any, str], None],
+    ) -> None:
+        self.dry = True  # the lists held less than there was room for
+        self._consumer = consumer
+        self._port = port
+        self._incarnation = incarnation
+        self._lease_sec = settings.lease_ms / 1000
+        self._renew_sec = settings.lease_renew_ms / 1000
+        self._topics = topics
+        self._listening = listening
+        self._strange = strange
+        self._next = 0
+        self._away = self._over = False
+        self._knock = Knock(self.turn)
+        # Claimed and with the pool; landed and not recorded; taken and not claimed, and until when that is tried.
+        self._aloft: set[Flight] = set()
+        self._landed: deque[tuple[Flight, Landed]] = deque()
+        self._waiting: list[tuple[Flight, float]] = []
+        self._changed = threading.Condition()
+        self._recording = threading.Lock()
+
+    # -- told by the pool, in any thread -------------------------------------------------------------------------
+
+    def begun(self, flight: Flight) -> None:
+        if self._over:
+            with self._changed:
+                self._changed.notify_all()
+
+    def landed(self, flight: Flight, landed: Landed) -> None:
+        self._landed.append((flight, landed))
+        if self._over:
+            self._record_the_last()
+        else:
+            self.call()
+
+    def lost(self, flight: Flight) -> None:
+        """Its loss has been reported, or its step cancelled; nothing will be recorded."""
+        self._aloft.discard(flight)
+        self.call()
+
+    def call(self) -> None:
+        """Have a turn made soon."""
+        if not self._over:
+            self._knock()
+
+    # -- in the event loop ---------------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        return self._room() > 0
+
+    def look(self) -> None:
+        """Have a turn made if more may be had and there is room, for instance since the pool has grown."""
+        if not self.dry and self.has_room:
+            self.call()
+
+    def restart(self) -> None:
+        """The broker was away, and Celery has forgotten what a prefork pool had not confirmed to have begun."""
+        for flight in list(self._aloft):
+            if flight.time_start is None and self._consumer.pool.uses_semaphore:
+                lease.report_lost(flight.id, flight.name, "the connection to Redis broke before it had begun")
+                self._aloft.discard(flight)
+            else:
+                state.task_reserved(flight)
+        self.dry = True
+        self._knock.attach(self._consumer.hub)
+        self.call()
+
+    def flight_of(self, raw: Any, topic: str) -> Flight | None:
+        """A message that is a plain job of ours, as a flight."""
+        found = parse(raw, topic)
+        task = self._consumer.app.tasks.get(topic)
+        if found is None or task is None or topic not in self._topics():
+            return None
+        job, priority = found
+        return Flight(job, priority, raw["headers"], task, self._consumer, self)
+
+    def deliver(self, flight: Flight) -> None:
+        """What kombu heard first; more is fetched at once."""
+        self._expect(flight)
+        self.dry = False
+        self.turn(heard=True)
+
+    def turn(self, heard: bool = False) -> None:
+        """`heard`: it is kombu that calls, so it is not listening now."""
+        if self._over:
+            return
+        try:
+            self._turn(heard)
+        except Unavailable as error:
+            if not self._away:
+                _log.warning("jobs are neither taken nor recorded: %s", error.detail)
+            self._away = True
+            self._call_after(_AGAIN_SEC)
+        except Exception:
+            _log.exception("a turn went wrong")
+            self._call_after(_AGAIN_SEC)
+        else:
+            self._away = False
+
+    def _turn(self, heard: bool) -> None:
+        ended = self._drain()
+        want = self._room(listening=not heard and self._listening())
+        topics = self._in_turn() if want > 0 else ()
+        waiting, self._waiting = self._waiting, []
+        if ended or waiting or topics:
+            taken = self._exchange(ended, waiting, topics, want)
+            self._claim_taken(taken)
+            if want > 0:
+                self.dry = len(taken) < want
+        self.look()
+        if self.dry and self.has_room and not self._listening():
+            # Kombu may have been asked before this turn whether it should listen.
+            self._knock.wake()
+
+    def _claim_taken(self, taken: Sequence[tuple[str, str]]) -> None:
+        for topic, text in taken:
+            self._receive(topic, text)
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._exchange([], waiting, (), 0)
+
+    def _exchange(
+        self,
+        ended: Sequence[tuple[Flight, Landed]],
+        waiting: Sequence[tuple[Flight, float]],
+        topics: tuple[str, ...],
+        want: int,
+    ) -> list[tuple[str, str]]:
+        """One round trip and what follows from it; the answer is the messages that were taken."""
+        try:
+            replies = self._port.exchange(
+                self._incarnation,
+                [flight.recording(landed) for flight, landed in ended],
+                [flight.delivered for flight, _ in waiting],
+                topics,
+                want,
+            )
+        except BaseException:
+            self._landed.extendleft(reversed(ended))
+            self._waiting = [*waiting, *self._waiting]
+            raise
+        for (flight, landed), word in zip(ended, replies.recorded, strict=True):
+            self._account(flight, landed, word)
+        for (flight, until), claimed in zip(waiting, replies.claimed, strict=True):
+            self._answer(flight, until, claimed)
+        self._write_now()
+        return replies.taken
+
+    def _room(self, listening: bool = False) -> int:
+        pool = self._consumer.pool
+        slots = getattr(self._consumer.controller, "max_concurrency", None) or pool.num_processes
+        # Celery's number counts jobs that went its own way, too.
+        busy = max(len(state.reserved_requests), len(self._aloft)) + len(self._waiting) + listening
+        return int(min(MOST_AT_ONCE, slots - busy))
+
+    def _in_turn(self) -> tuple[str, ...]:
+        """All topics, another one first each time."""
+        topics = self._topics()
+        self._next = (self._next + 1) % len(topics) if topics else 0
+        return topics[self._next :] + topics[: self._next]
+
+    def _drain(self) -> list[tuple[Flight, Landed]]:
+        ended = []
+        while self._landed:
+            flight, landed = self._landed.popleft()
+            # Its slot is free, whatever becomes of the record.
+            self._aloft.discard(flight)
+            state.task_ready(flight)
+            ended.append((flight, landed))
+        return ended
+
+    def _receive(self, topic: str, text: str) -> None:
+        try:
+            raw = orjson.loads(text)
+            flight = self.flight_of(raw, topic)
+            if flight is None:
+                self._strange(raw, topic)
+            else:
+                self._expect(flight)
+        except Exception as error:
+            _log.warning("dropped a message on %r that cannot be read: %.200r", topic, error)
+
+    def _expect(self, flight: Flight) -> None:
+        if flight.id in state.revoked and flight.revoked():
+            return
+        flight.announce(self._consumer)
+        self._waiting.append((flight, time.monotonic() + self._lease_sec))
+
+    def _answer(self, flight: Flight, until: float, claimed: Claimed | Exception) -> None:
+        if isinstance(claimed, Exception):
+            _log.error("%s could not be claimed: %r", flight.id, claimed)
+            lease.report_lost(flight.id, flight.name, f"its claim went wrong: {claimed!r}")
+        elif claimed.word is ClaimReply.CLAIMED:
+            flight.claimed = claimed
+            self._send(flight)
+        elif claimed.word is ClaimReply.NO_LEASE and time.monotonic() < until:
+            # A lease that ran out, as in a pause of the machine, gets its own length to come back.
+            self._waiting.append((flight, until))
+            self._call_after(self._renew_sec / 2)
+        else:
+            _log.info("%s dropped: %s", flight.id, claimed.word)
+
+    def _send(self, flight: Flight) -> None:
+        self._aloft.add(flight)
+        state.task_reserved(flight)
+        try:
+            self._consumer.on_task_request(flight)
+        except Exception as error:
+            _log.exception("%s could not be given to the pool", flight.id)
+            state.task_ready(flight)
+            self._aloft.discard(flight)
+            lease.report_lost(flight.id, flight.name, f"the pool did not take it: {error!r}")
+
+    def _write_now(self) -> None:
+        """A prefork pool writes to its processes when the loop comes round; what is claimed should not wait so long."""
+        pool = getattr(self._consumer.pool, "_pool", None)
+        if pool is not None and getattr(pool, "outbound_buffer", None):
+            self._consumer.hub.consolidate_callback(list(pool._all_inqueues - pool._active_writes))
+
+    def _account(self, flight: Flight, landed: Landed, word: RecordReply | Exception) -> None:
+        if isinstance(word, Exception):
+            _log.error("the outcome of %s could not be recorded: %r", flight.id, word)
+            lease.report_lost(flight.id, flight.name, f"its outcome could not be recorded: {word!r}")
+        else:
+            _log.info("%s ended as %s: %s", flight.id, landed.outcome.value, word)
+        flight.tell(landed, applied=word in (RecordReply.RECORDED, RecordReply.ADVANCE))
+
+    def _call_after(self, seconds: float) -> None:
+        self._consumer.timer.call_after(seconds, self.call)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self) -> list[Flight]:
+        """Take nothing more; the answer is what was taken and not claimed, oldest first.
+
+        From here on an outcome is recorded by the thread that brings it: no event loop turns any more.
+        """
+        self._over = True
+        if not self._consumer.pool.uses_semaphore:
+            # What no thread has begun would be thrown away with the pool, claimed as it is.
+            with self._changed:
+                self._changed.wait_for(lambda: all(flight.time_start for flight in list(self._aloft)), _BEGIN_SEC)
+        self._record_the_last()
+        waiting, self._waiting = self._waiting, []
+        return [flight for flight, _ in waiting]
+
+    def _record_the_last(self) -> None:
+        with self._recording:
+            ended = self._drain()
+            if not ended:
+                return
+            recordings = [flight.recording(landed) for flight, landed in ended]
+            try:
+                replies = insist(lambda: self._port.exchange(self._incarnation, recordings, [], (), 0), _PATIENCE_SEC)
+            except Unavailable as error:
+                _log.warning("%d outcomes are lost with this worker: %s", len(ended), error.detail)
+                return
+            for (flight, landed), word in zip(ended, replies.recorded, strict=True):
+                self._account(flight, landed, word)

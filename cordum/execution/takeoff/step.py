@@ -1,0 +1,124 @@
+"""Where the fast path hangs in a Celery worker.
+
+Kombu goes on listening to the queues, but only while the pump has found nothing more to take: its blocking pop is the
+bell that ends an idle time, and it brings the first message. So the list of queues stays Celery's own, with everything
+that shows, adds and cancels them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from types import MethodType
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency import prefork, solo, thread
+
+from cordum.domain.ids import is_topic
+from cordum.domain.routing import queue_list
+from cordum.execution import process
+from cordum.execution.strange_messages import StrangeMessages
+from cordum.execution.takeoff.flight import Flight
+from cordum.execution.takeoff.pump import Pump
+from cordum.execution.worker import WorkerLease
+from cordum.store.envelope import job_message
+
+__all__ = ["TakeOff"]
+
+_log = logging.getLogger(__name__)
+# For what frees or adds a slot without a word: a job that went Celery's way, a pool that grew.
+_LOOK_EVERY_SEC = 0.5
+_POOLS = (prefork.TaskPool, thread.TaskPool, solo.TaskPool)
+
+
+class TakeOff(bootsteps.StartStopStep):
+    # After the lease, without which nothing can be claimed; before it at the end. The other's answer lies under ours.
+    requires = (WorkerLease, StrangeMessages)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._pump: Pump | None = None
+        self._timer: Any = None
+        if self.include_if(consumer):
+            consumer.create_task_handler = partial(self._task_handler, consumer, consumer.create_task_handler)
+
+    def include_if(self, consumer: Any) -> bool:
+        able = consumer.hub is not None and isinstance(consumer.pool, _POOLS)
+        return bool(consumer.cordum_takes_jobs and able and process.settings().takeoff)
+
+    def start(self, consumer: Any) -> None:
+        if self._pump is None:
+            self._pump = Pump(
+                consumer,
+                process.engine().jobs,
+                process.incarnation(),
+                process.settings(),
+                topics=lambda: self._topics(consumer),
+                listening=lambda: _is_listening(consumer),
+                strange=lambda raw, topic: _channel(consumer).connection._deliver(raw, topic),
+            )
+        qos = _channel(consumer).qos
+        qos.can_consume = MethodType(lambda _: self._may_listen(consumer), qos)
+        self._pump.restart()
+        self._timer = consumer.timer.call_repeatedly(_LOOK_EVERY_SEC, self._pump.look)
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Comes after a loss of the broker, too.
+        if self._pump is not None and consumer.blueprint.state == bootsteps.CLOSE:
+            _hand_back(consumer, self._pump.close())
+
+    def _may_listen(self, consumer: Any) -> bool:
+        # To one that listens already its message must not be kept from.
+        pump = self._pump
+        return _is_listening(consumer) or (pump is not None and pump.dry and pump.has_room)
+
+    def _topics(self, consumer: Any) -> tuple[str, ...]:
+        """Those consumed now, without those with a rate limit, which is for Celery to keep."""
+        names = tuple(consumer.task_consumer._queues) if consumer.task_consumer else ()
+        if names != self._known[0]:
+            self._known = (names, tuple(filter(is_topic, names)))
+        topics = self._known[1]
+        if consumer.disable_rate_limits or not any(consumer.task_buckets.values()):
+            return topics
+        return tuple(topic for topic in topics if not consumer.task_buckets[topic])
+
+    def _task_handler(self, consumer: Any, create: Callable[[], Callable[[Any], None]]) -> Callable[[Any], None]:
+        handle = create()
+
+        def on_message(message: Any) -> None:
+            pump = self._pump
+            flight = pump.flight_of(message._raw, message.delivery_info.get("routing_key")) if pump else None
+            if pump is None or flight is None:
+                handle(message)
+            else:
+                message.ack()
+                pump.deliver(flight)
+
+        return on_message
+
+
+def _channel(consumer: Any) -> Any:
+    return consumer.task_consumer.channel
+
+
+def _is_listening(consumer: Any) -> bool:
+    return bool(consumer.task_consumer and _channel(consumer)._in_poll)
+
+
+def _hand_back(consumer: Any, flights: list[Flight]) -> None:
+    """Newest first, so that the oldest comes to lie at the oldest end."""
+    if not flights:
+        return
+    try:
+        with _channel(consumer).conn_or_acquire() as client:
+            for flight in reversed(flights):
+                text = job_message(flight.id, flight.name, flight.priority)
+                client.rpush(queue_list(flight.name, flight.priority), text)
+                _log.info("%s goes back to its queue: this worker is stopping", flight.id)
+    except consumer.connection_errors as error:
+        _log.warning("messages could not be handed back: %s", error)
