@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -48,7 +49,11 @@ class ApiError(CordumError):
 
 
 class Client:
-    """One API, one tenant, one person. `timeout` is how long a single request may take, in seconds."""
+    """One API, one tenant, one person.
+
+    `api_key` says who asks; without it CORDUM_API_KEY of the environment does. `tenant` and `principal` are for an
+    API that has no keys. `timeout` is how long a single request may take, in seconds.
+    """
 
     def __init__(
         self,
@@ -65,7 +70,11 @@ class Client:
         self._connection_type = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._base = address.hostname, address.port, address.path.rstrip("/")
         self._timeout = timeout
-        given = {"X-Tenant-ID": tenant, "X-Principal-Id": principal, "X-API-Key": api_key}
+        given = {
+            "X-Tenant-ID": tenant,
+            "X-Principal-Id": principal,
+            "X-API-Key": api_key or os.environ.get("CORDUM_API_KEY") or None,
+        }
         self._headers = {name: value for name, value in given.items() if value is not None}
 
     # workflows
@@ -208,6 +217,16 @@ class Client:
 
     def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/dlq", limit)
+
+    # policy
+
+    def policy(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `test`, `publish` or `rollback`."""
+        return self._object("POST", _path("policy", action), **_json(dict(body)))
+
+    def policy_history(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What was the active policy, newest first."""
+        return self._list("/policy/snapshots", limit)
 
     # the wire
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import cordum
 from cordum.domain.definition import load_workflow
 from cordum.domain.definition.kinds import KINDS
 from cordum.domain.expressions.functions import FUNCTIONS
+from cordum.domain.policy import PolicyRequest
+from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_lint import lint
 from cordum.execution.handlers import registry
 from cordum.redis_address import RedisAddress
 from cordum.settings import settings_table
@@ -72,3 +77,18 @@ def test_the_page_on_scenarios_names_all_their_keys() -> None:
     named = set(re.findall(r"`(\w+)[`:]", SCENARIOS))
     keys = {key for table in _OPTIONS.values() for key in table}
     assert {*_SCENARIO, *_COMMON, *_WHEN, *_ENTRY, *_OPTIONS, *_EXPECT, "new_run", *keys} - {"do", "output"} <= named
+
+
+def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
+    policy = load_policy(block("yaml", "large-refunds").encode())
+    assert lint(policy) == []
+    refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
+    decided = policy.decide(refund)
+    assert (decided.verdict.value, decided.rule_id) == ("require_approval", "large-refunds-need-a-person")
+    assert decided.constraints.max_retries == 1
+    assert policy.decide(PolicyRequest("job.pay.refund", "acme", input={"amount": 1})).verdict.value == "deny"
+
+
+@pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
+def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
+    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []

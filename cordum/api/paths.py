@@ -8,6 +8,7 @@ from typing import ClassVar
 from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
+from cordum.domain.api_keys import KEY_ID
 from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
 
 
@@ -21,6 +22,10 @@ class _Id(BaseConverter):
 
 
 class _WorkflowId(_Id):
+    pattern = WORKFLOW_ID
+
+
+class _BundleId(_Id):
     pattern = WORKFLOW_ID
 
 
@@ -38,6 +43,10 @@ class _StepRef(_Id):
     pattern = STEP_REF
 
 
+class _KeyId(_Id):
+    pattern = KEY_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -46,4 +55,12 @@ class _JobId(BaseConverter):
 
 
 def teach_ids(app: Flask) -> None:
-    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, step=_StepId, ref=_StepRef, job=_JobId)
+    app.url_map.converters.update(
+        workflow=_WorkflowId,
+        run=_RunId,
+        step=_StepId,
+        ref=_StepRef,
+        job=_JobId,
+        key=_KeyId,
+        bundle=_BundleId,
+    )

@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling and of the language.
+"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and reading.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -6,6 +6,7 @@ Everything runs on processes, directories and a Redis of its own; nothing here t
 from __future__ import annotations
 
 from cordum.bench.contest import Options, Report, hold_contest
+from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
 from cordum.bench.sides import Measured
@@ -22,4 +23,7 @@ __all__ = [
     # the language
     "Language",
     "measure_language",
+    # policy
+    "Decided",
+    "measure_decisions",
 ]

@@ -14,9 +14,12 @@ from cordum.cli.definitions import diff, graph, schema, workflows
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
+from cordum.cli.failpoints import failpoints
 from cordum.cli.flower import flower
+from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
+from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
 from cordum.cli.scenarios import test
@@ -62,6 +65,7 @@ for command in (
     *(run, watch, get, why, timeline, runs, cancel),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
-    *(api, coordinator, worker, flower, doctor, bench),
+    *(policy, keys),
+    *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cordum.domain.attempts import handled_by
-from cordum.domain.instances import Instance, Role
+from cordum.domain.instances import Instance
+from cordum.domain.room import has_room
 from cordum.domain.run import Failure
 from cordum.domain.standing import Standing, of_all, standing
 from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.steps import kind_of
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Group
 from cordum.errors import ExpressionError
 
 
@@ -38,13 +38,7 @@ def _admitted(turn: Turn, instance: Instance) -> bool:
     """Whether what owns the step is running and has room; steps that nobody owns are always admitted."""
     if instance.host is None:
         return True
-    if turn.steps[instance.host].status is not StepStatus.RUNNING:
-        return False
-    host = turn.instances[instance.host]
-    limit = host.step.own.max_parallel if host.role is Role.GROUP and isinstance(host.step.own, Group) else None
-    if limit is None:
-        return True
-    return sum(turn.steps[child].status.busy for child in turn.instances.members(host)) < limit
+    return turn.steps[instance.host].status is StepStatus.RUNNING and has_room(turn, instance)
 
 
 def _consider(turn: Turn, instance: Instance) -> None:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.schemas import (
     CompleteBody,
     NoQuery,
@@ -18,6 +18,7 @@ from cordum.api.schemas import (
     idempotency_key,
     query,
 )
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 
 routes = Blueprint("operations", __name__, url_prefix="/workflow-runs/<run:run_id>")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cordum.domain.instances import Instance
+from cordum.domain.room import is_busy
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
 from cordum.domain.steps.ending import begin, close_inside, fail, take_after
@@ -100,8 +101,7 @@ def _room(turn: Turn, instance: Instance) -> int:
 
 
 def _at_work(turn: Turn, child: str) -> bool:
-    status = turn.steps[child].status
-    return status is StepStatus.PENDING or status.busy
+    return turn.steps[child].status is StepStatus.PENDING or is_busy(turn, child)
 
 
 def _let_alone(turn: Turn, instance: Instance) -> None:
