@@ -22,7 +22,7 @@ from cordum.testing.reading import _COMMON, _ENTRY, _EXPECT, _OPTIONS, _SCENARIO
 
 ROOT = Path(cordum.__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SCENARIOS = (ROOT / "docs" / "scenarios.md").read_text()
+SCENARIOS = (ROOT / "cordum" / "testing" / "SCENARIOS.md").read_text()
 
 
 def block(language: str, containing: str, page: str = README) -> str:
@@ -53,6 +53,21 @@ def test_both_commands_are_single_lines() -> None:
         assert match[1].count("\n") == 1
 
 
+def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
+    policy = load_policy(block("yaml", "large-refunds").encode())
+    assert lint(policy) == []
+    refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
+    decided = policy.decide(refund)
+    assert (decided.verdict.value, decided.rule_id) == ("require_approval", "large-refunds-need-a-person")
+    assert decided.constraints.max_retries == 1
+    assert policy.decide(PolicyRequest("job.pay.refund", "acme", input={"amount": 1})).verdict.value == "deny"
+
+
+@pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
+def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
+    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []
+
+
 def test_every_type_of_step_has_an_example_that_is_valid() -> None:
     rows = re.findall(r"^\| (`\w+`(?: `\w+`)*) \| `(\{.*\})` \|", README, flags=re.MULTILINE)
     assert [name for names, _ in rows for name in re.findall(r"\w+", names)] == list(KINDS)
@@ -77,18 +92,3 @@ def test_the_page_on_scenarios_names_all_their_keys() -> None:
     named = set(re.findall(r"`(\w+)[`:]", SCENARIOS))
     keys = {key for table in _OPTIONS.values() for key in table}
     assert {*_SCENARIO, *_COMMON, *_WHEN, *_ENTRY, *_OPTIONS, *_EXPECT, "new_run", *keys} - {"do", "output"} <= named
-
-
-def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
-    policy = load_policy(block("yaml", "large-refunds").encode())
-    assert lint(policy) == []
-    refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
-    decided = policy.decide(refund)
-    assert (decided.verdict.value, decided.rule_id) == ("require_approval", "large-refunds-need-a-person")
-    assert decided.constraints.max_retries == 1
-    assert policy.decide(PolicyRequest("job.pay.refund", "acme", input={"amount": 1})).verdict.value == "deny"
-
-
-@pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
-def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
-    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []

@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and reading.
+"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and the language.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -20,10 +20,10 @@ __all__ = [
     # idling
     "Idle",
     "measure_idle",
-    # the language
-    "Language",
-    "measure_language",
     # policy
     "Decided",
     "measure_decisions",
+    # the language
+    "Language",
+    "measure_language",
 ]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from cordum.domain.attempts import handled_by
 from cordum.domain.instances import Instance
 from cordum.domain.room import has_room
-from cordum.domain.run import Failure
-from cordum.domain.standing import Standing, of_all, standing
+from cordum.domain.run import Failure, StepState
+from cordum.domain.standing import Standing, of_all
 from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.steps import kind_of
 from cordum.domain.turn import Turn
@@ -87,8 +87,13 @@ def _taken(turn: Turn, instance: Instance) -> bool:
     """Whether a switch has led here; true of a step that no switch names."""
     named = turn.workflow.switched_by.get(instance.step.id, ())
     switches = [ref for name in named if (ref := turn.instances.sibling(instance, name)) in turn.steps]
-    decided = [ref for ref in switches if ref and turn.steps[ref].status is StepStatus.SUCCEEDED]
+    decided = [ref for ref in switches if ref and not _left_out(turn.steps[ref])]
     return not decided or any(instance.step.id in _targets(turn, ref) for ref in decided)
+
+
+def _left_out(switch: StepState) -> bool:
+    """Whether a switch has had no say. One that has failed and was rescued has: it has taken no branch."""
+    return switch.status is StepStatus.SKIPPED
 
 
 def _targets(turn: Turn, switch: str) -> list[object]:
@@ -111,11 +116,3 @@ def _condition_holds(turn: Turn, instance: Instance) -> bool:
         attempt = turn.steps[instance.ref].attempt + 1
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=instance.leaf, attempt=attempt)
     return False
-
-
-def mark_rescues(turn: Turn) -> None:
-    """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
-    for ref, state in list(turn.steps.items()):
-        unmarked = state.status.unsuccessful and state.dead_letter and not state.rescued
-        if unmarked and standing(turn, ref) is Standing.SATISFIED:
-            turn.mark_rescued(ref)

@@ -76,6 +76,7 @@ ACTS = (
     "publish",
     "nowhere",
     "advance",
+    "advance while the policy changes",
     "look",
     "overtake",
     "commit",
@@ -266,7 +267,7 @@ class Machine(RuleBasedStateMachine):
         self.agree(expected, self.rig.submit(*args), "submit while the policy changes", *args)
 
     @precondition(lambda self: self.jobs and self.at_times(8))
-    @rule(pick=PICK, what=st.sampled_from(["revoke", "revoke", "cancel"]), fault=CALLS)
+    @rule(pick=PICK, what=st.sampled_from(["revoke", "cancel"]), fault=CALLS)
     def end_early(self, pick: int, what: str, fault: Fault) -> None:
         self.count(what)
         self.rig.wire.break_next("apply_plan", fault)
@@ -333,6 +334,8 @@ class Machine(RuleBasedStateMachine):
         queues = self._queues()
         job = self.both("pop", *queues[pick % len(queues)])
         self._claim(job, worker, self._nonce(), fault)
+        if fault is Fault.NONE:
+            self.both("once", job, "mail")
 
     @precondition(lambda self: self._queues())
     @rule(
@@ -484,7 +487,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.at_times(3))
     @rule(
         what=st.sampled_from(
-            ["sweep", "sweep and die", "take due and die", "ring", "lose scripts", "publish", "nowhere"]
+            ["sweep", "sweep and die", "take due and die", "ring", "ring", "lose scripts", "publish", "nowhere"]
         ),
         policy=st.sampled_from(["open", "open", "open", "asking", "closed"]),
         fault=CALLS,
@@ -523,6 +526,19 @@ class Machine(RuleBasedStateMachine):
             if fault is Fault.DIES_BEFORE:
                 return
         self.model.advance(run_id)
+
+    @precondition(lambda self: self._due())
+    @rule(pick=PICK, policy=st.sampled_from(list(POLICIES)))
+    def advance_while_the_policy_changes(self, pick: int, policy: str) -> None:
+        self.count("advance while the policy changes")
+        runs = self._due()
+        run_id = runs[pick % len(runs)]
+        self.rig.wire.before_next("apply_plan", lambda: self.rig.publish(policy))
+        self.rig.advance(run_id)
+        planned = self.model.look(run_id)
+        self.model.publish(policy)
+        if self.model.commit(planned) == "POLICY_CHANGED":
+            self.model.advance(run_id)
 
     @precondition(lambda self: len(self.looks) < 3 and self._open() and self.at_times(2))
     @rule(pick=PICK)
@@ -579,6 +595,7 @@ class Machine(RuleBasedStateMachine):
     # Rules are chosen evenly among those that are possible; these are what the others live on.
     claim_2 = claim
     finish_2 = finish
+    finish_3 = finish
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cordum.domain.ids import JobId
+from cordum.domain.instances import Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
@@ -21,6 +22,22 @@ from tests.proof.explorer.moment import Mark, Moment
 _ENDED = frozenset(status.value for status in StepStatus if status.terminal)
 _RUN_ENDED = frozenset(status.value for status in RunStatus if status.terminal)
 _BUSY = frozenset({"ready", "queued", "running", "settling", "retrying"})
+
+
+# -- P1: what is accepted is kept --------------------------------------------------------------------------------
+
+
+def p1_definitions_stay(move: Move, law: Law) -> int:
+    """The definition of an open run is stored, as the run is pinned to it, and its workflow is not deleted."""
+    tested = 0
+    for run_id in move.after.run_ids:
+        fields = move.after.fields(run_id)
+        if fields["status"] not in _RUN_ENDED:
+            stored = move.after.definition(fields["workflow_id"])
+            demand("P1", f"document:{fields['digest']}" in stored, f"{run_id} is open, its definition is gone")
+            demand("P1", "latest" in stored, f"{run_id} is open, {fields['workflow_id']} was deleted")
+            tested += move.call.name == "delete_workflow"
+    return tested
 
 
 # -- P2: submitting ----------------------------------------------------------------------------------------------
@@ -49,40 +66,134 @@ def p2_one_run_for_a_key(moment: Moment, notes: Notes, law: Law) -> int:
     return sum(count - 1 for count in answers.values())
 
 
+def p2_a_signal_counts_once(move: Move, law: Law) -> int:
+    """What was answered SENT is there once for its token; an ended run takes none; one step at most has each."""
+    for run_id in move.after.run_ids:
+        tokens = sum(name.startswith("signal:") for name in move.after.of_run(run_id, "once"))
+        sent = int(move.after.fields(run_id).get("signals_sent", "0"))
+        told = sum(event["type"] == "signal.received" for event in move.after.events(run_id))
+        demand("P2", tokens == sent == told, f"{run_id}: {tokens} signals, {sent} were stored and {told} told")
+        _taken_by_one_step(move, run_id, law)
+    if move.call.name != "send_signal":
+        return 0
+    run_id = move.arg("run_id")
+    known = f"signal:{move.arg('token')}" in move.before.of_run(run_id, "once")
+    ended = move.before.fields(run_id)["status"] in _RUN_ENDED
+    expected = "ENDED" if ended and not known else "SENT"
+    demand("P2", move.word == expected, f"{move.call} was answered {move.word}, not {expected}")
+    before, after = move.before.of_run(run_id, "inbox"), move.after.of_run(run_id, "inbox")
+    new = 0 if known or ended else 1
+    demand("P2", before.items() <= after.items() and len(after) - len(before) == new, f"{move.call}: {before}, {after}")
+    return known + ended
+
+
+def _taken_by_one_step(move: Move, run_id: str, law: Law) -> None:
+    """A signal leaves the inbox for the step that succeeds with it."""
+    before, after = move.before.of_run(run_id, "inbox"), move.after.of_run(run_id, "inbox")
+    gone = before.keys() - after.keys()
+    by_hand = {e.get("step_id") for e in _new_events(move, run_id) if e["type"] == "step.completed_by_hand"}
+    took = [
+        change.step
+        for change in move.changes
+        if change.run_id == run_id and change.after.status == "succeeded" and change.step not in by_hand
+        if law.instance(move.after, run_id, change.step).step.kind == "signal"
+        if law.instance(move.after, run_id, change.step).role is Role.UNIT
+    ]
+    demand("P2", len(gone) == len(took), f"{took} have succeeded, the signals {sorted(gone)} were taken")
+
+
+def _new_events(move: Move, run_id: str) -> Sequence[Mapping[str, Any]]:
+    return move.after.events(run_id)[len(move.before.events(run_id)) :]
+
+
 # -- P3: states --------------------------------------------------------------------------------------------------
 
 
 def p3_only_legal_moves(move: Move, law: Law) -> int:
-    """Only rows of the table of transitions, each by its script; what has ended stays as it ended."""
+    """Only rows of the table of transitions, each by its script; what has ended stays so, unless it is retried."""
     for change in move.changes:
-        demand("P3", _legal(move, change), f"{change.step} went {change.before} -> {change.after} by {move.call}")
+        legal = _legal(move, change, law)
+        demand("P3", legal, f"{change.step} went {change.before} -> {change.after} by {move.call}")
     for run_id in move.before.run_ids:
-        before = move.before.of_run(run_id)["status"]
-        after = move.after.of_run(run_id)["status"]
-        demand("P3", before == after or before not in _RUN_ENDED, f"{run_id} went {before} -> {after}")
+        before, after = move.before.fields(run_id), move.after.fields(run_id)
+        same = before["status"] == after["status"] or before["status"] not in _RUN_ENDED
+        kept = same or _reopened(move, run_id)
+        demand("P3", kept, f"{run_id} went {before['status']} -> {after['status']} by {move.call}")
+        further = int(after["generation"]) - int(before["generation"])
+        demand("P3", further == _reopened(move, run_id), f"{run_id} is {further} generations further by {move.call}")
     late = move.mark is not None and move.mark.status in _ENDED
     return late + sum(change.after.status in _ENDED for change in move.changes)
 
 
 def p3_one_ending(move: Move, law: Law) -> int:
-    """A step or run that has ended has exactly one event that says so, one that has not has none."""
+    """A step or run that has ended has exactly one event that says so, one that has not has none.
+
+    Since the run was last reopened, that is; what ended before, and was not tried again, has told it then.
+    """
     for run_id in move.after.run_ids:
-        told = Counter(
-            event.get("step_id") for event in move.after.events(run_id) if event.get("to") in _ENDED | _RUN_ENDED
-        )
-        ended = {step for step, mark in move.after.marks(run_id).items() if mark.status in _ENDED}
-        for step in law.steps:
-            demand("P3", told[step] == (step in ended), f"{step} of {run_id} has ended {told[step]} times")
-        over = move.after.of_run(run_id)["status"] in _RUN_ENDED
-        demand("P3", told[None] == over, f"{run_id} has ended {told[None]} times")
-        demand("P3", not over or ended == set(law.steps), f"{run_id} has ended, and not all of its steps have")
+        now, earlier = _endings_told(move.after.events(run_id))
+        marks = {**move.after.put_away(run_id), **move.after.marks(run_id)}
+        for step, mark in marks.items():
+            ended = mark.status in _ENDED
+            kept = ended and now[step] == 0 and earlier[step] > 0
+            demand("P3", kept or now[step] == ended, f"{step} of {run_id} is {mark}, it has ended {now[step]} times")
+        over = move.after.fields(run_id)["status"] in _RUN_ENDED
+        demand("P3", now[None] == over, f"{run_id} has ended {now[None]} times")
+        left = [step for step, mark in move.after.marks(run_id).items() if mark.status not in _ENDED]
+        demand("P3", not over or not left, f"{run_id} has ended, and {left} have not")
     return 0
 
 
-def _legal(move: Move, change: Change) -> bool:
+def _endings_told(events: Sequence[Mapping[str, Any]]) -> tuple[Counter[Any], Counter[Any]]:
+    """How often each step, and the run (None), was said to have ended: in this generation, and in those before."""
+    now, earlier = Counter[Any](), Counter[Any]()
+    for event in events:
+        if event["type"] == "run.reopened":
+            earlier += now
+            now = Counter()
+        now[event.get("step_id")] += event.get("to") in _ENDED | _RUN_ENDED
+    return now, earlier
+
+
+def p3_children_come_and_go(move: Move, law: Law) -> int:
+    """Only children of fan-outs and loops come into being; they leave when they have ended, and are kept."""
+    tested = 0
+    for run_id in move.before.run_ids:
+        before, after = move.before.marks(run_id), move.after.marks(run_id)
+        initial = law.workflow(move.after, run_id).instances.initial
+        demand("P3", initial.keys() <= after.keys(), f"{run_id} has lost some of {list(initial)}")
+        demand("P3", all(is_child(ref) for ref in after.keys() - initial.keys()), f"{run_id} has {list(after)}")
+        put_away = move.after.put_away(run_id)
+        for ref in before.keys() - after.keys():
+            ended = ref in put_away and put_away[ref].status in _ENDED
+            demand("P3", ended, f"{ref} of {run_id} was {before[ref]}, is gone, and kept as {put_away.get(ref)}")
+            tested += 1
+        back = move.before.put_away(run_id).keys() - put_away.keys()
+        demand("P3", not back or _reopened(move, run_id), f"{back} of {run_id} were brought back by {move.call}")
+        demand("P3", not put_away.keys() & after.keys(), f"of {run_id} both open and put away: {put_away.keys()}")
+    return tested
+
+
+def _reopened(move: Move, run_id: str) -> bool:
+    """Whether this move is an operator's retry of a run that has failed."""
+    if move.call.name != "apply_plan" or run_id not in move.before.run_ids:
+        return False
+    before = RunStatus(move.before.fields(run_id)["status"])
+    return before.retryable and any(event["type"] == "run.reopened" for event in _new_events(move, run_id))
+
+
+def _legal(move: Move, change: Change, law: Law) -> bool:
     edge = (change.before.status, change.after.status)
+    further = change.after.attempt - change.before.attempt
     if move.call.name in PLANNERS:
-        return edge in _PLANNED and change.after.attempt - change.before.attempt in (0, 1)
+        if edge == ("ready", "pending"):
+            return further == -1 and move.after.fields(change.run_id)["status"] == "paused"
+        if change.before.status in _ENDED:
+            step = law.instance(move.after, change.run_id, change.step).step.id
+            handler = step in law.workflow(move.after, change.run_id).handled_by
+            again = handler or change.before.status != "succeeded"
+            return again and _reopened(move, change.run_id) and edge in _TRIED_AGAIN and further in (0, 1)
+        return edge in _PLANNED and further in (0, 1)
     if move.job is not None and (change.run_id, change.step) == (move.job.run_id, move.job.step):
         sent_back = change.after.status == "pending"
         fits = change.before.attempt == move.job.attempt == change.after.attempt + sent_back
@@ -101,7 +212,9 @@ def _closure(edges: set[tuple[str, str]]) -> frozenset[tuple[str, str]]:
 _BY_SCRIPT: dict[str, set[tuple[str, str]]] = {}
 for _row in TRANSITIONS:
     _BY_SCRIPT.setdefault(_row.script, set()).add((_row.source.value, _row.target.value))
-_PLANNED = _closure(_BY_SCRIPT["apply_plan"] | _BY_SCRIPT["release"])
+_ROWS = (_BY_SCRIPT["apply_plan"] | _BY_SCRIPT["release"]) - {("ready", "pending")}
+_PLANNED = _closure({(source, target) for source, target in _ROWS if source not in _ENDED})
+_TRIED_AGAIN = _closure(_ROWS) - _PLANNED
 
 
 # -- P4: dispatch and claim --------------------------------------------------------------------------------------
@@ -134,7 +247,7 @@ def p4_messages_are_not_piled_up(move: Move, law: Law) -> int:
     for queue, listed in move.after.everything_of("sent").items():
         for job_id in listed[::2]:
             job = job_of(job_id)
-            mark = move.after.marks(job.run_id)[job.step]
+            mark = move.after.marks(job.run_id).get(job.step)
             demand("P4", mark == Mark("queued", job.attempt), f"{queue} waits for {job_id}, which is {mark}")
     if move.call.name != "resend_message":
         return 0
@@ -145,23 +258,65 @@ def p4_messages_are_not_piled_up(move: Move, law: Law) -> int:
     return 1
 
 
+def p4_nothing_begins_while_paused(move: Move, law: Law) -> int:
+    """In a paused run nothing is sent or claimed; what was decided and not sent is taken back."""
+    tested = 0
+    for run_id in move.after.run_ids:
+        paused = move.after.fields(run_id)["status"] == "paused"
+        before = run_id in move.before.run_ids and move.before.fields(run_id)["status"] == "paused"
+        if not paused:
+            continue
+        ready = [step for step, mark in move.after.marks(run_id).items() if mark.status == "ready"]
+        demand("P4", not ready, f"{run_id} is paused, and {ready} are about to be sent")
+        for change in move.changes:
+            if change.run_id == run_id and before:
+                begun = change.after.status in ("ready", "queued", "running")
+                demand("P4", not begun, f"{run_id} is paused, and {change.step} is {change.after} by {move.call}")
+                tested += 1
+        tested += move.word == "PAUSED"
+    return tested
+
+
 # -- P5: results -------------------------------------------------------------------------------------------------
 
 
 def p5_one_result_counts(move: Move, law: Law) -> int:
     """A result is written by the claim that began the running attempt, once, and stays as it was written."""
     for run_id in move.before.run_ids:
-        before, after = move.before.of_run(run_id, "outputs"), move.after.of_run(run_id, "outputs")
-        demand("P5", before.items() <= after.items(), f"outputs of {run_id} went {before} -> {after}")
+        for part in ("outputs", "child_outputs"):
+            before, after = move.before.of_run(run_id, part), move.after.of_run(run_id, part)
+            for step, output in before.items():
+                kept = after.get(step) == output or _succeeded_anew(move, run_id, step)
+                demand("P5", kept, f"the output of {step} in {run_id} went {output} -> {after.get(step)}")
     if move.call.name != "record_result":
         return 0
     nonce = move.arg("nonce")
     own = move.attempt_runs and move.fact("claim") == nonce
     written = not own and move.fact("recorded") == nonce
-    expected = "ADVANCE" if own else "RECORDED" if written else "STALE"
+    needed = "RECORDED" if own and _nobody_needs_to_look(move) else "ADVANCE"
+    expected = needed if own else "RECORDED" if written else "STALE"
     demand("P5", move.word == expected, f"{move.call} of {nonce} was answered {move.word}, not {expected}")
     demand("P5", own or _untouched(move), f"{move.call} of {nonce} was {move.word} and changed the run")
     return not own
+
+
+def _succeeded_anew(move: Move, run_id: str, step: str) -> bool:
+    """A step that an operator's retry has put back ends a second time."""
+    return int(move.after.fields(run_id)["generation"]) > 1 and any(
+        change.run_id == run_id and change.step == step and change.after.status == "succeeded"
+        for change in move.changes
+        if change.before.status != "succeeded" or change.after.attempt > change.before.attempt
+    )
+
+
+def _nobody_needs_to_look(move: Move) -> bool:
+    """A success of a fan-out's child, while fewer results have come than the planner has asked for."""
+    assert move.job is not None
+    fan = parent_of(move.job.step)
+    if fan is None or move.arg("outcome") != "success":
+        return False
+    results, wake_after = (move.before.fact(move.job.run_id, fan, name) for name in ("results", "wake_after"))
+    return bool(wake_after) and int(results or 0) + 1 < int(wake_after)
 
 
 def _untouched(move: Move) -> bool:
@@ -178,12 +333,12 @@ def p6_one_holder(move: Move, law: Law) -> int:
     holders = Counter(job_id for jobs in move.after.held.values() for job_id in jobs)
     for job_id, count in holders.items():
         job = job_of(job_id)
-        mark = move.after.marks(job.run_id)[job.step]
+        mark = move.after.marks(job.run_id).get(job.step)
         demand("P6", count == 1, f"{job_id} is held by {count} workers")
         demand("P6", mark == Mark("running", job.attempt), f"{job_id} is held, and is {mark}")
     for run_id in move.after.run_ids:
         for step, mark in move.after.marks(run_id).items():
-            if mark.status == "running" and law.is_job(step):
+            if mark.status == "running" and law.is_job(move.after, run_id, step):
                 job_id = str(JobId(run_id, step, mark.attempt))
                 worker = move.after.fact(run_id, step, "worker")
                 demand("P6", job_id in move.after.held.get(worker, ()), f"{job_id} runs, {worker} does not hold it")
@@ -236,8 +391,9 @@ def p6_executed_once_an_attempt(moment: Moment, notes: Notes, law: Law) -> int:
     for job_id, count in ran.items():
         demand("P6", count == 1, f"{job_id} was executed {count} times")
     for run_id in moment.run_ids:
-        for step, mark in moment.marks(run_id).items():
-            if mark.status == "succeeded" and law.is_job(step):
+        by_hand = {e.get("step_id") for e in moment.events(run_id) if e["type"] == "step.completed_by_hand"}
+        for step, mark in {**moment.put_away(run_id), **moment.marks(run_id)}.items():
+            if mark.status == "succeeded" and step not in by_hand and law.is_job(moment, run_id, step):
                 job_id = str(JobId(run_id, step, mark.attempt))
                 demand("P6", job_id in ran, f"{job_id} has succeeded, and nobody executed it")
     return max(0, len(ran) - len({job_id.partition("@")[0] for job_id in ran}))
@@ -273,8 +429,13 @@ def p8_in_order(move: Move, law: Law) -> int:
         if change.before.status == "pending" and change.after.status in _BUSY | {"waiting"}:
             tested += _needs_are_met(move.after, change, law)
     for run_id in move.after.run_ids:
-        tested += _groups_keep_their_limit(move.after.marks(run_id), law)
-        told = Counter(e["step_id"] for e in move.after.events(run_id) if e["type"] == "step.ready" and "data" not in e)
+        tested += _groups_keep_their_limit(move.after, run_id, law)
+        told = Counter[str]()
+        for event in move.after.events(run_id):
+            if event["type"] == "run.reopened":
+                told.clear()
+            if event["type"] == "step.ready" and "data" not in event:
+                told[event["step_id"]] += 1
         for step, count in told.items():
             demand("P8", count <= 1, f"the turn of {step} came {count} times")
     return tested
@@ -282,25 +443,58 @@ def p8_in_order(move: Move, law: Law) -> int:
 
 def _needs_are_met(moment: Moment, change: Change, law: Law) -> int:
     marks = moment.marks(change.run_id)
-    step = law.steps[change.step]
-    for needed in step.depends_on:
+    instances = law.workflow(moment, change.run_id).instances
+    instance = instances[change.step]
+    tested = 0
+    for name in instance.step.depends_on if instance.head else ():
+        needed = instances.sibling(instance, name)
+        if needed is None or needed not in marks:
+            continue
+        tested += 1
         status = marks[needed].status
-        rescued = law.steps[needed].on_error is not None
+        rescued = instances[needed].step.on_error is not None
         failed = status in ("failed", "denied", "timed_out", "cancelled") and not rescued
         demand("P8", status in _ENDED and not failed, f"{change.step} has begun, {needed} is {status}")
-    owner = law.workflow.owner.get(change.step)
-    demand("P8", owner is None or marks[owner].status == "running", f"{change.step} has begun without its group")
-    return len(step.depends_on)
-
-
-def _groups_keep_their_limit(marks: Mapping[str, Mark], law: Law) -> int:
-    tested = 0
-    for step in law.steps.values():
-        if step.group is not None and step.group.max_parallel is not None:
-            busy = [child for child in step.group.steps if marks[child].status in _BUSY]
-            demand("P8", len(busy) <= step.group.max_parallel, f"{busy} run at once in {step.id}")
-            tested += len(busy) == step.group.max_parallel
+    host = instance.host
+    demand("P8", host is None or marks[host].status == "running", f"{change.step} has begun without {host}")
     return tested
+
+
+def _groups_keep_their_limit(moment: Moment, run_id: str, law: Law) -> int:
+    """Of groups and fan-outs: no more children at work than their max_parallel says."""
+    tested = 0
+    marks, instances = moment.marks(run_id), law.workflow(moment, run_id).instances
+    for ref in marks:
+        host = instances[ref]
+        group = host.step.group
+        limit = host.step.max_parallel if host.role is Role.FAN else group.max_parallel if group else None
+        if limit is not None:
+            busy = [child for child, mark in marks.items() if instances[child].host == ref and mark.status in _BUSY]
+            demand("P8", len(busy) <= limit, f"{busy} run at once in {ref}")
+            tested += len(busy) == limit
+    return tested
+
+
+def p8_no_workflow_runs_itself(move: Move, law: Law) -> int:
+    """However many others lie between; of two definitions that would close a circle, one is refused."""
+    if move.call.name != "save_workflow":
+        return 0
+    for workflow_id in move.after.value("workflows", "default"):
+        chain = _circle(move.after, law, workflow_id, ())
+        demand("P8", chain is None, f"{workflow_id} would run itself: {chain}")
+    return move.word == "STALE"
+
+
+def _circle(moment: Moment, law: Law, workflow_id: str, above: tuple[str, ...]) -> tuple[str, ...] | None:
+    """A way down from the latest version of a workflow that leads to one above it."""
+    stored = moment.definition(workflow_id)
+    if workflow_id in above:
+        return (*above, workflow_id)
+    if "latest" not in stored:
+        return None
+    calls = law.definition(moment, workflow_id, stored[f"version:{stored['latest']}"]).calls
+    found = (_circle(moment, law, call.workflow_id, (*above, workflow_id)) for call in calls.values())
+    return next((chain for chain in found if chain is not None), None)
 
 
 # -- P10: policy -------------------------------------------------------------------------------------------------
@@ -390,7 +584,7 @@ def p14_bounded(move: Move, law: Law) -> int:
     for topic, jobs in move.after.everything_of("window").items():
         for job_id in jobs:
             job = job_of(job_id)
-            mark = move.after.marks(job.run_id)[job.step]
+            mark = move.after.marks(job.run_id).get(job.step)
             unfinished = mark in (Mark("queued", job.attempt), Mark("running", job.attempt))
             demand("P14", unfinished, f"{job_id} has a place in the window of {topic}, and is {mark}")
     return waiting
@@ -399,16 +593,21 @@ def p14_bounded(move: Move, law: Law) -> int:
 # -- the list ------------------------------------------------------------------------------------------------------
 
 OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
+    "p1_definitions_stay": p1_definitions_stay,
+    "p2_a_signal_counts_once": p2_a_signal_counts_once,
     "p3_only_legal_moves": p3_only_legal_moves,
     "p3_one_ending": p3_one_ending,
+    "p3_children_come_and_go": p3_children_come_and_go,
     "p4_sent_and_claimed_once": p4_sent_and_claimed_once,
     "p4_messages_are_not_piled_up": p4_messages_are_not_piled_up,
+    "p4_nothing_begins_while_paused": p4_nothing_begins_while_paused,
     "p5_one_result_counts": p5_one_result_counts,
     "p6_one_holder": p6_one_holder,
     "p6_leases_are_respected": p6_leases_are_respected,
     "p6_only_the_running_attempt_acts": p6_only_the_running_attempt_acts,
     "p7_nothing_is_forgotten": p7_nothing_is_forgotten,
     "p8_in_order": p8_in_order,
+    "p8_no_workflow_runs_itself": p8_no_workflow_runs_itself,
     "p10_policy_first": p10_policy_first,
     "p11_one_decision": p11_one_decision,
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
@@ -420,4 +619,4 @@ OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,
     "p11_people_are_told_one_answer": p11_people_are_told_one_answer,
 }
-NUMBERS = ("P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P14")
+NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P14")

@@ -10,13 +10,12 @@ import pytest
 from cordum.store.scripts import Library, Script
 from tests.proof import guards
 from tests.proof.explorer.laboratory import SCENARIOS, Laboratory
-from tests.proof.guards import ELSEWHERE, GUARDS, Row, catch, unmarked_refusals
+from tests.proof.guards import GUARDS, Row, catch, unmarked_refusals
 from tests.proof.planted import Guard
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 
 LIBRARY = Library()
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +46,6 @@ def test_an_unmarked_refusal_is_noticed() -> None:
 def test_what_scenarios_are_there_for_exists() -> None:
     named = {guard for listed in SCENARIOS.values() for guard in listed.guards}
     assert named <= {".".join(guard) for guard in GUARDS}
-
-
-@pytest.mark.parametrize(("guard", "file"), ELSEWHERE.items())
-def test_a_guard_that_is_left_to_another_test_is_taken_away_there(guard: Guard, file: str) -> None:
-    assert guard[1] in LIBRARY[guard[0]].guards
-    assert f'("{guard[0]}", "{guard[1]}")' in (ROOT / file).read_text()
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=".".join)

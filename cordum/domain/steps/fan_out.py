@@ -12,7 +12,7 @@ from cordum.domain.instances import Instance
 from cordum.domain.room import is_busy
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
-from cordum.domain.steps.ending import begin, close_inside, fail, take_after
+from cordum.domain.steps.ending import all_over, begin, close_inside, fail, put_away, take_after
 from cordum.domain.turn import MOST_CHILDREN, Turn
 from cordum.domain.workflow import JSON
 from cordum.errors import ExpressionError
@@ -65,18 +65,16 @@ def _count(turn: Turn, instance: Instance) -> str | None:
         match standing(turn, child):
             case Standing.UNSATISFIED:
                 failed.append(child)
-            case Standing.SATISFIED | Standing.ABSENT:
-                turn.archive(child)
+            case Standing.SATISFIED | Standing.ABSENT if all_over(turn, child):
+                put_away(turn, child)
                 state = turn.steps[instance.ref]
                 turn.steps[instance.ref] = replace(state, settled=state.settled + 1)
-            case Standing.OPEN:
-                pass
     return min(failed, key=lambda child: turn.steps[child].failure_number or 0, default=None)
 
 
 def _put_away(turn: Turn, instance: Instance) -> None:
     for child in turn.children(instance.ref):
-        turn.archive(child)
+        put_away(turn, child)
 
 
 def _begin_more(turn: Turn, instance: Instance) -> None:

@@ -5,10 +5,11 @@
 -- include clock timeline wake
 local status = redis.call('HGET', k_run, 'status')
 if not status then return {'NOT_FOUND'} end
+-- The reply of an earlier call was lost: the same token is the same signal, also when it was what the run ended with.
+if redis.call('HEXISTS', k_once, 'signal:' .. a_token) == 1 then return {'SENT'} end -- guard: first_only
 local ended = status == 'succeeded' or status == 'failed' or status == 'denied' or status == 'timed_out' or status == 'cancelled'
 if ended then return {'ENDED', status} end -- guard: run_open
--- The reply of an earlier call was lost: the same token is the same signal.
-if redis.call('HSETNX', k_once, 'signal:' .. a_token, 1) == 0 then return {'SENT'} end -- guard: first_only
+redis.call('HSET', k_once, 'signal:' .. a_token, 1)
 local now = clock_now()
 redis.call('HSET', k_inbox, redis.call('HINCRBY', k_run, 'signals_sent', 1), a_signal)
 redis.call('HINCRBY', k_run, 'signals', 1)

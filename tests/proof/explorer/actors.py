@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cordum.domain.definition import load_workflow
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import Workflow
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
+from cordum.engine.operations import Operations
 from cordum.engine.runs import Runs
 from cordum.engine.workflows import Workflows
+from cordum.errors import NotFound
 from cordum.settings import Settings
 from cordum.store import Store
 from tests.proof.explorer.moment import Moment
@@ -35,7 +38,9 @@ class Process:
         self.store = core.store
         self.jobs = Jobs(core)
         self.approvals = Approvals(core)
-        self.runs = Runs(core, Workflows(core))
+        self.workflows = Workflows(core)
+        self.runs = Runs(core, self.workflows)
+        self.operations = Operations(core)
         self.coordinator = Coordinator(core, self.jobs)
         self.command = tape.command
         self._notes = notes
@@ -46,12 +51,13 @@ class Process:
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """`when`: no round begins before this holds."""
+    """`when`: no round begins before this holds. `reads_apart`: others come between a call and reads after it."""
 
     name: str
     act: Callable[[Process], None]
     times: int = 1
     when: Callable[[Moment], bool] | None = None
+    reads_apart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,14 @@ class WarmCore(Core):
         self._known = known
 
     def workflow(self, tenant: str, workflow_id: str, digest: str) -> Workflow:
-        return self._known[digest]
+        """What was saved since is read anew each time: what one round learned, the next must not know."""
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        text = self.store.workflows.document(tenant, workflow_id, digest)
+        if text is None:
+            raise NotFound(f"workflow {workflow_id} has no version {digest}")
+        return load_workflow(text.encode(), "json")
 
 
 class Company:
@@ -101,7 +114,7 @@ class Company:
     def go_on(self, point: Point, answer: Any, read: Callable[[Read, Point], Any]) -> Point:
         """The point at which the actor makes its next call. Plain reads are made at once, with the call before."""
         following = self._answered(point, answer)
-        while isinstance(following.call, Read) and following.answers:
+        while not point.actor.reads_apart and isinstance(following.call, Read) and following.answers:
             following = self._answered(following, read(following.call, following))
         return following
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from unittest.mock import patch
 
 from cordum.domain.ids import JobId
@@ -15,7 +16,7 @@ from cordum.domain.policy_document import load_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine.values import Caller, Outcome
-from cordum.errors import CordumError
+from cordum.errors import CordumError, NotFound
 from cordum.store.jobs import ClaimReply
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
@@ -186,6 +187,85 @@ def revoker(name: str, job_id: str) -> Actor:
     return Actor(name, lambda process: process.jobs.cancel_step(job_id, name, "not needed"), 1, sent(job_id))
 
 
+def pauser(name: str, run_id: str = "r1") -> Actor:
+    return _operator(name, run_id, lambda process, who: process.operations.pause(who, run_id, None))
+
+
+def resumer(name: str, run_id: str = "r1", times: int = 1) -> Actor:
+    """Comes when the run is paused."""
+
+    def paused(moment: Moment) -> bool:
+        return run_id in moment.run_ids and moment.fields(run_id)["status"] == "paused"
+
+    actor = _operator(name, run_id, lambda process, who: process.operations.resume(who, run_id, None))
+    return replace(actor, when=paused, times=times)
+
+
+def signaller(name: str, token: str, signal: str = "go", run_id: str = "r1", times: int = 1) -> Actor:
+    """Sends a signal; a repeated call with the same token is the same signal."""
+
+    def act(process: Process, who: Caller) -> None:
+        process.operations.signal(who, run_id, signal, {"by": token}, None, token)
+
+    return replace(_operator(name, run_id, act), times=times)
+
+
+def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
+    """Comes when the run has failed."""
+
+    def failed(moment: Moment) -> bool:
+        return run_id in moment.run_ids and moment.fields(run_id)["status"] in ("failed", "denied", "timed_out")
+
+    actor = _operator(name, run_id, lambda process, who: process.operations.retry(who, run_id, "again"))
+    return replace(actor, when=failed, times=times)
+
+
+def skipper(name: str, step: str, run_id: str = "r1") -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.operations.by_hand(who, run_id, step, "not needed", skip=True)
+
+    return _operator(name, run_id, act)
+
+
+def completer(name: str, step: str, run_id: str = "r1") -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.operations.by_hand(who, run_id, step, "done", {"by": name}, skip=False)
+
+    return _operator(name, run_id, act)
+
+
+def _operator(name: str, run_id: str, do: Callable[[Process, Caller], None]) -> Actor:
+    """Somebody who may be told that it cannot be done."""
+
+    def act(process: Process) -> None:
+        try:
+            do(process, Caller(TENANT, name))
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+
+    return Actor(name, act, 1, lambda moment: run_id in moment.run_ids)
+
+
+def saver(name: str, workflow_id: str, text: str) -> Actor:
+    def act(process: Process) -> None:
+        try:
+            process.workflows.save(TENANT, text.encode(), "yaml", workflow_id)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+
+    return Actor(name, act, reads_apart=True)
+
+
+def deleter(name: str, workflow_id: str = WORKFLOW) -> Actor:
+    def act(process: Process) -> None:
+        try:
+            process.workflows.delete(TENANT, workflow_id)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+
+    return Actor(name, act)
+
+
 def approver(name: str, job_id: str, decision: str = "approved", person: str | None = None) -> Actor:
     """Answers a question, and notes what it is told."""
     job = _job(job_id)
@@ -214,6 +294,8 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
         with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
             try:
                 started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
+            except NotFound:
+                process.note("gone", key or "", body)
             except CordumError as refused:
                 process.note("refused", key or "", body, refused.code)
             else:

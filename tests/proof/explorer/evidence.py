@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from cordum.domain.definition import load_workflow
 from cordum.domain.ids import JobId
+from cordum.domain.instances import Instance
 from cordum.domain.limits import Limits
 from cordum.domain.routing import priority_number, queue_list
-from cordum.domain.workflow import Step, Workflow
+from cordum.domain.workflow import Workflow
 from tests.proof.explorer.actors import Note
 from tests.proof.explorer.moment import Mark, Moment
 from tests.proof.explorer.tape import Call
@@ -31,21 +33,34 @@ class Broken(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """What the runs of a scenario are instances of."""
+    """What the runs of a scenario are instances of: definitions by their digest."""
 
-    workflow: Workflow
+    workflows: Mapping[str, Workflow]
     limits: Limits
 
-    @property
-    def steps(self) -> Mapping[str, Step]:
-        return self.workflow.steps
+    def workflow(self, moment: Moment, run_id: str) -> Workflow:
+        fields = moment.fields(run_id)
+        return self.definition(moment, fields["workflow_id"], fields["digest"])
 
-    def is_job(self, step: str) -> bool:
-        return self.workflow.steps[step].topic is not None
+    def definition(self, moment: Moment, workflow_id: str, digest: str) -> Workflow:
+        """One that was saved while the scenario went on is read where it lies."""
+        known = self.workflows.get(digest)
+        return known or _parsed(moment.definition(workflow_id)[f"document:{digest}"])
 
-    def queue(self, step: str) -> str:
-        found = self.workflow.steps[step]
-        return queue_list(found.topic or "", priority_number(found.priority))
+    def instance(self, moment: Moment, run_id: str, ref: str) -> Instance:
+        return self.workflow(moment, run_id).instances[ref]
+
+    def is_job(self, moment: Moment, run_id: str, ref: str) -> bool:
+        return self.instance(moment, run_id, ref).is_job
+
+    def queue(self, moment: Moment, run_id: str, ref: str) -> str:
+        step = self.instance(moment, run_id, ref).step
+        return queue_list(step.topic or "", priority_number(step.priority))
+
+
+@lru_cache(100)
+def _parsed(document: str) -> Workflow:
+    return load_workflow(document.encode(), "json")
 
 
 class Change(NamedTuple):
@@ -99,8 +114,10 @@ class Move:
     def _changes(self) -> Iterator[Change]:
         for run_id in self.after.run_ids:
             known = self.before.marks(run_id)
-            for step, mark in self.after.marks(run_id).items():
-                before = known.get(step, Mark("pending", 0))
+            put_away = self.before.put_away(run_id)
+            gone = {ref: mark for ref, mark in self.after.put_away(run_id).items() if ref in known}
+            for step, mark in {**gone, **self.after.marks(run_id)}.items():
+                before = known.get(step) or put_away.get(step) or Mark("pending", 0)
                 if before != mark:
                     yield Change(run_id, step, before, mark)
 

@@ -62,7 +62,7 @@ class Laboratory:
         scenario = SCENARIOS[name].make()
         opening = open_scenario(scenario, self._client, self._stage)
         begin = State(opening.moment, tuple(opening.company.begin(actor) for actor in scenario.actors), scenario.faults)
-        return _Opened(scenario, begin, opening.company, Judge(Law(opening.workflow, scenario.limits)))
+        return _Opened(scenario, begin, opening.company, Judge(Law(opening.workflows, scenario.limits)))
 
 
 @contextmanager

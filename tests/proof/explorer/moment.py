@@ -110,6 +110,10 @@ class Moment:
         prefix = f"cordum:{CELL}:{part}:"
         return {key.removeprefix(prefix): self.raw(key) for key in self.entries if key.startswith(prefix)}
 
+    def definition(self, workflow_id: str, tenant: str = "default") -> dict[str, str]:
+        """What is stored of a workflow: see `CellKeys.workflow`."""
+        return self.pairs("workflow", tenant, workflow_id)
+
     # -- runs ----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -120,6 +124,20 @@ class Moment:
         """One hash of a run: itself, its steps, facts, outputs, approvals."""
         flat = self.raw(f"{_RUN}{run_id}}}{part and ':' + part}")
         return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def fields(self, run_id: str) -> dict[str, str]:
+        """The run itself."""
+        if run_id not in self._fields:
+            self._fields[run_id] = self.of_run(run_id)
+        return self._fields[run_id]
+
+    @cached_property
+    def _fields(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    def put_away(self, run_id: str) -> dict[str, Mark]:
+        """Children of fan-outs and loops that have left the open state."""
+        return {ref: Mark.of(json.loads(text)["mark"]) for ref, text in self.of_run(run_id, "children").items()}
 
     def marks(self, run_id: str) -> dict[str, Mark]:
         if run_id not in self._marks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -36,7 +37,7 @@ GENUINE = Library(virtual_clock=True)
 class Opening:
     moment: Moment
     company: Company
-    workflow: Workflow
+    workflows: Mapping[str, Workflow]  # by digest
 
 
 def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Opening:
@@ -48,17 +49,19 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
         store.policies.publish(load_policy(scenario.policy.encode()).digest, scenario.policy, "test")
     for worker in scenario.workers:
         store.workers.renew(worker, {}, SETTINGS.lease_ms)
-    saved = Workflows(core).save(TENANT, scenario.definition.encode(), "yaml", WORKFLOW)
+    workflows: dict[str, Workflow] = {}
+    for workflow_id, text in {**scenario.others, WORKFLOW: scenario.definition}.items():
+        saved = Workflows(core).save(TENANT, text.encode(), "yaml", workflow_id)
+        workflows[saved.digest] = load_workflow(text.encode(), "yaml", default_id=workflow_id)
     runs = Runs(core, Workflows(core))
     for run_id in scenario.runs:
         with patch("cordum.engine.core.new_run_id", lambda *_, chosen=run_id: chosen):
-            runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, {"x": []})
-    workflow = load_workflow(scenario.definition.encode(), "yaml", default_id=WORKFLOW)
+            runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, dict(scenario.input))
     moment = stage.present()
     tape = Tape(GENUINE)
-    warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, {saved.digest: workflow})
+    warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, workflows)
     _learn_policy(warm, tape, moment, stage)
-    return Opening(moment, Company(warm, tape), workflow)
+    return Opening(moment, Company(warm, tape), workflows)
 
 
 def _learn_policy(core: Core, tape: Tape, moment: Moment, stage: Stage) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cordum.domain.limits import Limits
 from tests.proof.explorer.actors import Actor
@@ -15,13 +16,16 @@ ALLOW = "{version: '1', default_decision: allow, rules: []}"
 class Scenario:
     """A cell at its beginning, and who acts in it.
 
-    `runs` are started before, each of `definition`; `workers` have a lease. `faults`: how many deaths and lost replies
-    one course of things may have.
+    `runs` are started before, each of `definition`; `others` are further workflows that are stored, by their ids;
+    `workers` have a lease. `input`: of the runs. `faults`: how many deaths and lost replies one course of things may
+    have.
     """
 
     definition: str
     actors: tuple[Actor, ...]
     runs: tuple[str, ...] = ("r1",)
+    others: Mapping[str, str] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=lambda: {"x": []})
     workers: tuple[str, ...] = ("w1", "w2")
     policy: str | None = ALLOW
     window: int = 32

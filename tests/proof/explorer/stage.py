@@ -123,9 +123,18 @@ class Stage:
 
 def _ordered(name: str, reply: Any) -> Any:
     """A hash has no order; a snapshot must not depend on the one it happened to come in."""
-    if name != "read_run" or isinstance(reply, Exception) or reply[0] != "FOUND":
+    if not isinstance(reply, list) or reply[0] not in ("FOUND", "CREATED"):
         return reply
-    return [*reply[:3], *(_sorted_pairs(flat) for flat in reply[3:])]
+    match name:
+        case "read_run":
+            return [reply[0], _ordered_snapshot(reply[1])]
+        case "create_run":
+            return [*reply[:2], _ordered_snapshot(reply[2]), _sorted_pairs(reply[3])]
+    return reply
+
+
+def _ordered_snapshot(parts: list[Any]) -> list[Any]:
+    return [*parts[:2], *(_sorted_pairs(flat) for flat in parts[2:])]
 
 
 def _sorted_pairs(flat: list[str]) -> list[str]:
