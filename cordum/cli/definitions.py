@@ -23,7 +23,7 @@ _NAMED = re.compile(r"(?P<id>[A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:@(?P<version>[1
 _ADDED = ("version", "version_label", "digest", "created_at")
 
 
-@click.command()
+@click.command(short_help="Print a definition or a run as a graph.")
 @click.argument("what", metavar="FILE|WORKFLOW|RUN")
 @click.option("--format", "form", type=click.Choice(["mermaid", "json"]), default="mermaid", show_default=True)
 @remote
@@ -38,7 +38,7 @@ def graph(client: Client, what: str, form: str) -> None:
         say(mermaid(drawn).rstrip())
 
 
-@click.command()
+@click.command(short_help="Say what differs between two definitions.")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
 @click.option("--exit-code", is_flag=True, help="Exit code 1 when they differ.")
@@ -57,7 +57,7 @@ def diff(ctx: click.Context, client: Client, old: str, new: str, exit_code: bool
     ctx.exit(1 if changes and exit_code else 0)
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of the language.")
 def schema() -> None:
     """Print the JSON Schema of the workflow language, for editors that complete and check YAML."""
     from cordum.domain.definition import language_schema
@@ -65,7 +65,7 @@ def schema() -> None:
     print_json(language_schema())
 
 
-@click.group()
+@click.group(short_help="List, look at and delete definitions.")
 def workflows() -> None:
     """List, look at and delete stored definitions."""
 

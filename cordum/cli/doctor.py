@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REFUSED = 78
 
 
-@click.command()
+@click.command(short_help="Show the settings, and whether Redis is fit.")
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:

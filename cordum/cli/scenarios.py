@@ -19,7 +19,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST_EVENTS = 200
 
 
-@click.command()
+@click.command(short_help="Play scenario files; the clock is virtual.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=_FILE)
 @click.option("-k", "words", metavar="TEXT", default="", help="Only scenarios with this in their name or group.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit's XML to this file.")
