@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cordum.domain.attempts import handled_by
@@ -41,10 +41,19 @@ def _admitted(turn: Turn, instance: Instance) -> bool:
     if turn.steps[instance.host].status is not StepStatus.RUNNING:
         return False
     host = turn.instances[instance.host]
-    limit = host.step.own.max_parallel if host.role is Role.GROUP and isinstance(host.step.own, Group) else None
-    if limit is None:
-        return True
-    return sum(turn.steps[child].status.busy for child in turn.instances.members(host)) < limit
+    limit = _limit(host)
+    return limit is None or sum(turn.steps[child].status.busy for child in _owned(turn, host)) < limit
+
+
+def _limit(host: Instance) -> int | None:
+    """How many children may be at work; a fan-out's that people had to approve may find its place taken."""
+    if host.role is Role.FAN:
+        return host.step.max_parallel
+    return host.step.own.max_parallel if host.role is Role.GROUP and isinstance(host.step.own, Group) else None
+
+
+def _owned(turn: Turn, host: Instance) -> Sequence[str]:
+    return turn.children(host.ref) if host.role is Role.FAN else turn.instances.members(host)
 
 
 def _consider(turn: Turn, instance: Instance) -> None:
@@ -66,6 +75,8 @@ def _verdict(turn: Turn, instance: Instance) -> SkipReason | bool:
     if not instance.head:
         return True
     handled = handled_by(turn, instance)
+    if not handled and instance.step.id in turn.workflow.handled_by:  # what it was there for is put away
+        return SkipReason.HANDLER_NOT_NEEDED
     if handled and not any(turn.steps[user].status.unsuccessful for user in handled):
         idle = all(turn.steps[user].status.terminal for user in handled)
         return SkipReason.HANDLER_NOT_NEEDED if idle else False

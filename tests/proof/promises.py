@@ -455,6 +455,15 @@ def _needs_are_met(moment: Moment, change: Change, law: Law) -> int:
         rescued = instances[needed].step.on_error is not None
         failed = status in ("failed", "denied", "timed_out", "cancelled") and not rescued
         demand("P8", status in _ENDED and not failed, f"{change.step} has begun, {needed} is {status}")
+    users = [
+        instances.sibling(instance, user)
+        for user in law.workflow(moment, change.run_id).handled_by.get(instance.step.id, ())
+    ]
+    if instance.head and users:
+        known = {**moment.put_away(change.run_id), **marks}
+        failed = [user for user in users if user in known and known[user].status in ("failed", "denied", "timed_out")]
+        demand("P8", failed, f"the handler {change.step} has begun, and none of {users} has failed")
+        tested += 1
     host = instance.host
     demand("P8", host is None or marks[host].status == "running", f"{change.step} has begun without {host}")
     return tested
