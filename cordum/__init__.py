@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cordum.client import Client
     from cordum.execution.app import app
+    from cordum.execution.app import app as celery
     from cordum.execution.handlers import job
     from cordum.execution.verdicts import Cancelled, Fatal, Retry
 
-    celery = app
 
 __all__ = [
     # writing workers

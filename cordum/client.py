@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -48,7 +49,11 @@ class ApiError(CordumError):
 
 
 class Client:
-    """One API, one tenant, one person. `timeout` is how long a single request may take, in seconds."""
+    """One API, one tenant, one person.
+
+    `api_key` says who asks; without it CORDUM_API_KEY of the environment does. `tenant` and `principal` are for an
+    API that has no keys. `timeout` is how long a single request may take, in seconds.
+    """
 
     def __init__(
         self,
@@ -65,7 +70,11 @@ class Client:
         self._connection_type = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._base = address.hostname, address.port, address.path.rstrip("/")
         self._timeout = timeout
-        given = {"X-Tenant-ID": tenant, "X-Principal-Id": principal, "X-API-Key": api_key}
+        given = {
+            "X-Tenant-ID": tenant,
+            "X-Principal-Id": principal,
+            "X-API-Key": api_key or os.environ.get("CORDUM_API_KEY") or None,
+        }
         self._headers = {name: value for name, value in given.items() if value is not None}
 
     # workflows
@@ -151,6 +160,45 @@ class Client:
     def cancel(self, run_id: str, reason: str | None = None) -> None:
         self._request("POST", _path("workflow-runs", run_id, "cancel"), **_reason(reason))
 
+    # what operators do; each says why
+
+    def pause(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+        """Let nothing new begin; what runs may finish."""
+        return self._object("POST", _path("workflow-runs", run_id, "pause"), **_reason(reason))
+
+    def resume(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "resume"), **_reason(reason))
+
+    def signal(
+        self,
+        run_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        correlation: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Hand an event to a run; with a key, however often it is sent, once."""
+        said = {"payload": payload} | ({} if correlation is None else {"correlation": correlation})
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        self._request("POST", _path("workflow-runs", run_id, "signals", name), headers=headers, **_json(said))
+
+    def retry(self, run_id: str, reason: str) -> dict[str, Any]:
+        """Let a failed run go on from what failed."""
+        return self._object("POST", _path("workflow-runs", run_id, "retry"), **_reason(reason))
+
+    def rerun(self, run_id: str, reason: str, from_step: str | None = None) -> dict[str, Any]:
+        """A new run, which takes over what lies before `from_step`."""
+        asked = {"reason": reason} | ({} if from_step is None else {"from_step": from_step})
+        return self._object("POST", _path("workflow-runs", run_id, "rerun"), **_json(asked))
+
+    def skip(self, run_id: str, step: str, reason: str) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "steps", step, "skip"), **_reason(reason))
+
+    def complete(self, run_id: str, step: str, reason: str, output: Any = None) -> dict[str, Any]:
+        path = _path("workflow-runs", run_id, "steps", step, "complete")
+        return self._object("POST", path, **_json({"reason": reason, "output": output}))
+
     # approvals
 
     def approvals(self, *, include_resolved: bool = False, limit: int | None = None) -> list[dict[str, Any]]:
@@ -169,6 +217,16 @@ class Client:
 
     def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/dlq", limit)
+
+    # policy
+
+    def policy(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `test`, `publish` or `rollback`."""
+        return self._object("POST", _path("policy", action), **_json(dict(body)))
+
+    def policy_history(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What was the active policy, newest first."""
+        return self._list("/policy/snapshots", limit)
 
     # the wire
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from cordum import failpoints
 from cordum.config_files import did_you_mean, read_mapping
 from cordum.errors import ConfigurationRefused
 
@@ -40,7 +41,7 @@ Environment = Literal["dev", "production"]
 Durability = Literal["standard", "strict"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-NOT_SETTINGS = frozenset({"CORDUM_API_URL", "CORDUM_CONFIG", "CORDUM_DEMO_DIR", "CORDUM_DEMO_FAIL"})
+NOT_SETTINGS = frozenset({"CORDUM_API_KEY", "CORDUM_API_URL", "CORDUM_CONFIG", "CORDUM_DEMO_DIR", "CORDUM_DEMO_FAIL"})
 """Variables of ours that are not settings; any other unknown `CORDUM_…` is a mistake and refused."""
 
 _CONFIG_FILE = "cordum.yaml"
@@ -74,6 +75,11 @@ class Settings:
     )
     log_level: LogLevel = field(default="info", metadata=_rule("least severe log line written"))
 
+    failpoints: str | None = field(
+        default=None,
+        metadata=_rule("make this process fail at named places (`cordum failpoints`); never in production"),
+    )
+
     # Redis
     redis_url: str | None = field(
         default=None, repr=False, metadata=_rule("broker and state; absent: find the embedded one")
@@ -86,6 +92,13 @@ class Settings:
     api_host: str = field(default="127.0.0.1", metadata=_rule("address the API listens on"))
     api_port: int = field(
         default=8081, metadata=_rule("port the API listens on; 0 takes a free one", minimum=0, maximum=65_535)
+    )
+    admin_tenant: str = field(
+        default="default",
+        metadata=_rule(
+            "the tenant whose admins look after the whole cell: policy, metrics, keys of every tenant",
+            pattern="[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        ),
     )
     max_body_bytes: int = field(default=1 * _MIB, metadata=_rule("largest request body", minimum=1))
     idempotency_ttl_sec: int = field(
@@ -315,8 +328,13 @@ def _consistent(settings: Settings) -> Settings:
             settings.env == "production" and settings.allow_anonymous_approval,
             "allow_anonymous_approval must be off when env is production",
         ),
+        (
+            settings.env == "production" and settings.failpoints is not None,
+            "failpoints must not be set when env is production: unset CORDUM_FAILPOINTS",
+        ),
     ]
     broken = [message for is_broken, message in problems if is_broken]
     if broken:
         raise ConfigurationRefused("\n".join(broken))
+    failpoints.parse(settings.failpoints or "")
     return settings

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cordum
+from cordum.domain.roles import Role
 from cordum.engine import Caller, Engine
 from cordum.execution.roles import beat_argv, coordinator_argv, worker_argv
 from cordum.redis_address import RedisAddress
@@ -45,6 +47,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def api_key(address: RedisAddress, person: str, role: Role = Role.ADMIN, tenant: str = "default") -> str:
+    """The text of a new key; from then on an API on this Redis asks for one."""
+    engine = Engine.connect(Settings(), address)
+    try:
+        return str(engine.api_keys.create(tenant, person, role, by="test")["key"])
+    finally:
+        engine.close()
+
+
 class Cell:
     """One Redis and the processes on it. `handlers` is a module found in `path`; they write to the journal."""
 
@@ -73,6 +84,13 @@ class Cell:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     # -- processes -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def failing(self, failpoints: str) -> Iterator[None]:
+        """Processes that are started meanwhile have these failpoints."""
+        self._env["CORDUM_FAILPOINTS"] = failpoints
+        yield
+        del self._env["CORDUM_FAILPOINTS"]
 
     def celery(self, *argv: str) -> subprocess.Popen[bytes]:
         return self.python("-m", "celery", *argv)

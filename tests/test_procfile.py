@@ -19,7 +19,8 @@ from cordum.cli import main
 from cordum.client import Client
 from cordum.demo.workspace import prepare_workspace
 from cordum.ops.redis_server import RedisServer
-from tests.cells import eventually
+from cordum.redis_address import RedisAddress
+from tests.cells import api_key, eventually
 from tests.cli.programs import survivors
 from tests.execution.flowers import CREDENTIALS, Flower, hears
 
@@ -65,8 +66,9 @@ def test_no_port_and_no_secret_is_written_down() -> None:
 class Honcho:
     """All of the Procfile. Every process below it has its HOME, by which what is left of them is found."""
 
-    def __init__(self, home: Path, redis_url: str) -> None:
+    def __init__(self, home: Path, address: RedisAddress) -> None:
         self.home = home
+        self.keys = {person: api_key(address, person) for person in ("ann", "bob")}
         self._log = home / "honcho.log"
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith(("CORDUM_", "CELERY_", "FLOWER_"))
@@ -78,7 +80,7 @@ class Honcho:
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             "CORDUM_CONFIG": str(ROOT / "config" / "cordum.yaml"),
             "CORDUM_ENV": "production",
-            "CORDUM_REDIS_URL": redis_url,
+            "CORDUM_REDIS_URL": address.url(),
             "CORDUM_API_PORT": "0",
             "CORDUM_FLOWER_PORT": "0",
             "CORDUM_DEMO_DIR": str(prepare_workspace(home / "demo").root),
@@ -110,7 +112,7 @@ class Honcho:
 @pytest.fixture
 def honcho(fresh_redis: Callable[..., RedisServer]) -> Iterator[Honcho]:
     with tempfile.TemporaryDirectory(prefix="cordum-proc-", ignore_cleanup_errors=True) as home:
-        one = Honcho(Path(home), fresh_redis().address.url())
+        one = Honcho(Path(home), fresh_redis().address)
         yield one
         for pid in survivors(one.home):
             os.kill(pid, signal.SIGKILL)
@@ -119,13 +121,13 @@ def honcho(fresh_redis: Callable[..., RedisServer]) -> Iterator[Honcho]:
 
 def test_all_of_it_runs_the_example_and_ends_when_told(honcho: Honcho) -> None:
     url = honcho.said(r"api\.1 +\| API (\S+)")
-    client = Client(url, principal="ann")
+    client = Client(url, api_key=honcho.keys["ann"])
     client.save_workflow((ROOT / "config/workflows/incident_triage_parallel.yaml").read_bytes())
     flower = Flower(honcho.said(r"flower\.1 +\| .*Visit me at (\S+)"))
     eventually(hears(flower), f"a sign of the worker\n{honcho.log}", PATIENCE_SEC)
     run_id = client.start("incident_triage_parallel", INCIDENT)["run_id"]
     eventually(lambda: client.get(run_id)["status"] == "waiting", f"the approval\n{honcho.log}", PATIENCE_SEC)
-    Client(url, principal="bob").approve(client.approvals()[0]["job_id"])
+    Client(url, api_key=honcho.keys["bob"]).approve(client.approvals()[0]["job_id"])
     run = client.wait(run_id, timeout=PATIENCE_SEC)
     assert [step["status"] for step in run["steps"].values()] == ["succeeded"] * 6, honcho.log
     assert flower.state(f"{run_id}:rollback@1", "SUCCESS")["name"] == "job.sre.rollback"

@@ -5,16 +5,28 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import cordum
 from cordum.domain.definition import load_workflow
+from cordum.domain.definition.kinds import KINDS
+from cordum.domain.expressions.functions import FUNCTIONS
+from cordum.domain.policy import PolicyRequest
+from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_lint import lint
 from cordum.execution.handlers import registry
+from cordum.redis_address import RedisAddress
 from cordum.settings import settings_table
+from cordum.testing import load_scenarios, run_scenario
+from cordum.testing.reading import _COMMON, _ENTRY, _EXPECT, _OPTIONS, _SCENARIO, _WHEN
 
-README = (Path(cordum.__file__).parents[1] / "README.md").read_text()
+ROOT = Path(cordum.__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SCENARIOS = (ROOT / "cordum" / "testing" / "SCENARIOS.md").read_text()
 
 
-def block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def block(language: str, containing: str, page: str = README) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
     (found,) = (text for text in blocks if containing in text)
     return str(found)
 
@@ -39,3 +51,44 @@ def test_both_commands_are_single_lines() -> None:
         match = re.search(rf"<!-- {name} -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
         assert match is not None
         assert match[1].count("\n") == 1
+
+
+def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
+    policy = load_policy(block("yaml", "large-refunds").encode())
+    assert lint(policy) == []
+    refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
+    decided = policy.decide(refund)
+    assert (decided.verdict.value, decided.rule_id) == ("require_approval", "large-refunds-need-a-person")
+    assert decided.constraints.max_retries == 1
+    assert policy.decide(PolicyRequest("job.pay.refund", "acme", input={"amount": 1})).verdict.value == "deny"
+
+
+@pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
+def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
+    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []
+
+
+def test_every_type_of_step_has_an_example_that_is_valid() -> None:
+    rows = re.findall(r"^\| (`\w+`(?: `\w+`)*) \| `(\{.*\})` \|", README, flags=re.MULTILINE)
+    assert [name for names, _ in rows for name in re.findall(r"\w+", names)] == list(KINDS)
+    for names, example in rows:
+        text = f"id: w\nsteps:\n  a: {example}\n  b: {{}}\n  c: {{}}\n"
+        assert load_workflow(text.encode(), "yaml").steps["a"].kind in names
+
+
+def test_every_function_of_expressions_is_named() -> None:
+    (listed,) = re.findall(r"`(length first .*? map)`", README, flags=re.DOTALL)
+    assert set(listed.split()) == {*FUNCTIONS, "default", "any", "all", "filter", "map"}
+
+
+def test_the_first_scenario_holds(tmp_path: Path, redis_address: RedisAddress) -> None:
+    for number, text in enumerate([block("yaml", "ships-after-approval"), block("yaml", "probe-is-tried", SCENARIOS)]):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text)
+        assert [run_scenario(one, redis_address).problems for one in load_scenarios(file)] == [[]]
+
+
+def test_the_page_on_scenarios_names_all_their_keys() -> None:
+    named = set(re.findall(r"`(\w+)[`:]", SCENARIOS))
+    keys = {key for table in _OPTIONS.values() for key in table}
+    assert {*_SCENARIO, *_COMMON, *_WHEN, *_ENTRY, *_OPTIONS, *_EXPECT, "new_run", *keys} - {"do", "output"} <= named

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask
+from flask import Flask, Response
 
+from cordum import failpoints
 from cordum.api import routes
 from cordum.api.context import equip
 from cordum.api.guards import guard
+from cordum.api.identity import refuse_undeclared
 from cordum.api.pages import CURSOR_KEY
 from cordum.api.paths import teach_ids
 from cordum.api.problem_json import translate_errors
@@ -34,6 +36,14 @@ def create_app(engine: Engine, settings: Settings, *, cursor_key: bytes | None =
     equip(app, engine, settings)
     teach_ids(app)
     guard(app)
+    app.after_request(_before_answer)
+    refuse_undeclared(app)
     translate_errors(app)
     routes.register(app)
     return app
+
+
+def _before_answer(answer: Response) -> Response:
+    if failpoints.ACTIVE:
+        failpoints.reach("api.before_answer")
+    return answer

@@ -31,8 +31,9 @@ def page_query(caller: Caller, schema: type[PageQuery] = PageQuery) -> dict[str,
     return values
 
 
-def listing(caller: Caller, page: Page) -> Response:
-    return answer({"items": page.items, "next_cursor": _signed(caller, page.next)})
+def listing(caller: Caller, page: Page, **more: Any) -> Response:
+    """`more` stands beside the items."""
+    return answer({**more, "items": page.items, "next_cursor": _signed(caller, page.next)})
 
 
 def bare_listing(caller: Caller, page: Page) -> Response:

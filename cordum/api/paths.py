@@ -8,7 +8,8 @@ from typing import ClassVar
 from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
-from cordum.domain.ids import RUN_ID, WORKFLOW_ID, JobId
+from cordum.domain.api_keys import KEY_ID
+from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
 
 
 class _Id(BaseConverter):
@@ -24,8 +25,26 @@ class _WorkflowId(_Id):
     pattern = WORKFLOW_ID
 
 
+class _BundleId(_Id):
+    pattern = WORKFLOW_ID
+
+
 class _RunId(_Id):
     pattern = RUN_ID
+
+
+class _StepId(_Id):
+    pattern = STEP_ID
+
+
+class _StepRef(_Id):
+    """A step of a run, or a child of one: `fan[3]`."""
+
+    pattern = STEP_REF
+
+
+class _KeyId(_Id):
+    pattern = KEY_ID
 
 
 class _JobId(BaseConverter):
@@ -36,4 +55,12 @@ class _JobId(BaseConverter):
 
 
 def teach_ids(app: Flask) -> None:
-    app.url_map.converters.update(workflow=_WorkflowId, run=_RunId, job=_JobId)
+    app.url_map.converters.update(
+        workflow=_WorkflowId,
+        run=_RunId,
+        step=_StepId,
+        ref=_StepRef,
+        job=_JobId,
+        key=_KeyId,
+        bundle=_BundleId,
+    )

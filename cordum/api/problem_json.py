@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from cordum.api.answers import encoded, problem_item
 from cordum.api.request_id import request_id
-from cordum.errors import CordumError, Problem, Unavailable
+from cordum.errors import CordumError, Problem, Unauthenticated, Unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -58,7 +58,11 @@ def translate_errors(app: Flask) -> None:
 def _cordum_error(error: CordumError) -> Response:
     if error.status == 500:
         return _unforeseen(error)
-    headers = {"Retry-After": str(error.retry_after_sec)} if isinstance(error, Unavailable) else {}
+    headers = {}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_sec)
+    elif isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="cordum"'
     return _answer(error.status, error.code, error.detail, error.problems, error.retryable, headers)
 
 

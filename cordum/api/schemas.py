@@ -13,8 +13,10 @@ from flask import request
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from cordum.api.media import json_body
+from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import WORKFLOW_ID
+from cordum.domain.ids import STEP_ID, TENANT, WORKFLOW_ID
+from cordum.domain.roles import Role
 from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
@@ -23,6 +25,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_REASON_CHARS = 2_000
 MAX_CURSOR_CHARS = 1_024
+MAX_KEY_AGE_SEC = 10 * 365 * 24 * 3600
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 
@@ -31,7 +34,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}\Z")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}\Z")
 _UNKNOWN = "unknown_field: unknown"
 
-_SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
+SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
     "required": "missing_field: required",
     "null": "type: must not be null",
     "type": "type: wrong type",
@@ -40,26 +43,26 @@ _SAID: dict[str, str | list[Any] | dict[Any, Any]] = {
     "validator_failed": "type: not allowed",
 }
 
-_SCHEMA_SAID = {"unknown": _UNKNOWN, "type": "type: must be an object"}
+SCHEMA_SAID = {"unknown": _UNKNOWN, "type": "type: must be an object"}
 
 
 class Strict(Schema):
     """Knows its fields and refuses all others."""
 
-    error_messages = _SCHEMA_SAID
+    error_messages = SCHEMA_SAID
 
     class Meta:
         unknown = RAISE
 
 
 class Text(fields.String):
-    default_error_messages = _SAID
+    default_error_messages = SAID
 
 
 class WholeNumber(fields.Integer):
     """Digits and nothing else: `int()` alone would take underscores, blanks and other scripts' digits."""
 
-    default_error_messages = _SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+    default_error_messages = SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         if not isinstance(value, str) or not _WHOLE.match(value):
@@ -68,13 +71,13 @@ class WholeNumber(fields.Integer):
 
 
 class Switch(fields.Boolean):
-    default_error_messages = _SAID | {"invalid": "type: must be true or false"}
+    default_error_messages = SAID | {"invalid": "type: must be true or false"}
 
 
 class Label(fields.Field[tuple[str, str]]):
     """`name=value`."""
 
-    default_error_messages = _SAID | {
+    default_error_messages = SAID | {
         "invalid": "type: must be name=value, with a plain name and at most 256 characters"
     }
 
@@ -136,6 +139,10 @@ class WorkflowGraphQuery(WorkflowQuery, RunGraphQuery):
     """One version's graph."""
 
 
+class ApiKeysQuery(PageQuery):
+    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
+
+
 class StartQuery(Strict):
     label = fields.List(
         Label(),
@@ -167,6 +174,50 @@ class ReasonBody(Strict):
 
 class RejectBody(Strict):
     reason = _reason(required=True)
+
+
+class Anything(fields.Raw):
+    """Any JSON value, null too."""
+
+
+class SignalBody(Strict):
+    payload = Anything(allow_none=True)
+    correlation = Text(validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters"))
+
+
+class RerunBody(RejectBody):
+    from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
+
+
+class CompleteBody(RejectBody):
+    output = Anything(allow_none=True)
+
+
+class Count(fields.Integer):
+    """A number of a JSON body: a number there, too, and no text that looks like one."""
+
+    default_error_messages = SAID | {"invalid": "type: must be a whole number", "too_large": "number_range: too large"}
+
+    def __init__(self, least: int, most: int) -> None:
+        said = f"number_range: must be from {least} to {most}"
+        super().__init__(strict=True, validate=validate.Range(least, most, error=said))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class ApiKeyBody(Strict):
+    """A key that is to be made; without `tenant` for the caller's own."""
+
+    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
+    person = Text(required=True, validate=validate.Regexp(PERSON, error="id_format: not the name of a person"))
+    role = Text(
+        required=True, validate=validate.OneOf(list(Role), error=f"invalid_choice: must be one of {', '.join(Role)}")
+    )
+    expires_in_sec = Count(1, MAX_KEY_AGE_SEC)
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
 
 
 # --- reading ---

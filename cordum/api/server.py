@@ -8,18 +8,20 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from waitress import wasyncore
 from waitress.server import create_server
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from cordum.api.app import create_app
 from cordum.api.wire import Channel
 from cordum.engine import Engine
 from cordum.errors import ConfigurationRefused
+from cordum.loopback import is_loopback
 from cordum.settings import Settings
 
 THREADS = 8
@@ -117,16 +119,19 @@ def serve(
     *,
     next_free: bool = False,
     cursor_key: bytes | None = None,
+    pages: Mapping[str, Any] | None = None,
 ) -> ApiServer:
     """Start answering on `host:port` (0: any free port; `next_free`: the first free one from `port` on).
 
-    The server runs in a thread of its own; the caller waits with `wait()` and ends it with `stop()`. Raises
-    ConfigurationRefused when the address cannot be had.
+    `pages`: WSGI applications by the path they are mounted at, beside the API. The server runs in a thread of its own;
+    the caller waits with `wait()` and ends it with `stop()`. Raises ConfigurationRefused when the address cannot be
+    had, or others could reach it although there are no keys.
     """
     listener = _bound(host, port, _PORTS_TRIED if next_free and port else 1)
-    _refuse_public_address(listener)
+    _guard_public_address(listener, engine)
     app = create_app(engine, settings, cursor_key=cursor_key)
-    server = ApiServer(app, listener, settings.max_body_bytes)
+    mounted = DispatcherMiddleware(app, dict(pages)) if pages else app
+    server = ApiServer(mounted, listener, settings.max_body_bytes)
     _log.info("listening on %s", server.url)
     return server
 
@@ -144,15 +149,23 @@ def _bound(host: str, port: int, tries: int) -> socket.socket:
     raise ConfigurationRefused(f"cannot listen on {host} port {port}: {reason}")
 
 
-def _refuse_public_address(listener: socket.socket) -> None:
+def _guard_public_address(listener: socket.socket, engine: Engine) -> None:
     """Without keys whoever reaches the port may do anything: judged by the address that was bound, not its name."""
     address = ip_address(listener.getsockname()[0])
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    if not (mapped or address).is_loopback:
+    if is_loopback(address):
+        return
+    try:
+        keyed = engine.api_keys.required()
+    except BaseException:
+        listener.close()
+        raise
+    if not keyed:
         listener.close()
         raise ConfigurationRefused(
-            f"the API has no keys yet and listens on this machine only: set api_host to 127.0.0.1 instead of {address}"
+            f"there is no API key yet, so the API listens on this machine only: make one with `cordum keys create`, "
+            f"or set api_host to 127.0.0.1 instead of {address}"
         )
+    engine.api_keys.insist()
 
 
 def _waking(event: threading.Event) -> Callable[[int, FrameType | None], None]:

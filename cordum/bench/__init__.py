@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's own canvas, and what an idle cordum costs.
+"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and the language.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -6,7 +6,9 @@ Everything runs on processes, directories and a Redis of its own; nothing here t
 from __future__ import annotations
 
 from cordum.bench.contest import Options, Report, hold_contest
+from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.idle import Idle, measure_idle
+from cordum.bench.language import Language, measure_language
 from cordum.bench.sides import Measured
 
 __all__ = [
@@ -18,4 +20,10 @@ __all__ = [
     # idling
     "Idle",
     "measure_idle",
+    # policy
+    "Decided",
+    "measure_decisions",
+    # the language
+    "Language",
+    "measure_language",
 ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _POOLS = click.Choice(["prefork", "threads", "solo"])
 
 
-@click.group(invoke_without_command=True, short_help="Measure throughput beside Celery's canvas, or idle costs.")
+@click.group(invoke_without_command=True, short_help="Measure throughput, idle costs, the language.")
 @click.option("--runs", type=click.IntRange(1), default=1_000, show_default=True, help="Runs started at once.")
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
 @click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
@@ -56,6 +56,42 @@ def idle(ctx: click.Context, seconds: int, as_json: bool) -> None:
         print_json(found.document())
     else:
         _show_idle(found)
+    ctx.exit(0 if found.within_budget else 1)
+
+
+@bench.command()
+@click.option("--decisions", type=click.IntRange(100), default=2_000, show_default=True, help="How many of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def policy(ctx: click.Context, decisions: int, as_json: bool) -> None:
+    """Say how long a decision takes with 10, 100 and 1,000 rules. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_decisions
+
+    found = list(measure_decisions(decisions))
+    if as_json:
+        print_json([one.document() for one in found])
+    else:
+        rows = [(one.rules, one.topics, f"{one.p50_us:.1f}", f"{one.p99_us:.1f}") for one in found]
+        table(("rules", "topics", "p50 µs", "p99 µs"), rows)
+    ctx.exit(0 if all(one.within_budget for one in found) else 1)
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the single measurements.")
+@click.pass_context
+def language(ctx: click.Context, as_json: bool) -> None:
+    """Render templates, read a large definition, refuse monstrous ones. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_language
+
+    found = measure_language()
+    if as_json:
+        print_json(found.document())
+    else:
+        rows = [
+            (f"{one.value:.4g}", f"{one.budget:g}", "" if one.within_budget else "over", one.name, one.unit)
+            for one in found.figures
+        ]
+        table(("median", "budget", "", "of", "unit"), rows)
     ctx.exit(0 if found.within_budget else 1)
 
 

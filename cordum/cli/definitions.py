@@ -57,6 +57,14 @@ def diff(ctx: click.Context, client: Client, old: str, new: str, exit_code: bool
     ctx.exit(1 if changes and exit_code else 0)
 
 
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the workflow language, for editors that complete and check YAML."""
+    from cordum.domain.definition import language_schema
+
+    print_json(language_schema())
+
+
 @click.group()
 def workflows() -> None:
     """List, look at and delete stored definitions."""

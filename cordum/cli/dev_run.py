@@ -11,6 +11,7 @@ import click
 from cordum.cli.output import complain, printable_lines, say, tell
 from cordum.cli.stack import TENANT, Plan, Stack, dev_settings, running_stack
 from cordum.cli.stop import Stop
+from cordum.console import CONSOLE
 from cordum.demo.workflow import EXAMPLE
 from cordum.demo.workspace import DIRECTORY_VARIABLE, prepare_workspace
 from cordum.engine import Engine
@@ -62,6 +63,7 @@ def _banner(stack: Stack, settings: Settings, workflows: list[str]) -> None:
     say(f"  topics     {', '.join(stack.topics)}")
     say(f"  workflows  {', '.join(workflows)}")
     say(f"  logs       {stack.log_dir}")
+    say(f"  console    {stack.api_url}{CONSOLE}/")
     say("In another terminal `cordum` finds this one by itself; other programs (`celery -A cordum inspect …`) need")
     say(f"  {stack.address.export_line()}")
     say(f"API {stack.api_url}")

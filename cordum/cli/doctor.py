@@ -1,4 +1,4 @@
-"""`doctor`: the effective settings, where each came from, and whether Redis is fit."""
+"""`doctor`: the effective settings, where each came from, whether Redis is fit, and whether there is a policy."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ REFUSED = 78
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Show the settings, and if Redis is fit. Of each setting it shows where the value came from."""
+    """Show the settings and where each came from, if Redis is fit, and the state of the policy."""
     from cordum.settings import load_settings
 
     settings = load_settings()
     rows = [(key, _shown(settings, key), settings.origin(key)) for key in _keys(settings)]
-    place, problems = _look_at_redis(settings)
+    place, problems, policy = _look_at_redis(settings)
     if as_json:
         shown = [{"key": key, "value": value, "origin": origin} for key, value, origin in rows]
-        print_json({"settings": shown, "redis": {"address": place, "problems": problems}})
+        print_json({"settings": shown, "redis": {"address": place, "problems": problems}, "policy": policy})
     else:
         table(("setting", "value", "from"), rows)
         say(f"\nRedis {printable(place)}")
         for line in problems or ["fit for production"]:
             say(f"  {printable(line)}")
+        if policy is not None:
+            say(f"\nPolicy {policy['policy_snapshot'] or 'none that can be used'}, epoch {policy['epoch']}")
+            say(f"  {printable(policy['fault'] or 'no fault')}")
     unfit = bool(problems) and (settings.env == "production" or place is None)
     ctx.exit(REFUSED if unfit else 0)
 
@@ -53,8 +56,8 @@ def _shown(settings: Settings, key: str) -> Any:
     return RedisAddress.parse(value).masked()
 
 
-def _look_at_redis(settings: Settings) -> tuple[str | None, list[str]]:
-    """Where Redis is, without the password, and everything that is wrong with it."""
+def _look_at_redis(settings: Settings) -> tuple[str | None, list[str], dict[str, Any] | None]:
+    """Where Redis is, without the password, everything that is wrong with it, and the state of the policy in it."""
     from cordum.cli.production import redis_problems
     from cordum.engine import Engine
     from cordum.ops.discovery import resolve_address
@@ -63,6 +66,7 @@ def _look_at_redis(settings: Settings) -> tuple[str | None, list[str]]:
     try:
         address = resolve_address(settings)
         place = address.masked()
-        return place, redis_problems(Engine.connect(settings, address), address)
+        engine = Engine.connect(settings, address)
+        return place, redis_problems(engine, address), engine.policies.state()
     except CordumError as error:
-        return place, [error.detail]
+        return place, [error.detail], None

@@ -18,6 +18,7 @@ Json = Mapping[str, Any]
 ABSENT = "-"
 MENDS = {
     "api_unreachable": "start cordum with `cordum dev`, or say where it is with --url or CORDUM_API_URL",
+    "unauthenticated": "give a key in CORDUM_API_KEY; `cordum keys create` makes one",
     "self_approval_denied": "decide as somebody else with --as PERSON",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cordum.api import serve
 from cordum.cli.output import say
+from cordum.console import CONSOLE, create_console
 from cordum.engine import Engine
 from cordum.errors import ConfigurationRefused
 from cordum.execution.roles import run_coordinator
@@ -20,10 +21,20 @@ def serve_api(settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     engine = _prepared(settings, resolve_address(settings))
-    server = serve(engine, settings, settings.api_host, settings.api_port)
+    _demand_keys(engine, settings)
+    pages = {CONSOLE: create_console(engine, settings)}
+    server = serve(engine, settings, settings.api_host, settings.api_port, pages=pages)
     say(f"API {server.url}")
     server.wait()
     engine.close()
+
+
+def _demand_keys(engine: Engine, settings: Settings) -> None:
+    if settings.env == "production" and not engine.api_keys.required():
+        raise ConfigurationRefused(
+            "in production the API does not start without keys: make the first with "
+            "`cordum keys create --role admin --person NAME`"
+        )
 
 
 def coordinate(settings: Settings, *, beat: bool) -> int:
@@ -55,5 +66,5 @@ def _prepared(settings: Settings, address: RedisAddress) -> Engine:
         problems = redis_problems(engine, address)
         if problems:
             raise ConfigurationRefused("\n".join(problems))
-    engine.publish_policy(read_policy(settings.policy_file), "startup")
+    engine.policies.publish_file(read_policy(settings.policy_file), "startup")
     return engine

@@ -10,12 +10,16 @@ from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
 from cordum.cli.bench import bench
 from cordum.cli.dead_letters import dlq
-from cordum.cli.definitions import diff, graph, workflows
+from cordum.cli.definitions import diff, graph, schema, workflows
 from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
+from cordum.cli.failpoints import failpoints
 from cordum.cli.flower import flower
+from cordum.cli.keys import keys
+from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
+from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
 from cordum.cli.scenarios import test
@@ -57,9 +61,11 @@ def main() -> None:
 
 for command in (
     *(demo, dev),
-    *(validate, apply, test, graph, diff, workflows),
-    *(run, watch, get, timeline, runs, cancel),
+    *(validate, apply, test, graph, diff, schema, workflows),
+    *(run, watch, get, why, timeline, runs, cancel),
+    *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
-    *(api, coordinator, worker, flower, doctor, bench),
+    *(policy, keys),
+    *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

@@ -43,7 +43,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Start a run of WORKFLOW."""
-    given = (_from_file(file) if file else {}) | {name: _value(text) for name, text in map(_pair, pairs)}
+    given = (_from_file(file) if file else {}) | {name: value_of(text) for name, text in map(_pair, pairs)}
     started = client.start(workflow, given, idempotency_key=key, labels=dict(map(_pair, labels)))
     if watching:
         ctx.exit(watch_run(client, started["run_id"], as_json=as_json, no_wait=no_wait))
@@ -80,7 +80,7 @@ def get(client: Client, run_id: str, as_json: bool) -> None:
         ]
     )
     say()
-    table(("step", "status", "attempts", "worker", "why"), map(_step_row, found.get("steps", {}).values()))
+    table(("step", "status", "attempts", "worker", "why"), map(step_row, found.get("steps", {}).values()))
     if found.get("output"):
         say()
         say(json.dumps(found["output"], indent=2))
@@ -152,7 +152,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """JSON where it is JSON, else the text itself; what begins like JSON and is none is a mistake, not a text."""
     from cordum.domain.definition import read_json
 
@@ -164,7 +164,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
+def step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
     wait, error = step.get("wait") or {}, step.get("error") or {}
     why = error.get("message") or wait.get("message") or step.get("skip_reason")
     attempts = step.get("attempts") or None

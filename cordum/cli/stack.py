@@ -21,6 +21,7 @@ from cordum.api import serve
 from cordum.cli.children import Children, Program
 from cordum.cli.production import read_policy
 from cordum.cli.stop import Stop
+from cordum.console import CONSOLE, create_console
 from cordum.engine import Engine
 from cordum.errors import ConfigurationRefused, StateConflict, Unavailable, Unprocessable
 from cordum.execution.config import refuse_other_brokers
@@ -88,9 +89,10 @@ def running_stack(settings: Settings, plan: Plan, stop: Stop, say: Callable[[str
         engine = Engine.connect(settings, address)
         held.callback(engine.close)
         engine.ping()
-        api = serve(engine, settings, settings.api_host, settings.api_port, next_free=plan.next_free_port)
+        pages = {CONSOLE: create_console(engine, settings)}
+        api = serve(engine, settings, settings.api_host, settings.api_port, next_free=plan.next_free_port, pages=pages)
         held.callback(api.stop)
-        engine.publish_policy(read_policy(settings.policy_file), "cordum dev")
+        engine.policies.publish_file(read_policy(settings.policy_file), "cordum dev")
         programs = _programs(topics, plan.modules, settings, log_dir)
         children = held.enter_context(Children(programs, _environment(settings, address, plan.environment), say))
         _await_ready(engine, children, stop)

@@ -25,15 +25,17 @@ _JSON_SUFFIXES = (".json",)
 @click.pass_context
 def validate(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
     """Check workflow definitions without a server. Prints every problem with its place; `-` is standard input."""
-    found = [(file, _problems(file, read_file(file))) for file in files]
+    found = [(file, *_problems(file, read_file(file))) for file in files]
     if as_json:
-        print_json([_verdict(file, problems) for file, problems in found])
-    for file, problems in found if not as_json else []:
+        print_json([_verdict(file, problems, warnings) for file, problems, warnings in found])
+    for file, problems, warnings in found if not as_json else []:
         for problem in problems:
             say(printable(f"{file}:{problem}"))
+        for warning in warnings:
+            tell(printable(f"{file}: warning: {warning}"))
         if not problems:
             say(f"{printable(file)}: valid")
-    ctx.exit(1 if any(problems for _, problems in found) else 0)
+    ctx.exit(1 if any(problems for _, problems, _ in found) else 0)
 
 
 @click.command()
@@ -43,7 +45,7 @@ def validate(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
 def apply(client: Client, file: str, as_json: bool) -> None:
     """Save a workflow definition. The same content again is the same version."""
     data = read_file(file)
-    problems = _problems(file, data)
+    problems, _ = _problems(file, data)
     if problems:
         refusal = DefinitionInvalid("the definition is not valid; nothing was saved", problems=problems)
         complain(refusal, source=file)
@@ -70,14 +72,14 @@ def media_of(file: str) -> Media:
     return "json" if Path(file).suffix.lower() in _JSON_SUFFIXES else "yaml"
 
 
-def _problems(file: str, data: bytes) -> tuple[Problem, ...]:
-    from cordum.domain.definition import load_workflow
+def _problems(file: str, data: bytes) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Errors and warnings."""
+    from cordum.domain.definition import read_workflow
 
     try:
-        load_workflow(data, media_of(file), default_id="generated")
+        return (), read_workflow(data, media_of(file), default_id="generated").warnings
     except DefinitionInvalid as refusal:
-        return refusal.problems
-    return ()
+        return refusal.problems, ()
 
 
 def _as_yaml(file: str, data: bytes) -> bytes | dict[str, Any]:
@@ -91,9 +93,11 @@ def _as_yaml(file: str, data: bytes) -> bytes | dict[str, Any]:
     return value
 
 
-def _verdict(file: str, problems: tuple[Problem, ...]) -> dict[str, Any]:
-    errors = [
-        {"path": one.path, "line": one.line, "column": one.column, "code": one.code, "message": one.message}
-        for one in problems
-    ]
-    return {"file": file, "valid": not problems, "errors": errors}
+def _verdict(file: str, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> dict[str, Any]:
+    def shown(found: tuple[Problem, ...]) -> list[dict[str, Any]]:
+        return [
+            {"path": one.path, "line": one.line, "column": one.column, "code": one.code, "message": one.message}
+            for one in found
+        ]
+
+    return {"file": file, "valid": not problems, "errors": shown(problems), "warnings": shown(warnings)}

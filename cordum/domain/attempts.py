@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
-from cordum.domain.policy import Decision, Policy, PolicyRequest, Verdict
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, Policy, PolicyRequest, Verdict
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
@@ -44,14 +45,15 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     if turn.policy is None:
         turn.hold_for_policy()
         return
-    decision = _decide(turn, instance, turn.policy, attempt)
-    if decision.verdict is Verdict.DENY:
+    decision = _decide(turn, instance, turn.policy, payload, attempt)
+    if decision.verdict is Verdict.REQUIRE_APPROVAL:
+        _send_if_approved(turn, instance, payload, decision, attempt)
+    elif decision.verdict.runs:
+        _send(turn, instance, payload, decision, attempt)
+    else:
+        # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
         turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
-    elif decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, instance, payload, decision, attempt)
-    else:
-        _send(turn, instance, payload, decision, attempt)
 
 
 class Refusal(Exception):
@@ -109,22 +111,32 @@ def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None
     }
 
 
-def _decide(turn: Turn, instance: Instance, policy: Policy, attempt: int) -> Decision:
-    step = instance.step
+def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attempt: int) -> Decision:
+    step, run = instance.step, turn.run
     assert step.topic is not None
-    decision = policy.decide(
-        PolicyRequest(
-            topic=step.topic,
-            tenant=turn.run.tenant,
-            workflow_id=turn.run.workflow_id,
-            risk_tags=step.meta.risk_tags,
-            capability=step.meta.capability,
-            labels={**turn.run.labels, **step.meta.labels},
-        )
-    )
+    decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
     turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
     turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
     return decision
+
+
+def step_request(
+    step: Step, tenant: str, workflow_id: str, submitter: str, labels: Mapping[str, str], payload: JSON
+) -> PolicyRequest:
+    """What the policy is asked about a step; who acts is the submitter where the step does not say."""
+    meta = step.meta
+    return PolicyRequest(
+        topic=step.topic or "",
+        tenant=tenant,
+        workflow_id=workflow_id,
+        risk_tags=meta.risk_tags,
+        requires=meta.requires,
+        capability=meta.capability,
+        actor_id=meta.actor_id or submitter,
+        actor_type=meta.actor_type,
+        labels={**labels, **meta.labels},
+        input=payload,
+    )
 
 
 def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
@@ -138,8 +150,8 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             attempt=attempt,
             topic=step.topic,
             priority=priority_number(step.priority),
-            timeout_ms=turn.limits.of_attempt(step),
-            retries_left=step.retry.max_retries - state.retries,
+            timeout_ms=_least(turn.limits.of_attempt(step), decision.constraints.max_runtime_ms),
+            retries_left=max(_least(step.retry.max_retries, decision.constraints.max_retries) - state.retries, 0),
             input=payload,
             own_input=payload is not turn.run.input,
             shape=shape_of(step),
@@ -166,7 +178,7 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
 
 def _send_if_approved(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
-    request = request_hash(instance.step, payload)
+    request = request_hash(instance.step, payload, decision.constraints)
     if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
         _send(turn, instance, payload, decision, attempt)
         return
@@ -209,14 +221,17 @@ def ask_people(
     )
 
 
-def request_hash(step: Step, payload: JSON) -> str:
-    """SHA-256 over what would be done: topic, input and meta, as canonical JSON."""
+def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
+    """SHA-256 over what would be done: topic, input, meta and constraints, as canonical JSON."""
     meta = {
         "risk_tags": sorted(step.meta.risk_tags),
+        "requires": sorted(step.meta.requires),
         "capability": step.meta.capability,
+        "actor": [step.meta.actor_id, step.meta.actor_type],
         "labels": dict(step.meta.labels),
     }
-    text = json.dumps([step.topic, payload, meta], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    request = [step.topic, payload, meta, constraints.document()]
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -242,13 +257,19 @@ def settle_attempts(turn: Turn) -> None:
             limit = (turn.limits.of_queue(step) or 0) / 1000
             _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
         elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
-            limit = turn.limits.of_attempt(step) / 1000
+            allowed = Constraints.of(state.decision).max_runtime_ms
+            limit = _least(turn.limits.of_attempt(step), allowed) / 1000
             _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
 
 
 def _waited_long_enough(turn: Turn, state: StepState) -> bool:
     """Whether nobody has taken the job in time; the time in which its run is paused does not count."""
     return turn.status is not RunStatus.PAUSED and _due(state.queue_deadline, turn.now)
+
+
+def _least(own: int, allowed: int | None) -> int:
+    """What the definition says, within what the policy allows."""
+    return own if allowed is None else min(own, allowed)
 
 
 def _due(at: int | None, now: int) -> bool:
@@ -294,7 +315,8 @@ def _retry_or_end(turn: Turn, instance: Instance, outcome: OutcomeClass, message
     status, code = _REASON[outcome]
     known = state.failure if state.status is StepStatus.SETTLING else None
     failure = Failure(code, message, known.kind if known else None, known.traceback if known else None)
-    if state.retries >= step.retry.max_retries:
+    most = _least(step.retry.max_retries, Constraints.of(state.decision).max_retries)
+    if state.retries >= most:
         turn.end(instance.ref, status, failure, leaf=True)
         return
     retries = state.retries + 1
@@ -305,7 +327,7 @@ def _retry_or_end(turn: Turn, instance: Instance, outcome: OutcomeClass, message
         instance.ref,
         StepStatus.RETRYING,
         "step.retrying",
-        {"error": failure.document(), "retry": retries, "of": step.retry.max_retries, "backoff_ms": delay},
+        {"error": failure.document(), "retry": retries, "of": most, "backoff_ms": delay},
         retries=retries,
         failure=failure,
         retry_at=(state.completed_at if known and state.completed_at else turn.now) + delay,

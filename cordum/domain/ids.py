@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+STEP_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\[[0-9]{1,9}\])*\Z")
 TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+\Z")
 MAX_TOPIC = 256
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")

@@ -15,8 +15,9 @@ from cordum.domain.outputs import write_outputs
 from cordum.domain.pauses import follow_parent
 from cordum.domain.plan import Plan
 from cordum.domain.policy import Policy
-from cordum.domain.readiness import mark_rescues, start_ready_steps
+from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
+from cordum.domain.standing import mark_rescues
 from cordum.domain.states import RunStatus
 from cordum.domain.steps import settle_groups
 from cordum.domain.turn import Turn
@@ -113,7 +114,10 @@ def plan_retry(
     if run.status.retryable:
         reopening.reopen(turn, archived, actor, reason)
         _heed_parent(turn)
-        _to_fixpoint(turn)
+        if archived:
+            turn.look_again()  # the next look brings outputs and items of what is open again
+        else:
+            _to_fixpoint(turn)
     _follow(turn)
     return turn.plan()
 
@@ -149,12 +153,12 @@ def _follow(turn: Turn) -> None:
         _heed_parent(turn)
     follow_parent(turn)
     parent = turn.run.parent
-    if parent is not None and not parent.wanted:
-        mark_rescues(turn)
-        endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
-    elif turn.run.deadline is not None and turn.run.deadline <= turn.now:
+    if _is_out_of_time(turn.run, turn.now):
         mark_rescues(turn)
         endings.time_out(turn)
+    elif parent is not None and not parent.wanted:
+        mark_rescues(turn)
+        endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
     else:
         _to_fixpoint(turn)
 
@@ -165,6 +169,11 @@ def _heed_parent(turn: Turn) -> None:
     """
     if turn.run.parent is not None:
         turn.look_again()
+
+
+def _is_out_of_time(run: RunState, now: int) -> bool:
+    """Whether the time of the run itself is up, or that of the run which it is a part of."""
+    return (run.deadline is not None and run.deadline <= now) or (run.parent is not None and run.parent.timed_out)
 
 
 def _origin(run: RunState) -> dict[str, JSON]:

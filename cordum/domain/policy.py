@@ -1,68 +1,206 @@
-"""Whether a job may run: rules in file order, the first match decides, and anything unclear is a denial (CONTRACT.md
-10).
+"""Whether a job may run: rules in file order, the first match decides, anything unclear is a denial (CONTRACT.md 10).
 
-This version knows `topics`, `tenants`, `workflows`, `risk_tags`, `capabilities` and `labels` in `match`, and the
-decisions allow, deny and require_approval. A rule that uses anything else is refused when the file is read, never
-ignored: a rule that is not understood must not loosen what its author meant to forbid.
+A condition that cannot be judged (an expression that fails, a label that is no number) counts against the job: a rule
+that would let it run does not match, a rule that would hold it back does.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from functools import cached_property
 
+from cordum.domain.policy_match import MATCH_ANY, Check, Match, PolicyRequest, glob_of, is_glob
 from cordum.domain.workflow import JSON
+from cordum.errors import Problem
+
+__all__ = [
+    # the question
+    "PolicyRequest",
+    "START_TOPIC",
+    # the rules
+    "Policy",
+    "Rule",
+    "TenantRules",
+    "Velocity",
+    "Remediation",
+    # the answer
+    "Decision",
+    "Verdict",
+    "Constraints",
+    "NO_CONSTRAINTS",
+    "RuleReport",
+    # its text
+    "digest_of",
+]
+
+START_TOPIC = "workflow.start"
+
+_TOPICS_KEPT = 4096
 
 
 class Verdict(StrEnum):
+    """Any other word is a denial."""
+
     ALLOW = "allow"
     DENY = "deny"
     REQUIRE_APPROVAL = "require_approval"
+    ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
+    THROTTLE = "throttle"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Verdict:
+        return cls.DENY
+
+    @property
+    def runs(self) -> bool:
+        """Whether the job may go onto its queue with nobody asked."""
+        return self in (Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS)
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyRequest:
-    """What a decision may look at."""
+class Constraints:
+    """What a job that may run has to keep to; None: nothing is said. Milliseconds, bytes, jobs at one time."""
 
-    topic: str
-    tenant: str
-    workflow_id: str
-    risk_tags: tuple[str, ...] = ()
-    capability: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    max_runtime_ms: int | None = None
+    max_retries: int | None = None
+    max_result_bytes: int | None = None
+    max_concurrent_jobs: int | None = None
+
+    def __bool__(self) -> bool:
+        return self is not NO_CONSTRAINTS and bool(self._budgets())
+
+    def document(self) -> dict[str, JSON]:
+        return {"budgets": dict(self._budgets())}
+
+    @classmethod
+    def of(cls, decision: Mapping[str, JSON] | None) -> Constraints:
+        """Those in a decision's document."""
+        constraints = (decision or {}).get("constraints")
+        budgets = constraints.get("budgets") if isinstance(constraints, dict) else None
+        if not isinstance(budgets, dict):
+            return NO_CONSTRAINTS
+        return cls(**{name: most for name, most in budgets.items() if name in BUDGETS and isinstance(most, int)})
+
+    def within(self, other: Constraints) -> Constraints:
+        """The tighter of both, each by itself."""
+        if not other:
+            return self
+        mine, theirs = self._budgets(), other._budgets()
+        both = {name: [some[name] for some in (mine, theirs) if name in some] for name in mine | theirs}
+        return Constraints(**{name: min(most) for name, most in both.items()})
+
+    def _budgets(self) -> dict[str, int]:
+        return {name: most for name in BUDGETS if (most := getattr(self, name)) is not None}
+
+
+NO_CONSTRAINTS = Constraints()
+BUDGETS = tuple(one.name for one in fields(Constraints))
 
 
 @dataclass(frozen=True, slots=True)
+class Velocity:
+    """At most so many jobs in a sliding window; `key` says which jobs are counted together: a field of the request."""
+
+    max_requests: int
+    window_ms: int
+    key: str = "tenant"
+
+    def document(self, request: PolicyRequest) -> dict[str, JSON]:
+        counted = {
+            "tenant": request.tenant,
+            "topic": request.topic,
+            "workflow": request.workflow_id,
+            "actor": request.actor_id or "",
+        }[self.key]
+        return {
+            "max_requests": self.max_requests,
+            "window_sec": self.window_ms / 1000,
+            "key": self.key,
+            "counted": counted,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """What could be done instead, for whoever was refused."""
+
+    id: str
+    title: str | None = None
+    summary: str | None = None
+    replacement_topic: str | None = None
+    replacement_capability: str | None = None
+    add_labels: Mapping[str, str] = field(default_factory=dict)
+    remove_labels: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, JSON]:
+        given: dict[str, JSON] = {
+            "id": self.id,
+            "title": self.title,
+            "summary": self.summary,
+            "replacement_topic": self.replacement_topic,
+            "replacement_capability": self.replacement_capability,
+            "add_labels": dict(self.add_labels),
+            "remove_labels": list(self.remove_labels),
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+@dataclass(frozen=True)
 class Rule:
-    """All fields that are set must hold; `topics`, `tenants` and `workflows` are glob patterns."""
+    """`line` is where it stands in the file, from 1."""
 
     id: str
     verdict: Verdict
+    match: Match = MATCH_ANY
     reason: str | None = None
-    topics: tuple[str, ...] = ()
-    tenants: tuple[str, ...] = ()
-    workflows: tuple[str, ...] = ()
-    risk_tags: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    constraints: Constraints = NO_CONSTRAINTS
+    velocity: Velocity | None = None
+    remediations: tuple[Remediation, ...] = ()
+    line: int | None = field(default=None, compare=False)
 
     def matches(self, request: PolicyRequest) -> bool:
-        return (
-            _globs(self.topics, request.topic)
-            and _globs(self.tenants, request.tenant)
-            and _globs(self.workflows, request.workflow_id)
-            and (not self.risk_tags or not set(self.risk_tags).isdisjoint(request.risk_tags))
-            and (not self.capabilities or request.capability in self.capabilities)
-            and all(request.labels.get(name) == value for name, value in self.labels.items())
-        )
+        """For a rule that was found by the request's topic: everything else."""
+        for holds in self._beyond_topic:
+            held = holds(request)
+            if held is False or (held is None and self.verdict.runs):
+                return False
+        return True
+
+    @cached_property
+    def _beyond_topic(self) -> tuple[Check, ...]:
+        return tuple(holds for name, holds in self.match.checks if name != "topics")
+
+    def report(self, request: PolicyRequest) -> RuleReport:
+        """The first field that does not hold, and those that could not be judged."""
+        unjudged = []
+        for name, holds in self.match.checks:
+            held = holds(request)
+            if held is None:
+                unjudged.append(name)
+            if held is False or (held is None and self.verdict.runs):
+                return RuleReport(self, False, name, tuple(unjudged))
+        return RuleReport(self, True, None, tuple(unjudged))
 
 
-def _globs(patterns: tuple[str, ...], text: str) -> bool:
-    return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
+@dataclass(frozen=True, slots=True)
+class RuleReport:
+    """How one rule met a request. `failed`: the first field of its match that did not hold."""
+
+    rule: Rule
+    matched: bool
+    failed: str | None
+    unjudged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRules:
+    """What holds for one tenant: its own default, and limits within which everything of it runs."""
+
+    default: Verdict | None = None
+    constraints: Constraints = NO_CONSTRAINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +212,114 @@ class Decision:
     reason: str | None
     digest: str
     epoch: int
+    constraints: Constraints = NO_CONSTRAINTS
+    velocity: Mapping[str, JSON] | None = None
+    remediations: tuple[Remediation, ...] = ()
 
     def document(self) -> dict[str, JSON]:
-        return {
+        found: dict[str, JSON] = {
             "decision": self.verdict.value,
             "rule_id": self.rule_id,
             "reason": self.reason,
             "policy_snapshot": self.digest,
         }
+        # Most decisions have none of these, and each is stored with its step.
+        if self.constraints:
+            found["constraints"] = self.constraints.document()
+        if self.velocity:
+            found["velocity"] = dict(self.velocity)
+        if self.remediations:
+            found["remediations"] = [one.document() for one in self.remediations]
+        return found
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published)."""
+    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published).
+
+    `not_enforced`: what its text asks for and this version would not carry out, each with its place.
+    """
 
     rules: tuple[Rule, ...]
     default: Verdict
     source: bytes
     epoch: int = 0
+    tenants: Mapping[str, TenantRules] = field(default_factory=dict)
+    not_enforced: tuple[Problem, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        return "sha256:" + hashlib.sha256(self.source).hexdigest()
+        return digest_of(self.source)
 
     def decide(self, request: PolicyRequest) -> Decision:
-        for rule in self.rules:
+        own = self.tenants.get(request.tenant, _NO_TENANT_RULES)
+        for rule in self._about(request.topic):
             if rule.matches(request):
+                return Decision(
+                    rule.verdict,
+                    rule.id,
+                    rule.reason,
+                    self.digest,
+                    self.epoch,
+                    rule.constraints.within(own.constraints),
+                    rule.velocity.document(request) if rule.velocity else None,
+                    rule.remediations,
+                )
+        verdict = self.default if own.default is None else own.default
+        return Decision(verdict, None, "no rule matched", self.digest, self.epoch, own.constraints)
+
+    def decide_start(self, request: PolicyRequest) -> Decision | None:
+        """What rules that name the topic `workflow.start` say to a whole run; None when none of them does.
+
+        Patterns that only happen to match it are about jobs, and so is the default (CONTRACT.md 3.13).
+        """
+        for rule in self.rules:
+            if START_TOPIC in rule.match.topics and rule.matches(request):
                 return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch)
-        return Decision(self.default, None, "no rule matched", self.digest, self.epoch)
+        return None
+
+    def reports(self, request: PolicyRequest) -> Iterator[RuleReport]:
+        """Every rule, in order, and how it met the request; the first that matched has decided."""
+        return (rule.report(request) for rule in self.rules)
+
+    def _about(self, topic: str) -> tuple[Rule, ...]:
+        """The rules whose topics match, in order: worked out once for each topic."""
+        found = self._known_topics.get(topic)
+        if found is None:
+            numbers = set(self._by_topic.get(topic, ()))
+            numbers.update(number for number, matches in self._patterns if matches(topic))
+            found = tuple(self.rules[number] for number in sorted(numbers))
+            if len(self._known_topics) >= _TOPICS_KEPT:
+                self._known_topics.clear()
+            self._known_topics[topic] = found
+        return found
+
+    @cached_property
+    def _known_topics(self) -> dict[str, tuple[Rule, ...]]:
+        return {}
+
+    @cached_property
+    def _by_topic(self) -> Mapping[str, list[int]]:
+        """Rules by the topics that they name in full."""
+        found: dict[str, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            for topic in rule.match.topics:
+                found.setdefault(topic, []).append(number)
+        return found
+
+    @cached_property
+    def _patterns(self) -> list[tuple[int, Callable[[str], object]]]:
+        """Rules by their patterns; a rule without topics is about all of them."""
+        found = []
+        for number, rule in enumerate(self.rules):
+            patterns = rule.match.topics or ("*",)
+            found += [(number, glob_of(pattern)) for pattern in patterns if is_glob(pattern)]
+        return found
+
+
+_NO_TENANT_RULES = TenantRules()
+
+
+def digest_of(source: bytes) -> str:
+    """What a policy is known by: the SHA-256 of its text."""
+    return "sha256:" + hashlib.sha256(source).hexdigest()

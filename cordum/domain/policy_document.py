@@ -1,12 +1,19 @@
 """Reading a policy file (CONTRACT.md section 10) into rules. What is not understood is refused, never skipped:
-a rule whose condition were ignored would match more than its author meant."""
+a rule whose condition were ignored would match more than its author meant.
+
+What is understood but would not be carried out by this version is read, so that it can be looked at and tried out
+(`read_policy`), and kept from becoming the active policy (`load_policy`).
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from cordum.domain.definition import fields, parse_document
+from cordum.domain.definition.document import pointer
+from cordum.domain.definition.evaluated import expression
 from cordum.domain.definition.places import (
     DEFAULT_LIMITS,
     Field,
@@ -17,94 +24,326 @@ from cordum.domain.definition.places import (
     expected,
     read_fields,
     refuse_unknown_keys,
+    take,
 )
-from cordum.domain.definition.problems import Problems, ReadingStopped
-from cordum.domain.policy import Policy, Rule, Verdict
-from cordum.errors import DefinitionInvalid, Unprocessable
+from cordum.domain.definition.problems import Problems, ReadingStopped, shown
+from cordum.domain.expressions import Expression
+from cordum.domain.ids import TENANT
+from cordum.domain.policy import (
+    NO_CONSTRAINTS,
+    Constraints,
+    Policy,
+    Remediation,
+    Rule,
+    TenantRules,
+    Velocity,
+    Verdict,
+)
+from cordum.domain.policy_match import SCOPE_NAMES, Bounds, Match
+from cordum.errors import DefinitionInvalid, Problem, Unprocessable
 
-_LATER_IN_MATCH = frozenset({"requires", "actor_ids", "actor_types", "label_threshold", "input", "secrets_present"})
-_LATER_IN_RULE = frozenset({"velocity", "constraints", "remediations"})
-_LATER_IN_POLICY = frozenset({"fail_mode", "tenants"})
+_MOST = 2**53
+_DAY_SEC = 24 * 3600
+
+
+@dataclass(slots=True)
+class _PolicyReading(Reading):
+    not_enforced: list[Problem] = field(default_factory=list)
+
+
+def _not_enforced(place: Place, what: str) -> None:
+    """Note that this version reads `what` and would not act on it."""
+    assert isinstance(place.reading, _PolicyReading)
+    line, column = place.reading.document.position(place.path) or (None, None)
+    message = f"{what} is not enforced in this version, so a policy that relies on it cannot be active"
+    place.reading.not_enforced.append(Problem(pointer(place.path), "not_enforced", message, line, column))
+
+
+# --- match ---
 
 
 def _texts(place: Place) -> tuple[str, ...]:
-    if not isinstance(place.value, list) or not all(isinstance(item, str) for item in place.value):
-        raise expected("a list of strings", place)
+    found = fields.texts(place)
     if not place.value:
         raise Refused("number_range", "an empty list matches nothing; leave the key out to match everything")
-    return tuple(str(item) for item in place.value)
+    return found
 
 
-_MATCH: Table = {
+def _labels(place: Place) -> dict[str, str]:
+    found = fields.text_mapping(place)
+    if not place.value:
+        raise Refused("number_range", "an empty mapping says nothing; leave the key out")
+    return found
+
+
+def _flag(place: Place) -> bool:
+    if not isinstance(place.value, bool):
+        raise expected("true or false", place)
+    return place.value
+
+
+_bound = fields.number(-_MOST, _MOST)
+_BOUNDS: Table = {name: Field(name, _bound) for name in ("gte", "gt", "lte", "lt")}
+_bounds_record = fields.mapping("a threshold", _BOUNDS, Bounds)
+
+
+def _bounds(place: Place) -> Bounds:
+    """A number is the least that matches."""
+    if isinstance(place.value, dict):
+        if not place.value:
+            raise Refused("missing_field", "give at least one of gte, gt, lte, lt")
+        return _bounds_record(place)
+    return Bounds(gte=_bound(place))
+
+
+def _thresholds(place: Place) -> dict[str, Bounds]:
+    if not isinstance(place.value, dict) or not place.value:
+        raise expected("a mapping of labels to numbers", place)
+    found = {str(member.path[-1]): take(_bounds, member) for member in place.members()}
+    return {label: bounds for label, bounds in found.items() if bounds is not None}
+
+
+def _condition(place: Place) -> Expression:
+    """An expression over what a rule can see; a name that is not there would be null and match nothing, silently."""
+    found = expression(place)
+    for root in sorted({path[0] for path in found.references()} - SCOPE_NAMES):
+        hint = place.reading.problems.did_you_mean(root, SCOPE_NAMES)
+        place.refuse("unknown_field", f"a rule's expression cannot see {shown(root)}{hint}")
+    return found
+
+
+MATCH: Table = {
     "topics": Field("topics", _texts),
     "tenants": Field("tenants", _texts),
     "workflows": Field("workflows", _texts),
-    "risk_tags": Field("risk_tags", _texts),
     "capabilities": Field("capabilities", _texts),
-    "labels": Field("labels", fields.text_mapping),
+    "risk_tags": Field("risk_tags", _texts),
+    "requires": Field("requires", _texts),
+    "actor_ids": Field("actor_ids", _texts),
+    "actor_types": Field("actor_types", _texts),
+    "labels": Field("labels", _labels),
+    "label_threshold": Field("label_threshold", _thresholds),
+    "secrets_present": Field("secrets_present", _flag),
+    "input": Field("input", _condition),
+}
+
+# --- what a rule says ---
+
+BUDGETS: Table = {
+    "max_runtime_ms": Field("max_runtime_ms", fields.integer(1, _MOST)),
+    "max_retries": Field("max_retries", fields.integer(0, _MOST)),
+    "max_result_bytes": Field("max_result_bytes", fields.integer(1, _MOST)),
+    "max_concurrent_jobs": Field("max_concurrent_jobs", fields.integer(1, _MOST)),
+}
+_budgets = fields.mapping("budgets", BUDGETS, Constraints)
+
+
+def _budgets_enforced(place: Place) -> Constraints:
+    limit = place.member("max_concurrent_jobs")
+    if limit is not None:
+        _not_enforced(limit, "max_concurrent_jobs")
+    return _budgets(place)
+
+
+CONSTRAINTS: Table = {"budgets": Field("budgets", _budgets_enforced)}
+
+
+def _constraints(place: Place) -> Constraints:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping", place)
+    refuse_unknown_keys(place, "constraints", CONSTRAINTS)
+    found: Constraints = read_fields(place, CONSTRAINTS).get("budgets", NO_CONSTRAINTS)
+    return found
+
+
+VELOCITY: Table = {
+    "max_requests": Field("max_requests", fields.integer(1, 10**9), required=True),
+    "window_sec": Field("window_ms", fields.seconds, required=True),
+    "key": Field("key", fields.one_of("tenant", "topic", "workflow", "actor")),
 }
 
 
-def _match(place: Place) -> dict[str, Any]:
+def _velocity(place: Place) -> Velocity | None:
     if not isinstance(place.value, dict):
         raise expected("a mapping", place)
-    refuse_unknown_keys(place, "match", _MATCH, _LATER_IN_MATCH)
-    return read_fields(place, _MATCH)
+    _not_enforced(place, "velocity")
+    refuse_unknown_keys(place, "velocity", VELOCITY)
+    values = read_fields(place, VELOCITY)
+    return Velocity(**values) if {"max_requests", "window_ms"} <= values.keys() else None
 
 
-_RULE: Table = {
+REMEDIATION: Table = {
     "id": Field("id", fields.text, required=True),
-    "decision": Field("verdict", fields.choice(Verdict), required=True),
+    "title": Field("title", fields.text),
+    "summary": Field("summary", fields.text),
+    "replacement_topic": Field("replacement_topic", fields.topic),
+    "replacement_capability": Field("replacement_capability", fields.text),
+    "add_labels": Field("add_labels", fields.text_mapping),
+    "remove_labels": Field("remove_labels", fields.texts),
+}
+
+
+def _remediations(place: Place) -> tuple[Remediation, ...]:
+    found = [take(_remediation, item) for item in _list(place, "a list of remediations")]
+    return tuple(one for one in found if one is not None)
+
+
+def _remediation(place: Place) -> Remediation | None:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping", place)
+    refuse_unknown_keys(place, "a remediation", REMEDIATION)
+    values = read_fields(place, REMEDIATION)
+    return Remediation(**values) if "id" in values else None
+
+
+def _verdict(place: Place) -> Verdict:
+    verdict = fields.choice(Verdict)(place)
+    if verdict is Verdict.THROTTLE:
+        _not_enforced(place, "the decision throttle")
+    return verdict
+
+
+RULE: Table = {
+    "id": Field("id", fields.text, required=True),
+    "decision": Field("verdict", _verdict, required=True),
     "reason": Field("reason", fields.text),
-    "match": Field("match", _match),
+    "match": Field("match", fields.mapping("match", MATCH, Match)),
+    "constraints": Field("constraints", _constraints),
+    "velocity": Field("velocity", _velocity),
+    "remediations": Field("remediations", _remediations),
 }
 
 
 def _rules(place: Place) -> tuple[Rule, ...]:
+    rules: dict[str, Rule] = {}
+    for item in _list(place, "a list of rules"):
+        rule = _rule(item)
+        if rule is not None and rule.id in rules:
+            item.refuse("duplicate_key", f"there is a rule {shown(rule.id)} already, on line {rules[rule.id].line}")
+        elif rule is not None:
+            rules[rule.id] = rule
+    return tuple(rules.values())
+
+
+def _rule(item: Place) -> Rule | None:
+    if not isinstance(item.value, dict):
+        item.refuse("type", "a rule is a mapping")
+        return None
+    refuse_unknown_keys(item, "a rule", RULE)
+    values = read_fields(item, RULE)
+    if not {"id", "verdict"} <= values.keys():
+        return None
+    position = item.reading.document.position(item.path)
+    rule = Rule(**values, line=position.line if position else None)
+    if rule.verdict is Verdict.ALLOW_WITH_CONSTRAINTS and "constraints" not in item.value:
+        item.refuse_absence("constraints")
+    return rule
+
+
+def _list(place: Place, what: str) -> list[Place]:
     if not isinstance(place.value, list):
-        raise expected("a list of rules", place)
-    rules: list[Rule] = []
-    for item in place.items():
-        if not isinstance(item.value, dict):
-            item.refuse("type", "a rule is a mapping")
-            continue
-        refuse_unknown_keys(item, "a rule", _RULE, _LATER_IN_RULE)
-        values = read_fields(item, _RULE)
-        if {"id", "verdict"} <= values.keys():
-            if any(rule.id == values["id"] for rule in rules):
-                item.refuse("duplicate_key", f"there is a rule {values['id']!r} already")
-            rules.append(Rule(**{**values.pop("match", {}), **values}))
-    return tuple(rules)
+        raise expected(what, place)
+    return list(place.items())
 
 
-_POLICY: Table = {
+# --- the whole ---
+
+_DEFAULTS = fields.one_of("allow", "deny", "require_approval")
+
+
+def _default(place: Place) -> Verdict:
+    return Verdict(_DEFAULTS(place))
+
+
+def _fail_mode(place: Place) -> str:
+    mode = fields.one_of("closed", "open")(place)
+    if mode == "open":
+        _not_enforced(place, "fail_mode open")
+    return mode
+
+
+TENANT_RULES: Table = {
+    "default_decision": Field("default", _default),
+    "constraints": Field("constraints", _constraints),
+    "fail_mode": Field("fail_mode", _fail_mode),
+}
+
+
+def _tenant_rules(place: Place) -> TenantRules:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping", place)
+    refuse_unknown_keys(place, "a tenant's rules", TENANT_RULES)
+    values = read_fields(place, TENANT_RULES)
+    values.pop("fail_mode", None)
+    return TenantRules(**values)
+
+
+def _tenants(place: Place) -> dict[str, TenantRules]:
+    if not isinstance(place.value, dict):
+        raise expected("a mapping of tenants", place)
+    found: dict[str, TenantRules] = {}
+    for member in place.members():
+        name = str(member.path[-1])
+        if not TENANT.match(name):
+            member.refuse_key("id_format", f"{shown(name)} is no tenant: patterns belong into match.tenants")
+        if (rules := take(_tenant_rules, member)) is not None:
+            found[name] = rules
+    return found
+
+
+POLICY: Table = {
     "version": Field("version", fields.free_label),
-    "default_decision": Field("default", fields.choice(Verdict)),
+    "default_decision": Field("default", _default),
+    "tenants": Field("tenants", _tenants),
     "rules": Field("rules", _rules),
 }
 
 
-def load_policy(source: bytes, epoch: int = 0) -> Policy:
+def read_policy(source: bytes, epoch: int = 0) -> Policy:
     """The policy that a YAML text defines; Unprocessable (`policy_invalid`) with every problem in it."""
-    problems = Problems()
-    try:
-        document = parse_document(source, "yaml")
-    except DefinitionInvalid as error:
-        raise Unprocessable("the policy cannot be read", code="policy_invalid", problems=error.problems) from None
-    values: dict[str, Any] = {}
-    with suppress(ReadingStopped):
-        values = _read(Place(document.value, (), Reading(document, problems, DEFAULT_LIMITS)))
-    if problems:
-        found = problems.in_order_of_place()
-        raise Unprocessable(f"the policy is not valid: {found[0]}", code="policy_invalid", problems=found)
+    reading, values = read_document(source, POLICY, "a policy")
     return Policy(
-        rules=values.get("rules", ()), default=values.get("default", Verdict.DENY), source=source, epoch=epoch
+        rules=values.get("rules", ()),
+        default=values.get("default", Verdict.DENY),
+        source=source,
+        epoch=epoch,
+        tenants=values.get("tenants", {}),
+        not_enforced=tuple(reading.not_enforced),
     )
 
 
-def _read(root: Place) -> dict[str, Any]:
+def load_policy(source: bytes, epoch: int = 0) -> Policy:
+    """The same for a policy that is to be active: also refused when this version would not carry all of it out."""
+    policy = read_policy(source, epoch)
+    if policy.not_enforced:
+        raise _invalid(policy.not_enforced)
+    return policy
+
+
+def read_document(source: bytes, table: Table, what: str) -> tuple[_PolicyReading, dict[str, Any]]:
+    """What a YAML mapping says by a table of fields. Raises Unprocessable with everything that is wrong."""
+    try:
+        document = parse_document(source, "yaml")
+    except DefinitionInvalid as error:
+        raise _invalid(error.problems) from None
+    problems = Problems()
+    reading = _PolicyReading(document, problems, DEFAULT_LIMITS)
+    values: dict[str, Any] = {}
+    with suppress(ReadingStopped):
+        values = _read(Place(document.value, (), reading), table, what)
+    if problems:
+        raise _invalid(problems.in_order_of_place())
+    return reading, values
+
+
+def _read(root: Place, table: Table, what: str) -> dict[str, Any]:
     if not isinstance(root.value, dict):
-        root.refuse("type", "a policy is a mapping")
+        root.refuse("type", f"{what} is a mapping")
         return {}
-    refuse_unknown_keys(root, "a policy", _POLICY, _LATER_IN_POLICY)
-    return read_fields(root, _POLICY)
+    refuse_unknown_keys(root, what, table)
+    return read_fields(root, table)
+
+
+def _invalid(problems: tuple[Problem, ...]) -> Unprocessable:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return Unprocessable(f"the policy is not valid: {problems[0]}{more}", code="policy_invalid", problems=problems)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from cordum.domain.attempts import handled_by
-from cordum.domain.instances import Instance, Role
-from cordum.domain.run import Failure
-from cordum.domain.standing import Standing, of_all, standing
+from cordum.domain.instances import Instance
+from cordum.domain.room import has_room
+from cordum.domain.run import Failure, StepState
+from cordum.domain.standing import Standing, of_all
 from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.steps import kind_of
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import Group
 from cordum.errors import ExpressionError
 
 
@@ -38,22 +38,7 @@ def _admitted(turn: Turn, instance: Instance) -> bool:
     """Whether what owns the step is running and has room; steps that nobody owns are always admitted."""
     if instance.host is None:
         return True
-    if turn.steps[instance.host].status is not StepStatus.RUNNING:
-        return False
-    host = turn.instances[instance.host]
-    limit = _limit(host)
-    return limit is None or sum(turn.steps[child].status.busy for child in _owned(turn, host)) < limit
-
-
-def _limit(host: Instance) -> int | None:
-    """How many children may be at work; a fan-out's that people had to approve may find its place taken."""
-    if host.role is Role.FAN:
-        return host.step.max_parallel
-    return host.step.own.max_parallel if host.role is Role.GROUP and isinstance(host.step.own, Group) else None
-
-
-def _owned(turn: Turn, host: Instance) -> Sequence[str]:
-    return turn.children(host.ref) if host.role is Role.FAN else turn.instances.members(host)
+    return turn.steps[instance.host].status is StepStatus.RUNNING and has_room(turn, instance)
 
 
 def _consider(turn: Turn, instance: Instance) -> None:
@@ -75,8 +60,6 @@ def _verdict(turn: Turn, instance: Instance) -> SkipReason | bool:
     if not instance.head:
         return True
     handled = handled_by(turn, instance)
-    if not handled and instance.step.id in turn.workflow.handled_by:  # what it was there for is put away
-        return SkipReason.HANDLER_NOT_NEEDED
     if handled and not any(turn.steps[user].status.unsuccessful for user in handled):
         idle = all(turn.steps[user].status.terminal for user in handled)
         return SkipReason.HANDLER_NOT_NEEDED if idle else False
@@ -104,8 +87,13 @@ def _taken(turn: Turn, instance: Instance) -> bool:
     """Whether a switch has led here; true of a step that no switch names."""
     named = turn.workflow.switched_by.get(instance.step.id, ())
     switches = [ref for name in named if (ref := turn.instances.sibling(instance, name)) in turn.steps]
-    decided = [ref for ref in switches if ref and turn.steps[ref].status is StepStatus.SUCCEEDED]
+    decided = [ref for ref in switches if ref and not _left_out(turn.steps[ref])]
     return not decided or any(instance.step.id in _targets(turn, ref) for ref in decided)
+
+
+def _left_out(switch: StepState) -> bool:
+    """Whether a switch has had no say. One that has failed and was rescued has: it has taken no branch."""
+    return switch.status is StepStatus.SKIPPED
 
 
 def _targets(turn: Turn, switch: str) -> list[object]:
@@ -128,11 +116,3 @@ def _condition_holds(turn: Turn, instance: Instance) -> bool:
         attempt = turn.steps[instance.ref].attempt + 1
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=instance.leaf, attempt=attempt)
     return False
-
-
-def mark_rescues(turn: Turn) -> None:
-    """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
-    for ref, state in list(turn.steps.items()):
-        unmarked = state.status.unsuccessful and state.dead_letter and not state.rescued
-        if unmarked and standing(turn, ref) is Standing.SATISFIED:
-            turn.mark_rescued(ref)

@@ -31,10 +31,10 @@ def reopen(turn: Turn, archived: Mapping[str, StepState], actor: str, reason: st
     deadline = turn.now + turn.limits.of_run(turn.workflow)
     for ref in _again(turn):
         turn.reset(ref)
-    for ref, state in archived.items():
-        if not _kept(state) and _host_is_open(turn, ref):
-            turn.bring_back(ref, state)
-    _count_anew(turn, archived)
+    away, rescued = dict(archived), _rescued_among(turn, archived)
+    while _bring_back(turn, away, rescued):
+        pass
+    _count_anew(turn, away)
     data = {"reason": reason, "generation": generation}
     turn.event("run.reopened", source=turn.status.value, target="running", actor=actor, data=data)
     turn.status = RunStatus.RUNNING
@@ -62,15 +62,43 @@ def _rescued(turn: Turn, ref: str, state: StepState) -> bool:
     return state.status.unsuccessful and standing(turn, ref) is Standing.SATISFIED
 
 
-def _host_is_open(turn: Turn, ref: str) -> bool:
-    host = turn.instances[ref].host
-    return host in turn.steps and not turn.steps[host].status.terminal if host is not None else True
+# -- what was put away -------------------------------------------------------------------------------------------
 
 
-def _count_anew(turn: Turn, archived: Mapping[str, StepState]) -> None:
+def _rescued_among(turn: Turn, archived: Mapping[str, StepState]) -> set[str]:
+    """What was put away and made good by a handler that was put away with it."""
+    everything = Turn(turn.workflow, replace(turn.run, steps={**archived, **turn.run.steps}), None, turn.now)
+    return {ref for ref, state in archived.items() if _rescued(everything, ref, state)}
+
+
+def _bring_back(turn: Turn, away: dict[str, StepState], rescued: set[str]) -> bool:
+    """Open again what belongs to something that is open; whether there was any, for it may own more."""
+    back = [ref for ref, state in away.items() if _belongs_to_open(turn, ref, state)]
+    for ref in back:
+        turn.bring_back(ref, away.pop(ref))
+    for ref in back:
+        needed = any(not turn.steps[user].status.terminal for user in handled_by(turn, turn.instances[ref]))
+        if needed or not (_kept(turn.steps[ref]) or ref in rescued):
+            turn.reset(ref)
+    return bool(back)
+
+
+def _belongs_to_open(turn: Turn, ref: str, state: StepState) -> bool:
+    """Children of fan-outs and loops that are over for good stay where they are: their owners have counted them."""
+    instance = turn.instances[ref]
+    if instance.step.id in turn.workflow.handled_by and instance.head:
+        return bool(handled_by(turn, instance))
+    host = turn.steps.get(instance.host or "")
+    if host is None or host.status.terminal:
+        return False
+    assert instance.host is not None
+    return turn.instances[instance.host].role is Role.GROUP or not _kept(state)
+
+
+def _count_anew(turn: Turn, away: Mapping[str, StepState]) -> None:
     """Fan-outs and loops count the children that are over for good."""
     for instance in turn.all():
         state = turn.steps[instance.ref]
         if state.status is StepStatus.PENDING and instance.role in (Role.FAN, Role.LOOP) and state.started:
-            over = sum(parent_of(ref) == instance.ref and _kept(child) for ref, child in archived.items())
+            over = sum(parent_of(ref) == instance.ref for ref in away)
             turn.steps[instance.ref] = replace(state, settled=over)

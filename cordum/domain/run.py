@@ -111,12 +111,16 @@ class ChildRun:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The step that a child run belongs to. `wanted`: that step still waits for this run. `paused`: its run is."""
+    """The step that a child run belongs to. `wanted`: that step still waits for this run.
+
+    `paused`, `timed_out`: that step's run is paused, or its own time is up.
+    """
 
     run_id: str
     step: str
     wanted: bool = True
     paused: bool = False
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,16 @@ from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Ru
 from cordum.domain.policy import Policy
 from cordum.domain.run import Failure, RunState, Signal, StepState
 from cordum.domain.scope import Scope
-from cordum.domain.states import SkipReason, StepStatus, may_plan
+from cordum.domain.states import RunStatus, SkipReason, StepStatus, may_plan
 from cordum.domain.workflow import JSON, Workflow
 
 POLICY_RETRY_MS = 1000
 # The most children that one plan lets begin, so that no commit keeps Redis from others for long.
-MOST_CHILDREN = 128
+MOST_CHILDREN = 64
 
 _ON_THE_WAY = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
+# What falls due in these while the run is paused waits for the run; a timer would go off again and again.
+_WAIT_FOR_THE_RUN = frozenset({StepStatus.RETRYING, StepStatus.READY, StepStatus.QUEUED})
 _EVENT_OF = {
     StepStatus.FAILED: "step.failed",
     StepStatus.DENIED: "step.denied",
@@ -98,6 +100,13 @@ class Turn:
         """What exists only within this instance, however deep."""
         return [child for child in self.steps if is_child(child) and ref in self._contexts(child)]
 
+    def companions(self, ref: str) -> list[str]:
+        """What came into being with a child: the members of a group, handlers beside it, and what is inside those."""
+        found: list[str] = []
+        for born in self.instances.born_with(self.instances[ref]):
+            found += [one for one in (*self.inside(born), *self.companions(born), born) if one not in found]
+        return [one for one in found if one in self.steps]
+
     def _contexts(self, ref: str) -> Iterator[str]:
         around = self.instances[ref].context
         while around is not None:
@@ -134,12 +143,11 @@ class Turn:
             self.add(companion)
 
     def archive(self, ref: str) -> None:
-        """A child that has been counted leaves the open state, with all within it and the handlers beside it.
+        """A child that has been counted leaves the open state with all that came into being with it.
 
         Its output can still be asked for.
         """
-        beside = [born for born in self.instances.born_with(self.instances[ref]) if born in self.steps]
-        for gone in dict.fromkeys((*self.inside(ref), *beside, ref)):
+        for gone in (*self.inside(ref), *self.companions(ref), ref):
             if gone in self.steps:
                 if not self.steps[gone].status.terminal:
                     self.skip(gone, SkipReason.HANDLER_NOT_NEEDED)
@@ -209,11 +217,9 @@ class Turn:
         self.steps[step] = _anew(before)
 
     def bring_back(self, step: str, archived: StepState) -> None:
-        """A child that was put away is open again."""
-        if archived.dead_letter is not None:
-            self._replayed.append(archived.dead_letter)
+        """What was put away belongs to the open state again, as it was."""
         self._brought_back.append(step)
-        self.steps[step] = _anew(archived)
+        self.steps[step] = archived
 
     def look_again(self) -> None:
         """More could be done than one plan should do, or with values that only the next look brings."""
@@ -426,8 +432,9 @@ class Turn:
         times = [deadline] if deadline is not None else []
         if self._held:
             times.append(self.now + POLICY_RETRY_MS)
+        paused = self.status is RunStatus.PAUSED
         for state in self.steps.values():
-            if (due := due_at(state)) is not None:
+            if (due := due_at(state)) is not None and not (paused and state.status in _WAIT_FOR_THE_RUN):
                 times.append(due)
         return min(times, default=None)
 

@@ -50,11 +50,13 @@ def wants(workflow: Workflow, run: RunState) -> Wants:
 def _outputs(run: RunState, instance: Instance, state: StepState) -> Iterator[str]:
     if state.status is StepStatus.SUCCEEDED and is_child(instance.ref) and not _counted_only(run, instance):
         yield instance.ref
-    if state.status is not StepStatus.RUNNING:
+    if state.status.terminal:
         return
     if instance.role is Role.LOOP and state.started:
         yield from (f"{instance.ref}[{index}]" for index in range(max(state.started - 2, 0), state.started))
-    elif instance.role is Role.FAN and state.started == state.total and not _any_sent(run, instance.ref):
+    elif (
+        instance.role is Role.FAN and state.total and state.started == state.total and not _any_sent(run, instance.ref)
+    ):
         yield from (f"{instance.ref}[{index}]" for index in range(state.started))
 
 
@@ -70,7 +72,7 @@ def _any_sent(run: RunState, fan: str) -> bool:
 
 def _items(run: RunState, instance: Instance, state: StepState) -> Iterator[tuple[str, int]]:
     """The items of open children and of those that may begin next."""
-    if instance.role is not Role.FAN or state.status is not StepStatus.RUNNING or not state.total:
+    if instance.role is not Role.FAN or state.status.terminal or not state.total:
         return
     prefix = f"{instance.ref}["
     indexes = [int(ref[len(prefix) :].partition("]")[0]) for ref in run.steps if ref.startswith(prefix)]

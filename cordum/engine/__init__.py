@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cordum import failpoints
 from cordum.domain.definition import Checked, Media
 from cordum.domain.limits import Limits
-from cordum.domain.policy_document import load_policy
 from cordum.domain.workflow import JSON, Workflow
+from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
+from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
@@ -55,6 +57,8 @@ class Engine:
         self.store = store
         self.settings = settings
         self.jobs = Jobs(core)
+        self.api_keys = ApiKeys(core)
+        self.policies = Policies(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -64,7 +68,8 @@ class Engine:
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
-        """An engine on this Redis; nothing is sent before the first call."""
+        """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
+        failpoints.arm(settings.failpoints)
         return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
 
     def close(self) -> None:
@@ -207,15 +212,13 @@ class Engine:
 
     def publish_policy(self, source: bytes, actor: str) -> dict[str, Any]:
         """Make this text the active policy; Unprocessable with all its problems when it is not one."""
-        policy = load_policy(source)
-        published, epoch = self.store.policies.publish(policy.digest, source.decode(), actor)
-        return {"published": published, "epoch": epoch, "digest": policy.digest}
+        return self.policies.publish(source, actor)
 
     # -- looking at the whole ------------------------------------------------------------------------------------
 
     def metrics(self) -> list[Metric]:
         """The cell's figures as monitoring wants them."""
-        return metrics_of(self.store.figures.read())
+        return [*metrics_of(self.store.figures.read()), *self.policies.metrics()]
 
     # -- coordination --------------------------------------------------------------------------------------------
 

@@ -123,13 +123,23 @@ class Core:
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
-    def create(self, start: Start, idempotency: Idempotency | None = None) -> tuple[Created, Policy | None]:
-        """Store a run with everything its first plan decides; the policy it was decided by comes with the answer."""
+    def create(
+        self,
+        start: Start,
+        idempotency: Idempotency | None = None,
+        check: Callable[[Policy | None, RunState], None] | None = None,
+    ) -> tuple[Created, Policy | None]:
+        """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
+
+        `check` may refuse the run under that policy, by raising.
+        """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
             policy, now = self.policy_now()
             run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
+            if check is not None:
+                check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
             created = self.store.runs.create(run, decided, idempotency)
             if created.word is CreateReply.CREATED:

@@ -11,6 +11,7 @@ from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
 from cordum.domain.planner import plan_cancel_step
+from cordum.domain.policy import Constraints
 from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
@@ -87,6 +88,7 @@ class Jobs:
             timeout_ms=claimed.timeout_ms,
             retries_left=claimed.retries_left,
             shape=codec.from_json(claimed.shape) if claimed.shape else None,
+            constraints=Constraints.of(json.loads(claimed.decision) if claimed.decision else None),
         )
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:

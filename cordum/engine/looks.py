@@ -47,9 +47,11 @@ def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: Run
 
 
 def _parent(store: Store, run_id: str, parent: Parent) -> Parent:
-    status, mark, child = store.runs.step_of(parent.run_id, parent.step)
+    status, error, mark, child = store.runs.step_of(parent.run_id, parent.step)
     wanted = mark is not None and mark.startswith("running:") and child == run_id
-    return replace(parent, wanted=wanted, paused=status == "paused")
+    why: Any = _value(error)
+    by_itself = status == "timed_out" and "step_id" not in (why or {})  # else a step's time-out has ended it
+    return replace(parent, wanted=wanted, paused=status == "paused", timed_out=by_itself)
 
 
 def _pin(store: Store, workflow_of: WorkflowOf, tenant: str, workflow_id: str, version: int | None) -> Pin | None:

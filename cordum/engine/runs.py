@@ -9,6 +9,8 @@ from typing import Any
 
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan_cancel
+from cordum.domain.policy import START_TOPIC, Policy, PolicyRequest
+from cordum.domain.run import RunState
 from cordum.domain.schemas import violations
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
@@ -17,7 +19,7 @@ from cordum.engine.looks import Look
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import IdempotencyKeyReused, Problem, Unprocessable
+from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unprocessable
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
@@ -56,6 +58,7 @@ class Runs:
                 labels=labels or {},
             ),
             self._idempotency(idempotency_key, input_, labels or {}),
+            check=_refuse_by_policy,
         )
         if created.word is CreateReply.KEY_REUSED:
             raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
@@ -141,3 +144,18 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         problems = tuple(Problem("", "schema_validation_failed", one) for one in wrong)
         message = f"the input is not what {workflow.id} takes: {wrong[0]}"
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
+
+
+def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
+    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
+    request = PolicyRequest(
+        START_TOPIC,
+        run.tenant,
+        run.workflow_id,
+        actor_id=run.created_by,
+        labels=run.labels,
+        input=run.input,
+    )
+    decision = policy.decide_start(request) if policy else None
+    if decision is not None and not decision.verdict.runs:
+        raise Forbidden(decision.reason or f"denied by policy rule {decision.rule_id}", code="policy_denied")

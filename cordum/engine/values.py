@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints
+from cordum.domain.roles import Role
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.errors import Problem
@@ -14,10 +16,16 @@ from cordum.store.jobs import ClaimReply
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a person within a tenant; `anonymous` when nobody said."""
+    """Who asks: a person within a tenant; `anonymous` when nobody said.
+
+    `cell`: an admin who looks after the whole cell, not only after a tenant. `key_id`: the key that said so.
+    """
 
     tenant: str
     person: str = "anonymous"
+    role: Role = Role.ADMIN
+    cell: bool = False
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ class Claim:
     timeout_ms: int = 0
     retries_left: int = 0
     shape: JSON = None  # {path, schema}: see `shaped`
+    constraints: Constraints = NO_CONSTRAINTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,7 @@ class Workflows:
         if word is DeleteReply.NOT_FOUND:
             raise _no_workflow(workflow_id, None)
         if word is DeleteReply.IN_USE:
-            message = (
-                f"{open_runs} run{'s' if open_runs > 1 else ''} of {workflow_id} have not ended: cancel them first"
-            )
+            message = f"runs of {workflow_id} that have not ended: {open_runs}; cancel them, or wait for their end"
             raise StateConflict(message, code="workflow_in_use")
 
     def versions(self, tenant: str, workflow_id: str) -> builtins.list[dict[str, Any]]:

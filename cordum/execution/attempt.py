@@ -73,7 +73,8 @@ def work(
         return None
     with stops.running(delivery.job_id) as stop:
         ctx = JobContext(claim, delivery.job_id, delivery.topic, incarnation=incarnation, port=port, stop=stop)
-        outcome = run_job(delivery.topic, delivery.job_id, claim.input, ctx, max_result_bytes=settings.max_result_bytes)
+        most = min(settings.max_result_bytes, claim.constraints.max_result_bytes or settings.max_result_bytes)
+        outcome = run_job(delivery.topic, delivery.job_id, claim.input, ctx, max_result_bytes=most)
     outcome = shaped(outcome, claim.shape)
     word = _record(delivery, port, incarnation, outcome, patience_sec)
     return Ending(outcome, applied=word != STALE, retries_left=claim.retries_left)

@@ -39,7 +39,7 @@ class JobContext:
         self.tenant = claim.tenant
         self.labels: Mapping[str, str] = dict(claim.labels)
         self.input: JSON = claim.input
-        self.constraints: Mapping[str, JSON] = {}
+        self.constraints: Mapping[str, JSON] = claim.constraints.document() if claim.constraints else {}
         limit_sec = claim.timeout_ms / 1000
         self.deadline = datetime.now(UTC) + timedelta(seconds=limit_sec)
         self.log = JobLog({"run_id": claim.run_id, "step_id": claim.step_id, "job_id": job_id})

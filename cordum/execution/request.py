@@ -12,6 +12,7 @@ from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Ignore, Retry
 from celery.worker.request import Request
 
+from cordum import failpoints
 from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.revoke import cancel_revoked
@@ -27,6 +28,11 @@ _SETTLED = (AttemptFailed, Ignore, Retry)
 
 class JobRequest(Request):
     """Celery's Request of a job."""
+
+    def acknowledge(self) -> None:
+        if failpoints.ACTIVE:
+            failpoints.reach("worker.before_acknowledgement")
+        super().acknowledge()
 
     def revoked(self) -> bool:
         """A message that Celery drops because its id was revoked must not look lost and come again."""

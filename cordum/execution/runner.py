@@ -12,6 +12,7 @@ from billiard import current_process
 from billiard.common import terminate_handler_fired
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from cordum import failpoints
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine import Outcome
@@ -40,10 +41,14 @@ def run_job(
 
     Except in a pool child that is being ended: it says nothing, and its parent reports the attempt lost.
     """
+    if failpoints.ACTIVE:
+        failpoints.reach("worker.after_claim_before_user")
     outcome = _outcome(handlers[topic], input, ctx, max_result_bytes)
     if terminate_handler_fired():
         # What a handler made of the SystemExit it was interrupted by is no outcome.
         raise SystemExit(_CHILD_ENDED)
+    if failpoints.ACTIVE:
+        failpoints.reach("worker.after_user_before_record")
     return outcome
 
 

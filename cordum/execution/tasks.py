@@ -7,6 +7,7 @@ import logging
 from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
 
+from cordum import failpoints
 from cordum.domain.run import OutcomeClass
 from cordum.errors import Unavailable
 from cordum.execution import process
@@ -73,3 +74,5 @@ def _coordinate() -> None:
         # What is due stays marked as due; the next ring finds it.
         _log.warning("nothing coordinated: %s", error.detail)
         raise Ignore() from None
+    if failpoints.ACTIVE:
+        failpoints.reach("coordinator.before_acknowledgement")

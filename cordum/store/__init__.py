@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cordum.store.api_keys import ApiKeys
 from cordum.store.approvals import Approvals
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
@@ -29,6 +30,7 @@ class Store:
         self.runs = Runs(self.connection, self.keys, window)
         self.jobs = Jobs(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
+        self.api_keys = ApiKeys(self.connection, self.keys)
         self.approvals = Approvals(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)

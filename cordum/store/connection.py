@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from cordum import failpoints
 from cordum.errors import Unavailable
 from cordum.redis_address import RedisAddress
 from cordum.store.scripts import Argument, Library, Script, word_of
@@ -94,13 +95,29 @@ class Connection:
         return self.guarded(lambda: self._send(calls))
 
     def _send(self, calls: Sequence[Call]) -> list[list[Any]]:
+        send = self._send_with_failpoints if failpoints.ACTIVE else self._exchange
+        return [_checked(call.script, reply) for call, reply in zip(calls, send(calls), strict=True)]
+
+    def _send_with_failpoints(self, calls: Sequence[Call]) -> list[Any]:
+        for call in calls:
+            failpoints.reach(f"{call.script.name}.before")
+        replies = self._exchange(calls)
+        try:
+            for call in calls:
+                failpoints.reach(f"{call.script.name}.after")
+        except failpoints.LostReply as lost:
+            raise redis.ConnectionError(str(lost)) from lost
+        return replies
+
+    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies as they come, errors among them."""
         replies = self._wire.exchange([("EVALSHA", call.script.sha, *call.arguments) for call in calls])
         unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             whole = [("EVAL", calls[number].script.source, *calls[number].arguments) for number in unknown]
             for number, reply in zip(unknown, self._wire.exchange(whole), strict=True):
                 replies[number] = reply
-        return [_checked(call.script, reply) for call, reply in zip(calls, replies, strict=True)]
+        return replies
 
     def read(self, ask: Callable[[redis.Redis], _T]) -> _T:
         """Plain commands that may be sent twice: reads, and writes that set a value. `ask` gets the client."""

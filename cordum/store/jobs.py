@@ -44,7 +44,8 @@ class LossReply(StrEnum):
 class Claimed:
     """The reply to a claim.
 
-    Everything but the word is empty unless it is CLAIMED. `input`, `labels` and `shape` (empty: none) are JSON texts.
+    Everything but the word is empty unless it is CLAIMED. `input`, `labels`, `shape` (empty: none) and `decision` (the
+    policy's, empty where none was made) are JSON texts.
     """
 
     word: ClaimReply
@@ -55,6 +56,7 @@ class Claimed:
     timeout_ms: int = 0
     retries_left: int = 0
     shape: str = ""
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Jobs:
         word = ClaimReply(reply[0])
         if word is not ClaimReply.CLAIMED:
             return Claimed(word)
-        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), reply[7])
+        return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
 
     def record(
         self,

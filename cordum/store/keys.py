@@ -77,6 +77,38 @@ class CellKeys:
         return self._key("policy")
 
     @property
+    def policy_history(self) -> str:
+        """List: which policies became active, oldest first."""
+        return self._key("policy", "history")
+
+    @property
+    def policy_sources(self) -> str:
+        """Hash: digest -> text of every policy that was active."""
+        return self._key("policy", "sources")
+
+    @property
+    def policy_drafts(self) -> str:
+        """Hash: id -> time, digest, author and text of a draft."""
+        return self._key("policy", "drafts")
+
+    @property
+    def api_keys(self) -> str:
+        """Sorted set: ids of all API keys ever made, by the time they were made."""
+        return self._key("api_keys")
+
+    def api_keys_of(self, tenant: str) -> str:
+        return self._key("api_keys", tenant)
+
+    @property
+    def session_secret(self) -> str:
+        """String: what the console's sessions are signed with."""
+        return self._key("session_secret")
+
+    def api_key(self, key_id: str) -> str:
+        """Hash: one API key."""
+        return self._key("api_key", key_id)
+
+    @property
     def wakeups(self) -> str:
         """Sorted set: run id by the time from which somebody should advance it."""
         return self._key("wakeups")

@@ -1,11 +1,14 @@
-"""The active policy of a cell: its published text and its epoch."""
+"""The active policy of a cell, the history of those that were active, and the drafts of those that may become it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 from cordum.store import keys
 from cordum.store.connection import Connection
+
+How: TypeAlias = Literal["publish", "rollback", "startup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,27 @@ class PolicyNow:
     now: int
     epoch: int
     source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An entry of the history: which text became the active policy, when, how, and by whom."""
+
+    epoch: int
+    at: int
+    digest: str
+    how: str
+    actor: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    id: str
+    at: int
+    digest: str
+    actor: str
+    source: str
 
 
 class Policies:
@@ -28,13 +52,78 @@ class Policies:
         )
         return PolicyNow(int(reply[1]), int(reply[2]), str(reply[3]) if reply[0] == "CHANGED" else None)
 
-    def publish(self, digest: str, source: str, actor: str) -> tuple[bool, int]:
-        """Make a policy the active one: (whether anything changed, its epoch)."""
+    def publish(self, digest: str, source: str, actor: str, how: How = "publish", note: str = "") -> tuple[bool, int]:
+        """Make a policy the active one: (whether anything changed, its epoch).
+
+        Any publication that succeeds takes away the note of a fault.
+        """
         reply = self._connection.run(
             "publish_policy",
-            {"policy": self._cell.policy, "clock": self._cell.clock},
+            {
+                "policy": self._cell.policy,
+                "history": self._cell.policy_history,
+                "sources": self._cell.policy_sources,
+                "clock": self._cell.clock,
+            },
             digest=digest,
             source=source,
             actor=actor,
+            how=how,
+            note=note,
         )
         return reply[0] == "PUBLISHED", int(reply[1])
+
+    def history(self) -> list[Published]:
+        """Newest first."""
+        found: Any = self._connection.read(lambda client: client.lrange(self._cell.policy_history, 0, -1))
+        return [_published(text) for text in reversed(found)]
+
+    def source(self, digest: str) -> str | None:
+        """The text of a policy that was active once."""
+        found: Any = self._connection.read(lambda client: client.hget(self._cell.policy_sources, digest))
+        return None if found is None else str(found)
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def note_fault(self, fault: str) -> None:
+        """A policy that should have become active cannot be used; the active one stays."""
+        self._connection.read(lambda client: client.hset(self._cell.policy, "fault", fault))
+
+    def fault(self) -> str | None:
+        found: Any = self._connection.read(lambda client: client.hget(self._cell.policy, "fault"))
+        return None if found is None else str(found)
+
+    # -- drafts --------------------------------------------------------------------------------------------------
+
+    def save_draft(self, draft_id: str, digest: str, actor: str, source: str) -> None:
+        self._connection.run(
+            "save_policy_draft",
+            {"drafts": self._cell.policy_drafts, "clock": self._cell.clock},
+            id=draft_id,
+            digest=digest,
+            actor=actor,
+            source=source,
+        )
+
+    def draft(self, draft_id: str) -> Draft | None:
+        found: Any = self._connection.read(lambda client: client.hget(self._cell.policy_drafts, draft_id))
+        return None if found is None else _draft(draft_id, found)
+
+    def drafts(self) -> list[Draft]:
+        found: Any = self._connection.read(lambda client: client.hgetall(self._cell.policy_drafts))
+        return [_draft(draft_id, text) for draft_id, text in sorted(found.items())]
+
+    def delete_draft(self, draft_id: str) -> bool:
+        """False when there is none; a second deletion after a lost reply says so, too."""
+        found: Any = self._connection.read(lambda client: client.hdel(self._cell.policy_drafts, draft_id))
+        return bool(found)
+
+
+def _published(text: str) -> Published:
+    epoch, at, digest, how, actor, note = text.split("\n", 5)
+    return Published(int(epoch), int(at), digest, how, actor, note)
+
+
+def _draft(draft_id: str, text: str) -> Draft:
+    at, digest, actor, source = text.split("\n", 3)
+    return Draft(draft_id, int(at), digest, actor, source)

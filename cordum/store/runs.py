@@ -64,6 +64,15 @@ class Brought(NamedTuple):
     items: dict[tuple[str, int], list[Any]]
 
 
+class StepOf(NamedTuple):
+    """Status and error (as text) of a run, the mark of one of its steps, and the child run that the step names."""
+
+    status: str | None
+    error: str | None
+    mark: str | None
+    child: str | None
+
+
 class Created(NamedTuple):
     """The reply to a creation: the id of the run that counts.
 
@@ -249,17 +258,17 @@ class Runs:
         raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).child_outputs))
         return codec.JsonTexts(raw)
 
-    def step_of(self, run_id: str, step: str) -> tuple[str | None, str | None, str | None]:
-        """Status of a run, mark of one of its steps, and the child run that the step names."""
+    def step_of(self, run_id: str, step: str) -> StepOf:
+        """What a child run has to know of its parent, at one moment."""
         own = keys.RunKeys.of(run_id)
 
-        def ask(client: redis.Redis) -> tuple[str | None, str | None, str | None]:
+        def ask(client: redis.Redis) -> StepOf:
             pipeline = client.pipeline(transaction=True)
-            pipeline.hget(own.run, "status")
+            pipeline.hmget(own.run, ["status", "error"])
             pipeline.hget(own.steps, step)
             pipeline.hget(own.facts, f"{step}#child_run")
-            status, mark, child = pipeline.execute()
-            return status, mark, child
+            (status, error), mark, child = pipeline.execute()
+            return StepOf(status, error, mark, child)
 
         return self._connection.read(ask)
 

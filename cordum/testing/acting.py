@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from cordum.domain.workflow import JSON
 from cordum.engine import Caller, Engine
@@ -21,14 +20,14 @@ SUBMITTER = "alice"
 APPROVER = "bob"
 
 
-# What an action calls on the engine, and which of its keys it passes on behind the caller and the run.
-_OPERATIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "pause": ("pause_run", ("reason",)),
-    "resume": ("resume_run", ("reason",)),
-    "retry": ("retry_run", ("reason",)),
-    "signal": ("signal_run", ("name", "payload", "correlation")),
-    "skip": ("skip_step", ("step", "reason")),
-    "complete": ("complete_step", ("step", "reason", "output")),
+# What an action calls, and which of its keys it passes on behind the caller and the run.
+_OPERATIONS: Mapping[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+    "pause": (Engine.pause_run, ("reason",)),
+    "resume": (Engine.resume_run, ("reason",)),
+    "retry": (Engine.retry_run, ("reason",)),
+    "signal": (Engine.signal_run, ("name", "payload", "correlation")),
+    "skip": (Engine.skip_step, ("step", "reason")),
+    "complete": (Engine.complete_step, ("step", "reason", "output")),
 }
 
 
@@ -148,30 +147,27 @@ class People:
 
     def _operator(self, action: Action) -> list[Answer]:
         """What an operator does to a run, as one call of the engine."""
-        method, arguments = _OPERATIONS[action.do]
+        carry_out, arguments = _OPERATIONS[action.do]
         tenant, run_id = self._the_run()
-        carry_out = self._method(method, action.do)
         caller = Caller(tenant, action.person or SUBMITTER)
         given = {"reason": f"{action.do} in a scenario", "payload": {}, **action.options}
-        return [_answer(200, lambda: carry_out(caller, run_id, **{name: given.get(name) for name in arguments}))]
+        return [
+            _answer(
+                200, lambda: carry_out(self._engine, caller, run_id, **{name: given.get(name) for name in arguments})
+            )
+        ]
 
     def _rerun(self, action: Action) -> list[Answer]:
         tenant, run_id = self._the_run()
-        rerun = self._method("rerun", action.do)
         caller = Caller(tenant, action.person or SUBMITTER)
-        reason = action.options.get("reason", "rerun in a scenario")
+        reason = str(action.options.get("reason", "rerun in a scenario"))
 
         def again() -> None:
-            self.rerun = str(rerun(caller, run_id, action.options["from_step"], reason).run["id"])
+            from_step = str(action.options["from_step"])
+            self.rerun = str(self._engine.rerun(caller, run_id, from_step, reason).run["id"])
             self._history.follow(tenant, self.rerun)
 
         return [_answer(200, again)]
-
-    def _method(self, name: str, do: str) -> Callable[..., Any]:
-        method: Callable[..., Any] | None = getattr(self._engine, name, None)
-        if method is None:
-            raise NotAvailable(f"this version of cordum has no operation {do!r}")
-        return method
 
     def _the_run(self) -> tuple[str, str]:
         if self.run is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from cordum.domain.states import StepStatus
 from cordum.engine import Engine
 
 _PAGE = 1000
 _ENDS = frozenset({"step.succeeded", "step.failed", "step.denied", "step.timed_out", "step.cancelled", "step.skipped"})
+_ENDED = frozenset(status.value for status in StepStatus if status.terminal)
 _STARTS = frozenset({"step.queued", "step.started", "approval.requested"})
 # What ends the way of an attempt's message or execution; the last is a queued job sent back to be decided again.
 _LEAVES = _ENDS | {"step.retrying", "step.worker_lost", "step.ready"}
@@ -30,10 +32,10 @@ class Events:
 
     def first_start(self, step: str) -> int | None:
         """The place of the event with which a step first left the planner's hands."""
-        return self._first(step, _STARTS)
+        return self._first(step, lambda event: event["type"] in _STARTS)
 
     def first_end(self, step: str) -> int | None:
-        return self._first(step, _ENDS)
+        return self._first(step, lambda event: event["type"] in _ENDS or event["to"] in _ENDED)
 
     def most_in_flight(self) -> int:
         """The most jobs that were queued or running at one time."""
@@ -63,8 +65,8 @@ class Events:
                 yield (milliseconds(event["time"]) - ended) / 1000
                 ended = None
 
-    def _first(self, step: str, types: frozenset[str]) -> int | None:
-        places = (at for at, event in enumerate(self.events) if event["step_id"] == step and event["type"] in types)
+    def _first(self, step: str, fits: Callable[[dict[str, Any]], bool]) -> int | None:
+        places = (at for at, event in enumerate(self.events) if event["step_id"] == step and fits(event))
         return next(places, None)
 
 

@@ -64,7 +64,7 @@ class World:
         self._bench = Bench(address, store.keys)
         self._actions = deque(scenario.actions)
         self._now = START_MS
-        self._child_runs = getattr(self._engine, "child_runs", None) if "subworkflow" in _kinds(scenario) else None
+        self._has_children = "subworkflow" in _kinds(scenario)
         self.history = History(self._engine)
         self.crew = Crew(self._engine, scenario.workers)
         self.people = People(self._engine, scenario, self.history)
@@ -123,10 +123,10 @@ class World:
     def _find_children(self) -> None:
         """Follow the runs that others have started, and those that they have started."""
         known = 0
-        while self._child_runs and known < len(self.history.runs):
+        while self._has_children and known < len(self.history.runs):
             asked, known = self.history.runs[known:], len(self.history.runs)
             for tenant, run_id in asked:
-                for child in self._child_runs(tenant, run_id):
+                for child in self._engine.child_runs(tenant, run_id):
                     self.history.follow(tenant, child["id"], run_id)
 
     def _act(self) -> bool:

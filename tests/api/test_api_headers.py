@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.api.keyring import headers
+
 PATHS = ["/healthz", "/nothing", "/api/v1/workflows", "/api/v1/workflow-runs/none"]
 
 
@@ -52,6 +54,24 @@ def test_run_is_submitted_by_the_person_in_the_header(api, ship):
     started = api.post("/api/v1/workflows/ship/runs", json={}, headers={"X-Principal-Id": "alice@example.org"})
     assert started.json["created_by"] == "alice@example.org"
     assert api.post("/api/v1/workflows/ship/runs", json={}).json["created_by"] == "anonymous"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "192.0.2.1", "[::2]"])
+def test_without_keys_a_name_that_is_not_this_machines_is_not_answered(api, engine, host):
+    """DNS rebinding: the page's own name leads to us, and a browser takes us for its origin."""
+    asked = {"Host": host, "Origin": f"http://{host}"}
+    refused = api.get("/api/v1/workflows", headers=asked)
+    assert (refused.status_code, refused.json["code"]) == (403, "host_not_local")
+    assert api.get("/healthz", headers=asked).status_code == 200
+    key = headers(engine, "default", "ann")
+    assert api.get("/api/v1/workflows", headers=asked | key).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8081", "127.0.0.1:1", "[::1]:8081", "127.9.9.9", "a.localhost"]
+)
+def test_names_of_this_machine_are_answered(api, host):
+    assert api.get("/api/v1/workflows", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:9", "http://[::1"])

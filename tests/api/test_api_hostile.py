@@ -7,7 +7,15 @@ import re
 import pytest
 
 JOB = "c1-01h00000000000000000000000:gate@1"
-IDS = {"workflow_id": "ship", "run_id": "c1-01h00000000000000000000000", "job_id": JOB}
+IDS = {
+    "workflow_id": "ship",
+    "run_id": "c1-01h00000000000000000000000",
+    "job_id": JOB,
+    "name": "deployed",
+    "step": "gate",
+    "key_id": "aaaaaaaa",
+    "bundle_id": "b",
+}
 
 BODIES = {
     "not json": b"not-json",
@@ -174,21 +182,23 @@ def test_bad_definition_is_refused_by_save_and_told_by_validate(api, text, media
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_no_query_breaks_any_route(app, api, ship, query):
-    for method in ("GET", "POST"):
+    for method in ("GET", "POST", "PUT", "DELETE"):
         for rule in rules(app, method):
             # Each is unknown or unusable everywhere, so no route may do as asked.
-            answered = api.open(f"{rule.format(**IDS)}?{query}", method=method, json={} if method == "POST" else None)
+            answered = api.open(
+                f"{rule.format(**IDS)}?{query}", method=method, json={} if method in ("POST", "PUT") else None
+            )
             assert_refused(answered, rule)
     assert api.get("/api/v1/workflow-runs").json["items"] == []
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_what_cannot_be_an_id_is_not_found(app, api, bad):
-    for method in ("GET", "POST"):
+    for method in ("GET", "POST", "PUT", "DELETE"):
         for rule in rules(app, method):
             if "{" in rule:
                 path = rule.format(**dict.fromkeys(IDS, bad))
-                answered = api.open(path, method=method, json={} if method == "POST" else None)
+                answered = api.open(path, method=method, json={} if method in ("POST", "PUT") else None)
                 assert_refused(answered, (method, path))
 
 

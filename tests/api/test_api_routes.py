@@ -1,31 +1,33 @@
 from __future__ import annotations
 
-from cordum.api.identity import Role, requires, role_of
+from cordum.api.identity import Access, access_of, requires
+from cordum.domain.roles import Role
 
 
 def test_every_route_declares_a_role(app):
-    undeclared = [rule.rule for rule in app.url_map.iter_rules() if role_of(app.view_functions[rule.endpoint]) is None]
+    undeclared = [
+        rule.rule for rule in app.url_map.iter_rules() if access_of(app.view_functions[rule.endpoint]) is None
+    ]
     assert undeclared == []
 
 
 def test_view_without_declaration_has_no_role():
-    assert role_of(lambda: None) is None
+    assert access_of(lambda: None) is None
 
 
 def test_only_health_is_public(app):
     public = {
-        rule.rule for rule in app.url_map.iter_rules() if role_of(app.view_functions[rule.endpoint]) is Role.PUBLIC
+        rule.rule for rule in app.url_map.iter_rules() if access_of(app.view_functions[rule.endpoint]) == Access(None)
     }
     assert public == {"/healthz", "/livez", "/readyz"}
 
 
 def test_reading_asks_for_less_than_changing(app):
-    roles = {name: role_of(view) for name, view in app.view_functions.items()}
-    reads = {roles[rule.endpoint] for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
-    assert reads == {Role.PUBLIC, Role.VIEWER, Role.ADMIN}
-    assert roles["metrics.scrape"] is Role.ADMIN
-    assert roles["runs.start"] is roles["workflows.save"] is roles["runs.cancel"] is Role.OPERATOR
-    assert roles["approvals.approve"] is roles["approvals.reject"] is Role.APPROVER
+    roles = {name: access_of(view) for name, view in app.view_functions.items()}
+    assert roles["metrics.scrape"] == Access(Role.ADMIN, cell=True)
+    assert roles["runs.start"] == roles["workflows.save"] == roles["runs.cancel"] == Access(Role.OPERATOR)
+    assert roles["approvals.approve"] == roles["approvals.reject"] == Access(Role.APPROVER)
+    assert roles["runs.read"] == roles["approvals.list_all"] == Access(Role.VIEWER)
 
 
 def test_declaring_a_role_keeps_the_name_of_the_view():
@@ -33,4 +35,4 @@ def test_declaring_a_role_keeps_the_name_of_the_view():
     def view(caller):
         """Says something."""
 
-    assert (view.__name__, view.__doc__, role_of(view)) == ("view", "Says something.", Role.ADMIN)
+    assert (view.__name__, view.__doc__, access_of(view)) == ("view", "Says something.", Access(Role.ADMIN))

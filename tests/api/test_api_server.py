@@ -18,6 +18,7 @@ import pytest
 from cordum.api import serve
 from cordum.api import server as server_module
 from cordum.errors import ConfigurationRefused
+from tests.api.keyring import headers
 
 
 def connected(server) -> socket.socket:
@@ -134,6 +135,17 @@ def test_address_that_cannot_be_had_is_refused(engine, settings, host, port):
 def test_an_address_that_others_can_reach_is_refused_while_there_are_no_keys(engine, settings, host):
     with pytest.raises(ConfigurationRefused):
         serve(engine, settings, host, 0)
+
+
+def test_with_a_key_it_may_listen_where_others_reach_it_and_asks_them_for_one(engine, settings):
+    key = headers(engine, "acme", "ann")
+    with serve(engine, settings, "0.0.0.0", 0) as server:
+        codes = []
+        for given in ({}, key):
+            with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+                connection.request("GET", "/api/v1/workflows", headers=given)
+                codes.append(connection.getresponse().status)
+        assert codes == [401, 200]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -89,3 +89,13 @@ def test_apply_sends_nothing_that_is_not_valid(cli: Cli, tmp_path: Path) -> None
     assert answered.exit_code == 1
     assert f"{tmp_path}/broken.yaml:4:" in answered.stderr
     assert cli("run", "broken").exit_code == 1
+
+
+def test_what_is_legal_but_strange_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "strange.yaml"
+    file.write_text("id: w\nsteps:\n  s: {type: switch, condition: '1', input: {cases: {x: b}}}\n  b: {}\n")
+    answered = validate(str(file))
+    assert (answered.exit_code, answered.stdout) == (0, f"{file}: valid\n")
+    assert "does not depend on" in answered.stderr
+    (verdict,) = json.loads(validate(str(file), "--json").stdout)
+    assert (verdict["valid"], [one["code"] for one in verdict["warnings"]]) == (True, ["branch_not_dependent"])

@@ -175,4 +175,5 @@ def test_doctor_finds_it_and_names_origins(spawn: Spawn) -> None:
     document = json.loads(told.stdout)
     assert document["redis"]["address"].startswith("unix://")
     assert document["redis"]["problems"] == []
+    assert (document["policy"]["usable"], document["policy"]["fault"]) == (True, None)
     assert {one["key"]: one["origin"] for one in document["settings"]}["cell"] == "default"

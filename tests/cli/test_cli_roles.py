@@ -11,6 +11,7 @@ from redis import Redis
 
 from cordum.client import Client
 from cordum.ops.redis_server import RedisServer
+from tests.cells import api_key
 from tests.cli.programs import PATIENCE_SEC, ROOT, Program, eventually, survivors
 
 Spawn = Callable[..., Program]
@@ -22,19 +23,21 @@ INCIDENT = {"incident_id": "INC-4821", "summary": "p95 latency up 4x"}
 def test_in_production_the_three_roles_carry_a_run_to_its_end(
     spawn: Spawn, home: Path, fresh_redis: Callable[..., RedisServer]
 ) -> None:
-    env = {"CORDUM_ENV": "production", "CORDUM_REDIS_URL": fresh_redis().address.url()}
+    address = fresh_redis().address
+    env = {"CORDUM_ENV": "production", "CORDUM_REDIS_URL": address.url()}
+    ann, bob = (api_key(address, person) for person in ("ann", "bob"))
     api = spawn("api", "--port", "0", **env)
     others = [
         spawn("coordinator", **env),
         spawn("worker", "-Q", TOPICS, "-I", "cordum.demo.handlers", "-c", "1", **env),
     ]
     url = api.line("API ")
-    client = Client(url, principal="ann")
+    client = Client(url, api_key=ann)
     client.save_workflow((ROOT / "config/workflows/incident_triage_parallel.yaml").read_bytes())
     run_id = client.start("incident_triage_parallel", INCIDENT)["run_id"]
     assert eventually(lambda: client.get(run_id)["status"] == "waiting")
     # No workspace was prepared, so the rollback has nothing to act on and says so: shipped data is never changed.
-    Client(url, principal="bob").approve(client.approvals()[0]["job_id"])
+    Client(url, api_key=bob).approve(client.approvals()[0]["job_id"])
     run = client.wait(run_id, timeout=PATIENCE_SEC)
     assert "CORDUM_DEMO_DIR is not set" in run["steps"]["rollback"]["error"]["message"]
     assert [step["status"] for step in run["steps"].values()] == ["succeeded"] * 5 + ["failed"]
@@ -59,6 +62,15 @@ def test_production_refuses_an_unfit_redis_with_a_line_for_each_fault(
     assert all(line.startswith("error: ") for line in lines)
     assert "append-only" in lines[0]
     assert "noeviction" in lines[1]
+
+
+def test_in_production_the_api_does_not_start_without_a_key(
+    spawn: Spawn, fresh_redis: Callable[..., RedisServer]
+) -> None:
+    address = fresh_redis().address
+    program = spawn("api", "--port", "0", CORDUM_ENV="production", CORDUM_REDIS_URL=address.url())
+    assert program.end() == 78, program.text
+    assert "cordum keys create" in program.text
 
 
 @pytest.mark.parametrize(

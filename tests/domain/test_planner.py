@@ -364,6 +364,34 @@ def test_max_parallel_holds_children_back() -> None:
     assert play.dispatched == ("a@1", "b@1")
 
 
+NESTED = """
+steps:
+  outer: {type: parallel, steps: [inner, a], max_parallel: 1}
+  inner: {type: parallel, steps: [b, c]}
+  a: {topic: job.t}
+  b: {topic: job.t, depends_on: [a]}
+  c: {topic: job.t, depends_on: [a]}
+"""
+
+
+def test_a_group_that_only_waits_takes_no_place_in_the_group_around_it() -> None:
+    """It would wait for ever: here for a sibling that never finds room."""
+    play = Play.start(NESTED)
+    assert play.dispatched == ("a@1",)
+    for step in "abc":
+        play.claim(step)
+        play.succeed(step)
+    assert play.status is RunStatus.SUCCEEDED
+
+
+def test_what_happens_in_a_group_takes_one_place_in_the_group_around_it() -> None:
+    play = Play.start(NESTED.replace("b: {topic: job.t, depends_on: [a]}", "b: {topic: job.t}"))
+    assert play.dispatched == ("a@1",)  # b may not begin beside it
+    play.claim("a")
+    play.succeed("a")
+    assert play.dispatched == ("a@1", "b@1", "c@1")
+
+
 def test_a_rescued_child_counts_as_a_success() -> None:
     play = Play.start(
         """

@@ -1,19 +1,25 @@
 """People at the API.
 
-One submits runs of the reference workflow, another approves; both ask again when nobody answers.
+One submits runs of the reference workflow, another approves; both ask again when nobody answers, and keep what they
+were told, as a history knows it.
 """
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
-from cordum.client import Client
+from cordum.client import ApiError, Client
 from cordum.errors import CordumError
 from tests.cells import ROOT, Cell, eventually
+from tests.proof.history import Call, Outcome
 
 WORKFLOW = "incident_triage_parallel"
+DEFINITION = (ROOT / "config" / "workflows" / f"{WORKFLOW}.yaml").read_bytes()
 STEPS = ("classify", "logs_scan", "metric_scan", "rollback")
 
 
@@ -24,14 +30,14 @@ class Crowd:
         self.alice = Client(url, tenant="default", principal="alice")
         self.bob = Client(url, tenant="default", principal="bob")
         self.runs: dict[str, str] = {}
+        self.calls: list[Call] = []
         self._count = count
         self._pause_sec = pause_sec
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._submit), threading.Thread(target=self._approve)]
 
     def __enter__(self) -> Crowd:
-        definition = (ROOT / "config" / "workflows" / f"{WORKFLOW}.yaml").read_bytes()
-        eventually(lambda: self._saved(definition), "the API")
+        eventually(lambda: self._saved(DEFINITION), "the API")
         for thread in self._threads:
             thread.start()
         return self
@@ -51,18 +57,25 @@ class Crowd:
         for number in range(self._count):
             key = f"incident-{number}"
             while key not in self.runs and not self._stop.is_set():
-                with suppress(CordumError, OSError):
-                    started = self.alice.start(WORKFLOW, {"incident_id": key, "summary": "?"}, idempotency_key=key)
-                    self.runs[key] = started["id"]
-                if key not in self.runs:
+                incident = {"incident_id": key, "summary": "?"}
+                end, run = _told(partial(self.alice.start, WORKFLOW, incident, idempotency_key=key))
+                run_id = run["id"] if run else None
+                told = Call(
+                    "submit", end, person="alice", workflow=WORKFLOW, key=key, body=json.dumps(incident), run=run_id
+                )
+                self.calls.append(told)
+                if run_id is not None:
+                    self.runs[key] = run_id
+                else:
                     self._stop.wait(0.1)
             self._stop.wait(self._pause_sec)
 
     def _approve(self) -> None:
         while not self._stop.wait(0.1):
             with suppress(CordumError, OSError):
-                for approval in self.bob.approvals():
-                    self.bob.approve(approval["job_id"])
+                for job in [approval["job_id"] for approval in self.bob.approvals()]:
+                    end, _ = _told(partial(self.bob.approve, job))
+                    self.calls.append(Call("approve", end, person="bob", job=job))
 
     def wait_until_all_ended(self, cell: Cell, patience_sec: float) -> list[str]:
         """The ids of all runs, once each of them has ended."""
@@ -71,6 +84,16 @@ class Crowd:
         for run_id in runs:
             eventually(partial(_ended, cell, run_id), f"the end of {run_id}", patience_sec)
         return runs
+
+
+def _told(ask: Callable[[], dict[str, Any]]) -> tuple[Outcome, dict[str, Any] | None]:
+    """How a request ended, and its answer: whoever gets none cannot know."""
+    try:
+        return "ok", ask()
+    except ApiError as error:
+        return ("unknown" if error.can_retry or error.http_status >= 500 else "fail"), None
+    except (CordumError, OSError):
+        return "unknown", None
 
 
 def _ended(cell: Cell, run_id: str) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from cordum.ops.redis_server import RedisServer
 from tests.cells import ROOT, Cell, eventually, free_port
-from tests.e2e.crowd import Crowd
+from tests.e2e.crowd import DEFINITION, Crowd
+from tests.e2e.evidence import assert_history_kept
 from tests.e2e.promises import assert_promises_kept
 from tests.e2e.topics import TOPICS
+from tests.proof.history import broken_promises
 
 RUNS = 100
 PATIENCE_SEC = 120.0
@@ -50,5 +54,11 @@ def test_every_run_survives_the_death_of_each_process(
         executed(280)
         os.kill(redis.pid, signal.SIGKILL)
         redis.restart()
+        faults_over_at = time.time()
         runs = crowd.wait_until_all_ended(cell, PATIENCE_SEC)
     assert_promises_kept(cell, runs)
+    history = assert_history_kept(cell, crowd.calls, DEFINITION, faults_over_at=faults_over_at)
+    # The checker is awake: an execution more, or one less, and it says so.
+    executions = list(history.executions)
+    for others in ([*executions, executions[0]], executions[1:]):
+        assert broken_promises(replace(history, executions=others))

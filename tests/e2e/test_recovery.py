@@ -20,7 +20,8 @@ import pytest
 from cordum.domain.routing import queue_list
 from cordum.ops.redis_server import RedisServer
 from tests.cells import Cell, eventually, free_port
-from tests.e2e.crowd import Crowd
+from tests.e2e.crowd import DEFINITION, Crowd
+from tests.e2e.evidence import assert_history_kept
 from tests.e2e.promises import assert_promises_kept
 from tests.e2e.test_chaos import AS_SHIPPED, PATIENCE_SEC
 from tests.e2e.topics import TOPICS
@@ -93,9 +94,10 @@ def test_runs_survive_workers_that_die_in_the_middle_of_jobs(
     with Crowd(f"http://127.0.0.1:{port}", runs, pause_sec=0.1) as crowd:
         for number in range(kills):
             storm.kill_one(redis if number == kills // 2 else None)
-        last_kill = time.monotonic()
+        last_kill, faults_over_at = time.monotonic(), time.time()
         ids = crowd.wait_until_all_ended(cell, X_SEC + PATIENCE_SEC)
     assert_promises_kept(cell, ids)
+    assert_history_kept(cell, crowd.calls, DEFINITION, faults_over_at=faults_over_at)
     seconds = storm.recoveries()
     assert seconds, "no kill hit a running attempt"
     print(

@@ -97,13 +97,17 @@ def test_a_workflow_is_deleted_for_its_tenant_only(engine: Engine) -> None:
     assert engine.workflow("other", "w")["version"] == 1
 
 
-def test_a_workflow_in_use_is_a_conflict(engine: Engine) -> None:
-    engine.save_workflow("default", b"id: w\nsteps: {}", "yaml")
-    key = engine.store.keys.open_runs_of("default", "w")
-    engine.store.connection.read(lambda client: client.sadd(key, "r1"))
-    with pytest.raises(StateConflict) as refused:
-        engine.delete_workflow("default", "w")
-    assert refused.value.code == "workflow_in_use"
+def test_a_workflow_in_use_is_a_conflict_until_its_last_run_has_ended(engine: Engine) -> None:
+    engine.save_workflow("default", b"id: w\nsteps: {a: {topic: job.t}}", "yaml")
+    runs = [engine.start_run(Caller("default"), "w", {}).run["id"] for _ in range(2)]
+    for run_id in runs:
+        with pytest.raises(StateConflict) as refused:
+            engine.delete_workflow("default", "w")
+        assert refused.value.code == "workflow_in_use"
+        engine.cancel_run(Caller("default"), run_id)
+    engine.delete_workflow("default", "w")
+    with pytest.raises(NotFound):
+        engine.start_run(Caller("default"), "w", {})
 
 
 def test_an_ended_run_can_be_read_after_its_workflow_is_deleted(engine: Engine) -> None:

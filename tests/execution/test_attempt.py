@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cordum.domain.policy import Constraints
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Outcome
 from cordum.errors import Unavailable
@@ -53,6 +55,17 @@ def test_claim_run_record(fake_port: Any, ran: Ran) -> None:
     outcome = Outcome(OutcomeClass.SUCCESS, output="done")
     assert ending == Ending(outcome, applied=True, retries_left=0)
     assert fake_port.told == [("claim", "r1:s@1", JOB.nonce), ("record", outcome, JOB.nonce)]
+
+
+def test_a_result_larger_than_the_policy_allows_fails_the_attempt(
+    fake_port: Any, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = fake_port.claim
+    tight = Constraints(max_result_bytes=5)  # "done" takes six with its quotes
+    monkeypatch.setattr(fake_port, "claim", lambda *given: replace(granted(*given), constraints=tight))
+    ending = do(fake_port)
+    assert ending is not None and ending.outcome.failure is not None
+    assert (ending.outcome.kind, ending.outcome.failure.code) == (OutcomeClass.FATAL, "result_too_large")
 
 
 def test_two_deliveries_differ_in_their_nonce() -> None:

@@ -4,11 +4,13 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cordum import Cancelled
+from cordum.domain.policy import Constraints
 from cordum.errors import Unavailable
 from cordum.execution.context import JobContext
 from cordum.execution.job_log import JobLog, JsonLines
@@ -30,6 +32,14 @@ def test_the_context_tells_what_the_claim_told(ctx: JobContext) -> None:
     assert (ctx.topic, ctx.tenant, ctx.labels, ctx.input) == ("job.t", "acme", {"team": "sre"}, {"a": 1})
     assert (ctx.idempotency_key, ctx.constraints) == ("r1:s", {})
     assert ctx.deadline.tzinfo is not None
+
+
+def test_constraints_of_the_policy_are_told(
+    fake_port: Any, make_claim: Callable[..., Any], stop: threading.Event
+) -> None:
+    claim = replace(make_claim(), constraints=Constraints(max_result_bytes=10))
+    ctx = JobContext(claim, "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=stop)
+    assert ctx.constraints == {"budgets": {"max_result_bytes": 10}}
 
 
 def test_a_context_that_is_not_asked_asks_nobody(ctx: JobContext, fake_port: Any) -> None:

@@ -290,7 +290,7 @@ class Cell:
             self.ready.setdefault((topic, priority, run.tenant), []).append(run.job(name))
             if (priority, run.tenant) not in self.turns.setdefault(topic, []):
                 self.turns[topic].append((priority, run.tenant))
-        for topic in topics:
+        for topic in sorted(topics):
             self.release(topic)
 
     def release(self, topic: str) -> None:

@@ -3,8 +3,7 @@ timelines.
 
 A history is gathered from outside and trusts cordum in nothing it can know by itself: executions come from the
 workers' own files, and a call whose answer never came (`unknown`) may have been carried out or not. Each function
-gives one line for each violation; `broken_promises` runs them all. Promises that only one moment of Redis can show
-(P9, P10, P12, P14) are not here.
+gives one line for each violation; `broken_promises` runs them all. P12 and P14 cannot be seen in a history.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ EDGES: Mapping[str, frozenset[str]] = {
 }
 # The next attempt is decided and waits for room inside cordum, which is no event of its own.
 SENT_ON_SILENTLY = frozenset({"retrying", "running"})
+CLOCK_SEC = 0.002  # times are told in whole milliseconds
 AFTER_THE_END = frozenset({"result.ignored", "dead_letter.added"})
 
 
@@ -305,6 +305,40 @@ def _out_of_turn(
         yield f"{run.id}:{step}: {what} before its group {owner[step]}"
 
 
+# -- P9: time ----------------------------------------------------------------------------------------------------
+
+
+def p9_no_retry_too_early(history: History) -> Iterator[str]:
+    """The next attempt is not decided before its back-off is over, counted from the last thing told of this one."""
+    for run in history.runs.values():
+        for step in run.steps:
+            earliest: float | None = None
+            last = 0.0
+            for event in run.of(step):
+                if event["type"] == "step.retrying":
+                    earliest = last + event.get("data", {}).get("backoff_ms", 0) / 1000
+                elif earliest is not None and event["type"] in ("step.decision", "step.queued", "approval.requested"):
+                    if event["at"] < earliest - CLOCK_SEC:
+                        yield f"{event['job_id']} was tried {earliest - event['at']:.3f} s too early"
+                    earliest = None
+                last = event["at"]
+
+
+# -- P10: policy -------------------------------------------------------------------------------------------------
+
+
+def p10_decided_before_dispatched(history: History) -> Iterator[str]:
+    """Each time a message leaves there is a decision for it that no other dispatch has used; P11 looks at people."""
+    for run in history.runs.values():
+        decided: dict[str, str] = {}
+        for event in run.events:
+            job = event.get("job_id") or ""
+            if event["type"] == "step.decision":
+                decided[job] = event.get("data", {}).get("decision", "")
+            elif event["type"] == "step.queued" and decided.pop(job, "") not in ("allow", "require_approval"):
+                yield f"{job} was dispatched without a decision that lets it"
+
+
 # -- P11: approvals ----------------------------------------------------------------------------------------------
 
 
@@ -362,6 +396,8 @@ PROMISES: Mapping[str, Callable[[History], Iterator[str]]] = {
     "P6": p6_at_most_once_an_attempt,
     "P7": p7_goes_on_after_faults,
     "P8": p8_order_and_join,
+    "P9": p9_no_retry_too_early,
+    "P10": p10_decided_before_dispatched,
     "P11": p11_decided_once_by_another,
     "P13": p13_nothing_vanishes,
 }

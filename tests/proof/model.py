@@ -212,16 +212,28 @@ def start_steps(look: Look) -> None:
         if owner is not None and run.steps[owner].status in ENDED:
             absent = run.steps[owner].status == "skipped"
             look.move(name, "skipped", skip="upstream_skipped" if absent else "upstream_failed")
-        elif owner is None or has_room(run, owner):
+        elif owner is None or has_room(run, owner, name):
             if run.steps[name].begun:
                 start(look, name)
             else:
                 consider(look, name)
 
 
-def has_room(run: Run, owner: str) -> bool:
-    busy = sum(run.steps[child].status in BUSY for child in run.members(owner))
-    return run.steps[owner].status == "running" and busy < run.spec(owner).get("max_parallel", busy + 1)
+def has_room(run: Run, owner: str, child: str) -> bool:
+    """In the group, and in those around it."""
+    places = run.spec(owner).get("max_parallel")
+    taken = [other for other in run.members(owner) if takes_a_place(run, other)]
+    if run.steps[owner].status != "running" or (places is not None and child not in taken and len(taken) >= places):
+        return False
+    outer = run.owner(owner)
+    return outer is None or has_room(run, outer, owner)
+
+
+def takes_a_place(run: Run, name: str) -> bool:
+    """A group does not by itself, only through what happens in it."""
+    if run.kind(name) == "parallel":
+        return any(takes_a_place(run, member) for member in run.members(name))
+    return run.steps[name].status in BUSY
 
 
 def consider(look: Look, name: str) -> None:

@@ -168,6 +168,17 @@ VIOLATIONS: dict[tuple[str, str], History] = {
     ("P8", "a handler before anything failed"): moved("step.queued", "h", place("step.denied", "b")),
     ("P8", "a child before its group"): moved("step.ready", "c", place("step.started", "g")),
     ("P8", "a join is released twice"): with_more(place("step.succeeded", "c"), event("step.ready", "c")),
+    ("P9", "a retry before its back-off is over"): with_more(
+        place("step.worker_lost", "a") + 1,
+        event("step.retrying running>retrying", "a", data={"backoff_ms": 5000}),
+    ),
+    ("P10", "a dispatch without a decision"): without("step.decision", "h"),
+    ("P10", "a dispatch that was denied"): with_more(
+        place("step.queued", "h"), event("step.decision", "h", data={"decision": "deny"})
+    ),
+    ("P10", "one decision for two dispatches"): with_more(
+        place("step.started", "h"), event("step.queued pending>queued", "h")
+    ),
     ("P11", "a decision that nobody asked for"): with_more(-2, event("approval.approved", "c", actor="bob")),
     ("P11", "two decisions"): with_more(-2, event("approval.rejected", "gate", actor="bob")),
     ("P11", "the submitter decides"): run_with(created_by="bob"),

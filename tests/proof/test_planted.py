@@ -28,6 +28,11 @@ def test_a_planted_bug_is_found(name: str, lab: Laboratory) -> None:
     assert len(breach.trail) <= calls
 
 
+def test_the_explorer_is_asked_for_each() -> None:
+    """The model machine is, too: `test_model.BUGS`."""
+    assert SEEN.keys() == PLANTED.keys()
+
+
 def test_a_bug_needs_a_place_to_be_planted() -> None:
     with pytest.raises(ValueError, match="0 places"):
         Bug("?", instead=[("ring", "no such line", "")]).library()

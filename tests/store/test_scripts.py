@@ -12,6 +12,7 @@ from cordum.store.approvals import ResolveReply
 from cordum.store.jobs import ClaimReply, LossReply, RecordReply
 from cordum.store.runs import CommitReply, CreateReply, SignalReply
 from cordum.store.scripts import Library, Script
+from cordum.store.workflows import DeleteReply, SaveReply
 
 LIBRARY = Library()
 EACH = pytest.mark.parametrize("script", LIBRARY.scripts.values(), ids=LIBRARY.scripts)
@@ -65,6 +66,8 @@ def test_only_the_clock_fragment_asks_for_the_time(script: Script) -> None:
         ("record_result", RecordReply),
         ("lose_attempt", LossReply),
         ("resolve_approval", ResolveReply),
+        ("save_workflow", SaveReply),
+        ("delete_workflow", DeleteReply),
     ],
 )
 def test_replies_and_their_enum_are_equal(script: str, words: type[StrEnum]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from cordum.domain.workflow import JSON
 from cordum.errors import ConfigurationRefused
 from cordum.redis_address import RedisAddress
 from cordum.testing import Result, Scenario, load_scenarios, run_scenario
@@ -191,6 +192,91 @@ def test_another_run_where_the_same_is_expected_is_a_problem(busy: Scenario, red
     result = run_scenario(_with(busy, *starts), redis_address)
     assert len(result.problems) == 1
     assert "another_run" in result.problems[0]
+
+
+@pytest.mark.parametrize("do", ["pause", "resume", "signal", "retry", "skip", "complete", "rerun"])
+def test_a_refused_operation_is_a_problem(busy: Scenario, redis_address: RedisAddress, do: str) -> None:
+    options: dict[str, JSON] = {"step": "ghost", "name": "n", "from_step": "ghost"}
+    result = run_scenario(
+        replace(_with(busy, Action("cancel_run", When(), {}), Action(do, When(), options))), redis_address
+    )
+    assert len(result.problems) == 1
+    assert result.problems[0].startswith(f"{do}: the answer was 4")
+
+
+FAMILY = """
+- name: family
+  workflow:
+    id: family
+    steps:
+      first: {topic: job.t}
+      call: {type: subworkflow, workflow_id: child, input_mapping: {n: "${input.n}"}, depends_on: [first]}
+      last: {topic: job.t, depends_on: [call]}
+  workflows:
+  - id: child
+    steps: {inner: {topic: job.t}, gate: {type: approval, depends_on: [inner]}}
+  input: {n: 7}
+  workers: {last: [{do: fatal}, {do: succeed}]}
+  actions:
+  - {when: {child_step: gate, status: waiting}, do: pause}
+  - {when: {run: paused}, do: resume}
+  - {when: {child_step: gate, status: waiting}, do: complete, step: call, output: {by: hand}}
+  - {when: {run: failed}, do: rerun, from_step: last}
+  expect: {}
+"""
+FAMILY_RIGHT: dict[str, Any] = {
+    "run": "failed",
+    "child_runs": 1,
+    "child_run": "cancelled",
+    "child_input": {"n": 7.0},
+    "child_input_exact": {"n": 7},
+    "dispatches": {"first": 1, "inner": 1, "last": 1},
+    "total_dispatches": 3,
+    "worker_calls": {"inner": 1, "last": 1},
+    "runs_created": 1,
+    "outputs": {"call": {"by": "hand"}},
+    "dead_letters": [{"step": "last"}],
+    "new_run": {
+        "run": "succeeded",
+        "rerun_of": "original",
+        "input": {"n": 7},
+        "child_runs": 0,
+        "dispatches": {"first": 0, "inner": 0, "last": 1},
+        "total_dispatches": 1,
+        "worker_calls": {"last": 1},
+        "dead_letters": [],
+    },
+}
+FAMILY_WRONG: list[dict[str, Any]] = [
+    {"child_runs": 2},
+    {"child_run": "succeeded"},
+    {"child_input": {"n": 8}},
+    {"child_input_exact": {}},
+    {"total_dispatches": 4},
+    {"new_run": "none"},
+    {"new_run": {"run": "failed"}},
+    {"new_run": {"input": {"n": 8}}},
+    {"new_run": {"dispatches": {"first": 1}}},
+    {"new_run": {"total_dispatches": 4}},
+]
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Scenario:
+    file = tmp_path / "family.yaml"
+    file.write_text(FAMILY)
+    return load_scenarios(file)[0]
+
+
+def test_child_runs_and_reruns_are_kept_apart(family: Scenario, redis_address: RedisAddress) -> None:
+    assert run_scenario(replace(family, expect=FAMILY_RIGHT), redis_address).problems == []
+
+
+@pytest.mark.parametrize("wrong", FAMILY_WRONG, ids=str)
+def test_what_no_other_run_did_is_a_problem(
+    family: Scenario, redis_address: RedisAddress, wrong: dict[str, Any]
+) -> None:
+    assert len(run_scenario(replace(family, expect=wrong), redis_address).problems) == 1
 
 
 def test_after_sec_counts_from_the_start_of_the_run(busy: Scenario, redis_address: RedisAddress) -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from flask import Flask
 
-from cordum.api.routes import approvals, dead_letters, graphs, health, metrics, runs, workflows
+from cordum.api.routes import (
+    api_keys,
+    approvals,
+    dead_letters,
+    graphs,
+    health,
+    metrics,
+    operations,
+    policy,
+    runs,
+    workflows,
+)
 
 API_PREFIX = "/api/v1"
 
@@ -12,5 +23,7 @@ API_PREFIX = "/api/v1"
 def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
-    for resource in (workflows, runs, graphs, approvals, dead_letters):
+    app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
+    for resource in (workflows, runs, graphs, approvals, dead_letters, api_keys):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
+    app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")

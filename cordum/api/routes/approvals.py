@@ -8,9 +8,10 @@ from flask import Blueprint, Response
 
 from cordum.api.answers import answer
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
 from cordum.api.schemas import ApprovalsQuery, NoQuery, ReasonBody, RejectBody, body, query
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 
 routes = Blueprint("approvals", __name__)

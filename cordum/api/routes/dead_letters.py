@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 
 routes = Blueprint("dead_letters", __name__)

@@ -8,9 +8,10 @@ from flask import Blueprint, Response
 
 from cordum.api.answers import answer
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.schemas import RunGraphQuery, WorkflowGraphQuery, query
 from cordum.domain.picture import graph, mermaid
+from cordum.domain.roles import Role
 from cordum.domain.workflow import Workflow
 from cordum.engine import Caller
 

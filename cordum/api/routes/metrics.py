@@ -8,16 +8,17 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.metrics import CONTENT_TYPE, exposition
 from cordum.api.schemas import NoQuery, query
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 
 routes = Blueprint("metrics", __name__)
 
 
 @routes.get("/metrics")
-@requires(Role.ADMIN)
+@requires(Role.ADMIN, cell=True)
 def scrape(caller: Caller) -> Response:
     query(NoQuery)
     return Response(exposition(engine().metrics()), content_type=CONTENT_TYPE)

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer, no_content
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
     NoQuery,
@@ -20,6 +20,7 @@ from cordum.api.schemas import (
     labels,
     query,
 )
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import NotFound
 

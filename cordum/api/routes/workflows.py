@@ -8,11 +8,13 @@ from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer, no_content, problem_item
 from cordum.api.context import engine
-from cordum.api.identity import Role, requires
+from cordum.api.identity import requires
 from cordum.api.media import definition_body
 from cordum.api.pages import bare_listing, listing, page_by_id, page_by_number, page_query
-from cordum.api.schemas import NoQuery, WorkflowQuery, query
+from cordum.api.policy_bodies import DryRunBody
+from cordum.api.schemas import NoQuery, WorkflowQuery, body, query
 from cordum.domain.definition import Media
+from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import DefinitionInvalid, Problem
 
@@ -43,6 +45,13 @@ def validate(caller: Caller) -> Response:
             "warnings": [problem_item(problem) for problem in warnings],
         }
     )
+
+
+@routes.post("/workflows/<workflow:workflow_id>/dry-run")
+@requires(Role.VIEWER)
+def dry_run(caller: Caller, workflow_id: str) -> Response:
+    query(NoQuery)
+    return answer(engine().policies.dry_run(caller, workflow_id, body(DryRunBody)["input"]))
 
 
 @routes.get("/workflows")

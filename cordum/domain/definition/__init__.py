@@ -14,6 +14,7 @@ from cordum.domain.definition.build import (
     load_workflow,
     parse_document,
     problem_of_step,
+    read_workflow,
     refusal,
 )
 from cordum.domain.definition.canonical import canonical, digest
@@ -21,10 +22,12 @@ from cordum.domain.definition.difference import Change, differences
 from cordum.domain.definition.document import Document, Position, pointer
 from cordum.domain.definition.json_reader import read_json
 from cordum.domain.definition.places import Limits
+from cordum.domain.definition.published import language_schema
 
 __all__ = [
     # definitions
     "load_workflow",
+    "read_workflow",
     "parse_document",
     "build_workflow",
     "check_workflow",
@@ -35,6 +38,8 @@ __all__ = [
     "Position",
     "Media",
     "Limits",
+    # the language as a JSON Schema
+    "language_schema",
     # what changed from one to another
     "differences",
     "Change",

@@ -45,8 +45,11 @@ WORKFLOW: Table = {
 }
 _LATER = frozenset({"max_concurrent_runs", "policy_override"})
 
+# What is refused before there is a document: the text is not, or must not be, read as one.
+_UNREADABLE = frozenset({"yaml_syntax", "json_syntax", "tag_forbidden", "alias_forbidden", "too_deep"})
+
 # Sent by programs written for Cordum's HTTP API (CONTRACT.md section 5.1); they mean nothing here.
-_IGNORED = frozenset({"org_id", "team_id"})
+IGNORED = frozenset({"org_id", "team_id"})
 
 
 class Checked(NamedTuple):
@@ -65,16 +68,23 @@ def parse_document(data: bytes, media: Media, *, limits: Limits = DEFAULT_LIMITS
     return document
 
 
-def load_workflow(
+def read_workflow(
     data: bytes, media: Media, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS
-) -> Workflow:
-    """The workflow that `data` defines. Raises DefinitionInvalid with all its problems."""
+) -> Checked:
+    """The workflow that `data` defines, with warnings. Raises DefinitionInvalid with all its problems."""
     problems = Problems()
     document = _parse(data, media, limits, problems)
     # A duplicate key leaves a document that is still worth looking at; the other problems have lost a value.
     if document is None or any(problem.code != "duplicate_key" for problem in problems):
         raise _invalid(problems)
-    return _build(document, default_id, limits, problems)
+    return _check(document, default_id, limits, problems)
+
+
+def load_workflow(
+    data: bytes, media: Media, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Workflow:
+    """The workflow that `data` defines. Raises DefinitionInvalid with all its problems."""
+    return read_workflow(data, media, default_id=default_id, limits=limits).workflow
 
 
 def build_workflow(document: Document, *, default_id: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Workflow:
@@ -82,7 +92,7 @@ def build_workflow(document: Document, *, default_id: str | None = None, limits:
 
     Raises DefinitionInvalid with all problems, in the order of their places.
     """
-    return _build(document, default_id, limits, Problems())
+    return _check(document, default_id, limits, Problems()).workflow
 
 
 def _parse(data: bytes, media: Media, limits: Limits, problems: Problems) -> Document | None:
@@ -104,10 +114,6 @@ def check_workflow(document: Document, *, default_id: str | None = None, limits:
     return _check(document, default_id, limits, Problems())
 
 
-def _build(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Workflow:
-    return _check(document, default_id, limits, problems).workflow
-
-
 def _check(document: Document, default_id: str | None, limits: Limits, problems: Problems) -> Checked:
     root = Place(document.value, (), Reading(document, problems, limits))
     values: dict[str, Any] = {}
@@ -124,7 +130,7 @@ def _read(root: Place, default_id: str | None) -> dict[str, Any]:
         return {}
     own_id = root.value.get("id", default_id)
     root.reading.workflow_id = own_id if isinstance(own_id, str) else ""
-    refuse_unknown_keys(root, "a workflow", [*WORKFLOW, *_IGNORED], _LATER)
+    refuse_unknown_keys(root, "a workflow", [*WORKFLOW, *IGNORED], _LATER)
     values = read_fields(root, WORKFLOW)
     if "id" not in root.value:
         if default_id is None:
@@ -153,6 +159,6 @@ def refusal(problems: Iterable[Problem]) -> DefinitionInvalid:
 def _invalid(problems: Problems) -> DefinitionInvalid:
     found = problems.in_order_of_place()
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    unreadable = any(problem.code in ("yaml_syntax", "json_syntax") for problem in found)
+    unreadable = any(problem.code in _UNREADABLE for problem in found)
     refusal = DefinitionUnreadable if unreadable else DefinitionInvalid
     return refusal(f"the definition is not valid: {found[0]}{more}", problems=found)

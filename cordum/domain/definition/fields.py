@@ -11,6 +11,7 @@ from cordum.domain.definition.language import mapping_of
 from cordum.domain.definition.places import (
     Described,
     Place,
+    Reader,
     Refused,
     Table,
     accepts,
@@ -226,9 +227,15 @@ def step_ids(place: Place) -> tuple[str, ...]:
 def record(
     owner: str, table: Table, build: Callable[..., _Record], later: frozenset[str] = frozenset()
 ) -> Described[_Record]:
-    """A mapping read by a table of its own."""
+    """A mapping read by a table of its own, of readers that say what they accept."""
+    return accepts(mapping_of(table))(mapping(owner, table, build, later))
 
-    @accepts(mapping_of(table))
+
+def mapping(
+    owner: str, table: Table, build: Callable[..., _Record], later: frozenset[str] = frozenset()
+) -> Reader[_Record]:
+    """The same, of any readers."""
+
     def read(place: Place) -> _Record:
         if not isinstance(place.value, dict):
             raise expected("a mapping", place)

@@ -16,6 +16,19 @@ def mapping_of(table: Table) -> dict[str, JSON]:
     return schema
 
 
+def one_of_places(table: Table, inner: Table) -> list[JSON]:
+    """The conditions of a step whose required keys may stand on it, or under its `input`."""
+    outside, inside = required_keys(table), required_keys(inner)
+    found: list[JSON] = []
+    for attribute in dict.fromkeys((*outside, *inside)):
+        places: list[JSON] = [{"required": [key]} for key in outside.get(attribute, ())]
+        places += [
+            {"required": ["input"], "properties": {"input": {"required": [key]}}} for key in inside.get(attribute, ())
+        ]
+        found.append({"anyOf": places})
+    return found
+
+
 def properties_of(table: Table) -> dict[str, JSON]:
     return {key: _schema(key, entry) for key, entry in table.items()}
 

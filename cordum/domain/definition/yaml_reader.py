@@ -29,6 +29,8 @@ _CONSTANTS: dict[str, JSON] = (
 _DECIMAL_INTEGER = re.compile(r"[-+]?[0-9]+")
 _OTHER_INTEGER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NUMBERS = (_DECIMAL_INTEGER, _OTHER_INTEGER, _FLOAT)
+_NUMBER_STARTS = frozenset("+-.0123456789")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -60,13 +62,13 @@ class _Reader:
 
     def take(self, event: yaml.Event) -> None:
         at = _position(event.start_mark)
-        if isinstance(event, yaml.DocumentStartEvent):
+        if isinstance(event, yaml.ScalarEvent):
+            self._check_properties(event, at)
+            self._scalar(event, at)
+        elif isinstance(event, yaml.DocumentStartEvent):
             self._document(event, at)
         elif isinstance(event, yaml.AliasEvent):
             self._tree.stop("alias_forbidden", "aliases are not allowed: write the value out", at)
-        elif isinstance(event, yaml.ScalarEvent):
-            self._check_properties(event, at)
-            self._scalar(event, at)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._check_properties(event, at)
             self._collection(event, at)
@@ -122,7 +124,7 @@ def _position(mark: Any) -> Position:
 
 
 def _looks_like_number(text: str) -> bool:
-    return any(pattern.fullmatch(text) for pattern in (_DECIMAL_INTEGER, _OTHER_INTEGER, _FLOAT))
+    return text[:1] in _NUMBER_STARTS and any(pattern.fullmatch(text) for pattern in _NUMBERS)
 
 
 def _looks_like_no_string(text: str) -> bool:

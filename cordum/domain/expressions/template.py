@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -148,8 +147,10 @@ def _rendered(part: _Part, scope: Mapping[str, Value], budget: Budget) -> JSON:
         case _Literal():
             return part.value
         case _Whole():
-            with _named(part.path):
+            try:
                 return part.expression.evaluate(scope, budget)
+            except ExpressionError as error:
+                raise _placed(part.path, error) from None
         case _Joined():
             return _joined(part, scope, budget)
         case _List():
@@ -159,23 +160,15 @@ def _rendered(part: _Part, scope: Mapping[str, Value], budget: Budget) -> JSON:
 
 
 def _joined(joined: _Joined, scope: Mapping[str, Value], budget: Budget) -> str:
-    pieces: list[str] = []
-    for part in joined.parts:
-        if isinstance(part, str):
-            pieces.append(part)
-            continue
-        with _named(joined.path):
-            pieces.append(part.evaluate_text(scope, budget))
-    return "".join(pieces)
-
-
-@contextmanager
-def _named(path: _Path) -> Iterator[None]:
-    """Puts the place of the string before what went wrong in it."""
     try:
-        yield
+        return "".join([part if isinstance(part, str) else part.evaluate_text(scope, budget) for part in joined.parts])
     except ExpressionError as error:
-        raise ExpressionError(f"{_pointer(path)}: {error.detail}" if path else error.detail) from None
+        raise _placed(joined.path, error) from None
+
+
+def _placed(path: _Path, error: ExpressionError) -> ExpressionError:
+    """The error with the place of the string before what went wrong in it."""
+    return ExpressionError(f"{_pointer(path)}: {error.detail}" if path else error.detail)
 
 
 def _pointer(path: _Path) -> str:

@@ -6,14 +6,18 @@ from typing import Any
 
 from cordum.domain.instances import Instance, Role
 from cordum.domain.run import Failure
-from cordum.domain.states import StepStatus
+from cordum.domain.standing import mark_rescues
+from cordum.domain.states import SkipReason, StepStatus
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON
 
 
 def begin(turn: Turn, instance: Instance, status: StepStatus, **facts: Any) -> None:
-    """The step has begun and will take a while; its time-out runs from here (CONTRACT.md 3.13, Attempts)."""
-    limit = instance.step.timeout_ms
+    """The step has begun and will take a while; its time-out runs from here (CONTRACT.md 3.13, Attempts).
+
+    A fan-out has none: its step's holds for each child.
+    """
+    limit = None if instance.role is Role.FAN else instance.step.timeout_ms
     state = turn.steps[instance.ref]
     turn.move(
         instance.ref,
@@ -56,9 +60,27 @@ def close_inside(turn: Turn, instance: Instance) -> None:
     owned = turn.instances.members(instance) if is_group else tuple(turn.children(instance.ref))
     for ref in (*owned, *turn.inside(instance.ref)):
         if ref in turn.steps and not turn.steps[ref].status.terminal:
-            turn.cancel(ref, "group_settled")
+            _close(turn, ref)
         if ref in owned:
             close_inside(turn, turn.instances[ref])
+
+
+def _close(turn: Turn, ref: str) -> None:
+    idle = _idle_handler(turn, ref)
+    if idle is None:
+        turn.cancel(ref, "group_settled")
+    else:
+        turn.skip(ref, SkipReason.HANDLER_NOT_NEEDED if idle == ref else SkipReason.UPSTREAM_SKIPPED)
+
+
+def _idle_handler(turn: Turn, ref: str) -> str | None:
+    """The handler that this is, or is a member of, when nobody has needed it."""
+    top = turn.instances[ref]
+    while top.host is not None and turn.instances[top.host].role is Role.GROUP:
+        top = turn.instances[top.host]
+    state = turn.steps[top.ref]
+    unused = state.status is StepStatus.PENDING or state.skip_reason is SkipReason.HANDLER_NOT_NEEDED
+    return top.ref if top.host is None and top.step.id in turn.workflow.handled_by and unused else None
 
 
 def take_after(turn: Turn, instance: Instance, child: str) -> None:
@@ -66,3 +88,14 @@ def take_after(turn: Turn, instance: Instance, child: str) -> None:
     state = turn.steps[child]
     status = state.status if state.status.unsuccessful else StepStatus.FAILED
     turn.end(instance.ref, status, state.failure or Failure("unknown", ""), leaf=False)
+
+
+def all_over(turn: Turn, child: str) -> bool:
+    """Whether nothing that belongs to a settled child is open: handlers that nobody needs are skipped first."""
+    return all(turn.steps[ref].status.terminal for ref in (*turn.inside(child), *turn.companions(child)))
+
+
+def put_away(turn: Turn, child: str) -> None:
+    """A child that has been counted leaves the open state; its dead letters say first whether they were made good."""
+    mark_rescues(turn)
+    turn.archive(child)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cordum.domain.instances import Instance
+from cordum.domain.room import is_busy
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
-from cordum.domain.steps.ending import begin, close_inside, fail, take_after
+from cordum.domain.steps.ending import all_over, begin, close_inside, fail, put_away, take_after
 from cordum.domain.turn import MOST_CHILDREN, Turn
 from cordum.domain.workflow import JSON
 from cordum.errors import ExpressionError
@@ -64,18 +65,16 @@ def _count(turn: Turn, instance: Instance) -> str | None:
         match standing(turn, child):
             case Standing.UNSATISFIED:
                 failed.append(child)
-            case Standing.SATISFIED | Standing.ABSENT:
-                turn.archive(child)
+            case Standing.SATISFIED | Standing.ABSENT if all_over(turn, child):
+                put_away(turn, child)
                 state = turn.steps[instance.ref]
                 turn.steps[instance.ref] = replace(state, settled=state.settled + 1)
-            case Standing.OPEN:
-                pass
     return min(failed, key=lambda child: turn.steps[child].failure_number or 0, default=None)
 
 
 def _put_away(turn: Turn, instance: Instance) -> None:
     for child in turn.children(instance.ref):
-        turn.archive(child)
+        put_away(turn, child)
 
 
 def _begin_more(turn: Turn, instance: Instance) -> None:
@@ -100,8 +99,7 @@ def _room(turn: Turn, instance: Instance) -> int:
 
 
 def _at_work(turn: Turn, child: str) -> bool:
-    status = turn.steps[child].status
-    return status is StepStatus.PENDING or status.busy
+    return turn.steps[child].status is StepStatus.PENDING or is_busy(turn, child)
 
 
 def _let_alone(turn: Turn, instance: Instance) -> None:

@@ -8,7 +8,7 @@ from cordum.domain.instances import Instance
 from cordum.domain.scope import Scope, loop_scope
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
-from cordum.domain.steps.ending import begin, close_inside, fail, out_of_time, take_after
+from cordum.domain.steps.ending import all_over, begin, close_inside, fail, out_of_time, put_away, take_after
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import Loop
 from cordum.errors import ExpressionError
@@ -33,9 +33,9 @@ def settle(turn: Turn, instance: Instance) -> None:
         case Standing.UNSATISFIED:
             close_inside(turn, instance)
             take_after(turn, instance, iteration)
-            turn.archive(iteration)
-        case Standing.SATISFIED | Standing.ABSENT:
-            turn.archive(iteration)
+            put_away(turn, iteration)
+        case Standing.SATISFIED | Standing.ABSENT if all_over(turn, iteration):
+            put_away(turn, iteration)
             turn.steps[instance.ref] = replace(turn.steps[instance.ref], settled=state.settled + 1)
             _go_on(turn, instance)
 

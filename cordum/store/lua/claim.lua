@@ -5,13 +5,14 @@
 -- MOVES queued>running queued>pending
 -- include clock timeline count release wake
 local now = clock_now()
-local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms', a_step .. '#retries_left', a_step .. '#shape')
+local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms', a_step .. '#retries_left',
+  a_step .. '#shape', a_step .. '#decision')
 local state = redis.call('HGET', k_steps, a_step)
 
 local function grant()
   local run = redis.call('HMGET', k_run, 'tenant', 'workflow_id', 'labels', 'input')
   local input = redis.call('HGET', k_inputs, a_step) or run[4]
-  return {'CLAIMED', run[1], run[2], run[3], input, facts[3], facts[4] or '0', facts[5] or ''}
+  return {'CLAIMED', run[1], run[2], run[3], input, facts[3], facts[4] or '0', facts[5] or '', facts[6] or ''}
 end
 
 -- The reply of an earlier call was lost: the same claim is answered again. Another delivery of the message has another nonce.

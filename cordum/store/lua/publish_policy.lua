@@ -1,9 +1,20 @@
--- publish_policy: make a policy the active one. Publishing what is active already changes nothing.
--- KEYS policy clock
--- ARGV digest source actor
+-- publish_policy: make a policy the active one, with an entry in the history. Publishing what is active already changes nothing.
+-- At a start-up (`how`) a file is published only if it is another than the last one that was published so: what people have
+-- published or rolled back since then stays.
+-- KEYS policy history sources clock
+-- ARGV digest source actor how note
 -- REPLY PUBLISHED UNCHANGED
 -- include clock
-if redis.call('HGET', k_policy, 'digest') == a_digest then return {'UNCHANGED', redis.call('HGET', k_policy, 'epoch')} end
-local epoch = redis.call('HINCRBY', k_policy, 'epoch', 1)
-redis.call('HSET', k_policy, 'digest', a_digest, 'source', a_source, 'actor', a_actor, 'published_at', string.format('%.0f', clock_now()))
-return {'PUBLISHED', tostring(epoch)}
+local active = redis.call('HMGET', k_policy, 'digest', 'epoch', 'file_digest')
+redis.call('HDEL', k_policy, 'fault')
+if a_how == 'startup' then
+  if active[3] == a_digest then return {'UNCHANGED', active[2]} end
+  redis.call('HSET', k_policy, 'file_digest', a_digest)
+end
+if active[1] == a_digest then return {'UNCHANGED', active[2]} end
+local now = string.format('%.0f', clock_now())
+local epoch = tostring(redis.call('HINCRBY', k_policy, 'epoch', 1))
+redis.call('HSET', k_policy, 'digest', a_digest, 'source', a_source, 'actor', a_actor, 'published_at', now)
+redis.call('HSET', k_sources, a_digest, a_source)
+redis.call('RPUSH', k_history, epoch .. '\n' .. now .. '\n' .. a_digest .. '\n' .. a_how .. '\n' .. a_actor .. '\n' .. a_note)
+return {'PUBLISHED', epoch}

@@ -1,0 +1,147 @@
+"""What operators do with a run: pause, resume, retry, rerun, signal, skip, complete, and asking why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cordum.cli.output import print_json, printable, say, status_text, table
+from cordum.cli.remote import json_option, remote
+from cordum.cli.runs import value_of
+from cordum.client import Client
+
+_run = click.argument("run_id", metavar="RUN")
+_step = click.argument("step", metavar="STEP")
+_reason = click.option("--reason", metavar="TEXT", required=True, help="Why; it stays on the timeline.")
+_comment = click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
+
+
+@click.command()
+@_run
+@_comment
+@json_option
+@remote
+def pause(client: Client, run_id: str, reason: str | None, as_json: bool) -> None:
+    """Let nothing new begin in a run. What is running may finish."""
+    _show(client.pause(run_id, reason), as_json)
+
+
+@click.command()
+@_run
+@_comment
+@json_option
+@remote
+def resume(client: Client, run_id: str, reason: str | None, as_json: bool) -> None:
+    """Let a paused run go on."""
+    _show(client.resume(run_id, reason), as_json)
+
+
+@click.command()
+@_run
+@_reason
+@json_option
+@remote
+def retry(client: Client, run_id: str, reason: str, as_json: bool) -> None:
+    """Let a failed run go on. What has succeeded stays, what failed is tried again."""
+    _show(client.retry(run_id, reason), as_json)
+
+
+@click.command()
+@_run
+@click.option("--from", "from_step", metavar="STEP", help="Take over what lies before this step; without it, nothing.")
+@_reason
+@json_option
+@remote
+def rerun(client: Client, run_id: str, from_step: str | None, reason: str, as_json: bool) -> None:
+    """Start a new run like an ended one. Prints its id."""
+    _show(client.rerun(run_id, reason, from_step), as_json)
+
+
+@click.command()
+@_run
+@click.argument("name")
+@click.option("--payload", metavar="JSON", help="What the step yields; JSON or text.")
+@click.option("--correlation", metavar="TEXT", help="Which of several steps is meant.")
+@click.option("--key", metavar="KEY", help="Idempotency key: however often it is sent, the signal comes once.")
+@json_option
+@remote
+def signal(
+    client: Client,
+    run_id: str,
+    name: str,
+    payload: str | None,
+    correlation: str | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Send the signal NAME to a run. A step that waits for it goes on."""
+    value = None if payload is None else value_of(payload)
+    client.signal(run_id, name, value, correlation=correlation, idempotency_key=key)
+    _show(client.get(run_id), as_json)
+
+
+@click.command()
+@_run
+@_step
+@_reason
+@json_option
+@remote
+def skip(client: Client, run_id: str, step: str, reason: str, as_json: bool) -> None:
+    """Skip an open step by hand. Those that wait for it go on."""
+    _show(client.skip(run_id, step, reason), as_json)
+
+
+@click.command()
+@_run
+@_step
+@_reason
+@click.option("--output", metavar="JSON", help="What the step yields; JSON or text.")
+@json_option
+@remote
+def complete(client: Client, run_id: str, step: str, reason: str, output: str | None, as_json: bool) -> None:
+    """End an open step by hand, as succeeded."""
+    _show(client.complete(run_id, step, reason, None if output is None else value_of(output)), as_json)
+
+
+@click.command()
+@_run
+@json_option
+@remote
+def why(client: Client, run_id: str, as_json: bool) -> None:
+    """Say why a run is not moving: each open step with its reason."""
+    found = client.get(run_id)
+    waits = [{"step_id": step["step_id"], **_standing(step)} for step in found["steps"].values() if _is_open(step)]
+    if as_json:
+        print_json({"run_id": run_id, "status": found["status"], "steps": waits})
+        return
+    say(f"{printable(run_id)}  {status_text(found['status'])}")
+    error = found.get("error")
+    if error:
+        say(f"{error.get('message')} [{error.get('code')}]")
+    if waits:
+        say()
+        table(("step", "reason", "why", "since"), [[one[key] for key in _COLUMNS] for one in waits])
+
+
+_COLUMNS = ("step_id", "reason", "message", "since")
+
+
+def _is_open(step: Mapping[str, Any]) -> bool:
+    return step["completed_at"] is None and step["status"] not in ("skipped", "cancelled")
+
+
+def _standing(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Why it waits; a step that is at work says since when."""
+    wait = step.get("wait")
+    if wait:
+        return {key: wait[key] for key in ("reason", "message", "since", "until")}
+    return {"reason": step["status"], "message": step.get("worker"), "since": step.get("started_at"), "until": None}
+
+
+def _show(run: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(dict(run))
+    else:
+        say(f"{printable(run['id'])}  {status_text(run['status'])}")
