@@ -109,14 +109,16 @@ def plan_retry(
     actor: str,
     reason: str,
 ) -> Plan:
-    """Reopen a run that has failed; any other gives an empty plan. `archived`: its children that were put away."""
+    """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away."""
     turn = Turn(workflow, run, policy, now, limits)
     if run.status.retryable:
         reopening.reopen(turn, archived, actor, reason)
+        _heed_parent(turn)
         if archived:
             turn.look_again()  # the next look brings outputs and items of what is open again
         else:
             _to_fixpoint(turn)
+    _follow(turn)
     return turn.plan()
 
 
@@ -148,6 +150,7 @@ def _follow(turn: Turn) -> None:
         turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value, data=_origin(turn.run))
         turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
         turn.status = RunStatus.RUNNING
+        _heed_parent(turn)
     follow_parent(turn)
     parent = turn.run.parent
     if _is_out_of_time(turn.run, turn.now):
@@ -158,6 +161,14 @@ def _follow(turn: Turn) -> None:
         endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
     else:
         _to_fixpoint(turn)
+
+
+def _heed_parent(turn: Turn) -> None:
+    """A child run that begins must look at its parent once more: what it knows of it was read before it was there, and
+    nobody tells a run that is not there, or is over, what has become of its parent meanwhile.
+    """
+    if turn.run.parent is not None:
+        turn.look_again()
 
 
 def _is_out_of_time(run: RunState, now: int) -> bool:

@@ -24,13 +24,24 @@ def is_busy(turn: Turn, ref: str) -> bool:
 
 
 def has_room(turn: Turn, instance: Instance) -> bool:
-    """Whether an instance may become busy: in its group, and in everything around that one."""
+    """Whether an instance may become busy: in its group or fan-out, and in everything around that one.
+
+    A fan-out lets no more children begin than it has places for; but one that people have approved comes back to find
+    its place another's.
+    """
     if instance.host is None:
         return True
     host = turn.instances[instance.host]
-    limit = host.step.group.max_parallel if host.role is Role.GROUP and host.step.group else None
+    limit = _limit(host)
     if limit is not None and not is_busy(turn, instance.ref):
-        taken = sum(is_busy(turn, other) for other in turn.instances.members(host))
+        others = turn.children(host.ref) if host.role is Role.FAN else turn.instances.members(host)
+        taken = sum(is_busy(turn, other) for other in others)
         if taken >= limit:
             return False
     return has_room(turn, host)
+
+
+def _limit(host: Instance) -> int | None:
+    if host.role is Role.FAN:
+        return host.step.max_parallel
+    return host.step.group.max_parallel if host.role is Role.GROUP and host.step.group else None

@@ -148,9 +148,10 @@ class Turn:
         Its output can still be asked for.
         """
         for gone in (*self.inside(ref), *self.companions(ref), ref):
-            state = self.steps.pop(gone, None)
-            if state is not None:
-                self._archived[gone] = state
+            if gone in self.steps:
+                if not self.steps[gone].status.terminal:
+                    self.skip(gone, SkipReason.HANDLER_NOT_NEEDED)
+                self._archived[gone] = self.steps.pop(gone)
 
     def pin(self, fan: str, items: list[JSON]) -> None:
         self._items.update({(fan, number): block for number, block in enumerate(blocks_of(items))})
@@ -188,10 +189,19 @@ class Turn:
 
     def stir_children(self) -> None:
         """Have every open child run look at this one."""
-        for ref, child in self.run.children.items():
-            run_id = self.steps[ref].child_run
-            if run_id is not None and child is not None and not child.status.terminal:
-                self._stirred.append(run_id)
+        for ref, state in self.steps.items():
+            self._stir_child(ref, state)
+
+    def _stir_child(self, ref: str, state: StepState) -> None:
+        """Have the step's child run look at this one, unless it is over.
+
+        One that has not been seen may begin before this plan is committed, and one that shall be retried go on.
+        """
+        if state.status is not StepStatus.RUNNING or state.child_run is None:
+            return
+        child = self.run.children.get(ref)
+        if child is None or not child.status.terminal or child.generation < state.child_generation:
+            self._stirred.append(state.child_run)
 
     def take_back(self, step: str) -> None:
         """A job that was decided and not sent is pending again; its attempt is not used."""
@@ -254,10 +264,7 @@ class Turn:
             self._withdrawals.append(
                 Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
             )
-        child = self.run.children.get(step)
-        if before.status is StepStatus.RUNNING and child is not None and not child.status.terminal:
-            assert before.child_run is not None
-            self._stirred.append(before.child_run)
+        self._stir_child(step, before)
         asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked
         if before.status is StepStatus.WAITING and before.approval is not None and asked:
             self._closed.append((before.approval, "closed"))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from cordum.domain.definition import load_workflow
 from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
-from cordum.domain.plan import Plan
+from cordum.domain.plan import Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
@@ -170,20 +170,25 @@ class Core:
         for run_id in decided.reopened:
             self._reopen_child(run_id, f"step of {parent.id} is retried")
         for spawn in decided.spawns:
-            workflow = self.workflow(parent.tenant, spawn.workflow_id, spawn.pin.digest)
-            self.create(
-                Start(
-                    tenant=parent.tenant,
-                    person=parent.created_by,
-                    workflow=workflow,
-                    version=(spawn.pin.version, spawn.pin.digest),
-                    input=spawn.input,
-                    labels=parent.labels,
-                    run_id=spawn.run_id,
-                    parent=Parent(parent.id, spawn.step),
-                    depth=parent.depth + 1,
-                )
+            try:
+                self._start_child(parent, spawn)
+            except NotFound as gone:  # its definition was deleted: the next look at the parent finds that out
+                _LOG.warning("the child run of %s in %s cannot begin: %s", spawn.step, parent.id, gone.detail)
+
+    def _start_child(self, parent: RunState, spawn: Spawn) -> None:
+        self.create(
+            Start(
+                tenant=parent.tenant,
+                person=parent.created_by,
+                workflow=self.workflow(parent.tenant, spawn.workflow_id, spawn.pin.digest),
+                version=(spawn.pin.version, spawn.pin.digest),
+                input=spawn.input,
+                labels=parent.labels,
+                run_id=spawn.run_id,
+                parent=Parent(parent.id, spawn.step),
+                depth=parent.depth + 1,
             )
+        )
 
     def _reopen_child(self, run_id: str, reason: str) -> None:
         """Retry a failed child run with its parent; one that goes on already is left alone."""

@@ -10,6 +10,7 @@ from cordum.domain.policy import Policy
 from cordum.domain.run import ChildRun, Parent, Pin, RunState
 from cordum.domain.wants import Wants, wants
 from cordum.domain.workflow import JSON, Workflow
+from cordum.errors import NotFound
 from cordum.store import Store
 from cordum.store.codec import from_json
 from cordum.store.runs import Snapshot
@@ -58,7 +59,10 @@ def _pin(store: Store, workflow_of: WorkflowOf, tenant: str, workflow_id: str, v
     if found is None:
         return None
     number, digest = found
-    return Pin(number, digest, workflow_of(tenant, workflow_id, digest).input_schema)
+    try:
+        return Pin(number, digest, workflow_of(tenant, workflow_id, digest).input_schema)
+    except NotFound:  # deleted just now
+        return None
 
 
 def _children(store: Store, wanted: Wants) -> Mapping[str, ChildRun | None]:

@@ -117,6 +117,7 @@ class CommitWriter:
             "taken": [str(number) for number in plan.taken],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
+            "fans": list(plan.wake_after),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}

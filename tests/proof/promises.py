@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cordum.domain.ids import JobId
-from cordum.domain.instances import Role, is_child, parent_of
+from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
@@ -455,6 +455,15 @@ def _needs_are_met(moment: Moment, change: Change, law: Law) -> int:
         rescued = instances[needed].step.on_error is not None
         failed = status in ("failed", "denied", "timed_out", "cancelled") and not rescued
         demand("P8", status in _ENDED and not failed, f"{change.step} has begun, {needed} is {status}")
+    users = [
+        instances.sibling(instance, user)
+        for user in law.workflow(moment, change.run_id).handled_by.get(instance.step.id, ())
+    ]
+    if instance.head and users:
+        known = {**moment.put_away(change.run_id), **marks}
+        failed = [user for user in users if user in known and known[user].status in ("failed", "denied", "timed_out")]
+        demand("P8", failed, f"the handler {change.step} has begun, and none of {users} has failed")
+        tested += 1
     host = instance.host
     demand("P8", host is None or marks[host].status == "running", f"{change.step} has begun without {host}")
     return tested
@@ -469,10 +478,17 @@ def _groups_keep_their_limit(moment: Moment, run_id: str, law: Law) -> int:
         group = host.step.group
         limit = host.step.max_parallel if host.role is Role.FAN else group.max_parallel if group else None
         if limit is not None:
-            busy = [child for child, mark in marks.items() if instances[child].host == ref and mark.status in _BUSY]
+            busy = [child for child in marks if instances[child].host == ref and _is_busy(marks, instances, child)]
             demand("P8", len(busy) <= limit, f"{busy} run at once in {ref}")
             tested += len(busy) == limit
     return tested
+
+
+def _is_busy(marks: Mapping[str, Mark], instances: Instances, ref: str) -> bool:
+    """A group, fan-out or loop fills a place while something in it does."""
+    if instances[ref].role is Role.UNIT or marks[ref].status not in _BUSY:
+        return marks[ref].status in _BUSY
+    return any(_is_busy(marks, instances, child) for child in marks if instances[child].host == ref)
 
 
 def p8_no_workflow_runs_itself(move: Move, law: Law) -> int:

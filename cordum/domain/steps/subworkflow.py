@@ -71,7 +71,9 @@ def settle(turn: Turn, instance: Instance) -> None:
     child = turn.run.children.get(instance.ref) if known else None
     if child is None:
         pin = turn.run.pins.get((call.workflow_id, state.child_version))
-        if pin is not None and known:
+        if known and pin is None:
+            fail(turn, instance, "unknown_workflow", f"{call.workflow_id} was deleted before its run began")
+        elif known and pin is not None:
             _spawn(turn, instance, call, pin)
     elif child.status.terminal and child.generation < state.child_generation:
         turn.reopen_child(instance.ref)

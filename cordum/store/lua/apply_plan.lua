@@ -5,6 +5,16 @@
 -- MOVES planned
 -- include clock timeline count release wake commit
 local plan = cjson.decode(a_plan)
+
+-- Whether so many results of a fan-out's children have come since the snapshot that nobody else will wake a coordinator for them: they
+-- were told to wait for more than this plan asks for.
+local function overtaken(plan)
+  for _, fan in ipairs(plan.fans) do
+    if tonumber(redis.call('HGET', k_facts, fan .. '#results') or '0') >= tonumber(redis.call('HGET', k_facts, fan .. '#wake_after')) then return true end
+  end
+  return false
+end
+
 if redis.call('HGET', k_run, 'version') ~= a_version then count('commits:conflict') return {'CONFLICT'} end -- guard: run_version
 for _, move in ipairs(plan.moves) do
   if (redis.call('HGET', k_steps, move[1]) or '') ~= move[2] then count('commits:conflict') return {'CONFLICT'} end -- guard: step_states
@@ -17,6 +27,7 @@ local now = clock_now()
 commit(plan, 5, now)
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.
+if overtaken(plan) then plan.again = true end -- guard: results_as_counted
 local seen = redis.call('HGET', k_run, 'signals') == a_signals -- guard: no_newer_signal
 if plan.again then wake(plan.run, now, a_message)
 elseif seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end

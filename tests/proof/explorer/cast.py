@@ -6,12 +6,13 @@ Workers are told the attempt they were handed a message of, and begin once that 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import patch
 
-from cordum.domain.ids import JobId
+from cordum.domain.ids import JobId, child_run_id
 from cordum.domain.policy_document import load_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
@@ -51,12 +52,25 @@ def due(run_id: str = "r1") -> Callable[[Moment], bool]:
     return holds
 
 
+def child_of(run_id: str, step: str, attempt: int = 1) -> str:
+    """The id of the child run that this attempt of a step starts."""
+    return child_run_id(run_id, hashlib.sha256(f"{run_id}:{step}@{attempt}".encode()).digest())
+
+
 # -- coordinators --------------------------------------------------------------------------------------------------
 
 
-def coordinator(name: str, times: int = 1, run_id: str = "r1") -> Actor:
+def coordinator(name: str, times: int = 1, run_id: str = "r1", *, reads_apart: bool = False) -> Actor:
     """Looks, plans and commits, until nobody has moved the run in between."""
-    return Actor(name, lambda process: process.core.advance(run_id), times, due(run_id))
+    return Actor(name, lambda process: _advanced(process, run_id), times, due(run_id), reads_apart)
+
+
+def _advanced(process: Process, run_id: str) -> None:
+    """What the definitions do not allow any more is left to the next look."""
+    try:
+        process.core.advance(run_id)
+    except NotFound as gone:
+        process.note("turned_down", gone.code)
 
 
 def caller(name: str) -> Actor:

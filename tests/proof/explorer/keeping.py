@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from cordum.domain.ids import JobId
-from cordum.domain.instances import parent_of
+from cordum.domain.instances import Role, parent_of
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
@@ -49,6 +49,8 @@ def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_
             )
         case "running" if instance.is_job:
             return moment.fact(run_id, step, "worker") in moment.leases
+        case "running" if instance.step.kind == "subworkflow" and instance.role is Role.UNIT:
+            return due or moment.fact(run_id, step, "child_run") in moment.run_ids
         case "settling":
             return due
         case "waiting" if instance.step.kind not in ("delay", "signal"):

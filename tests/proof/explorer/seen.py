@@ -39,10 +39,10 @@ class _Runs:
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
 
-    def step_of(self, run_id: str, step: str) -> tuple[str | None, str | None, str | None]:
-        steps = self._moment.of_run(run_id, "steps")
+    def step_of(self, run_id: str, step: str) -> tuple[str | None, ...]:
+        fields, steps = self._moment.fields(run_id), self._moment.of_run(run_id, "steps")
         child = self._moment.facts(run_id).get(f"{step}#child_run")
-        return self._moment.fields(run_id).get("status"), steps.get(step), child
+        return fields.get("status"), fields.get("error"), steps.get(step), child
 
     def snapshots(self, run_ids: Sequence[str]) -> list[Snapshot | None]:
         return [_snapshot(self._moment, one) if one in self._moment.run_ids else None for one in run_ids]
