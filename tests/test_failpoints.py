@@ -142,8 +142,8 @@ def test_a_production_worker_refuses_failpoints() -> None:
     env = {**os.environ, "CORDUM_ENV": "production", "CORDUM_FAILPOINTS": "claim.after=kill"}
     argv = [sys.executable, "-m", "celery", "-A", "cordum", "worker", "-Q", "job.x"]
     worker = subprocess.run(argv, env=env, capture_output=True, text=True)
-    assert worker.returncode != 0
-    assert "failpoints must not be set when env is production" in worker.stderr
+    assert worker.returncode == 78
+    assert worker.stderr == "error: failpoints must not be set when env is production: unset CORDUM_FAILPOINTS\n"
 
 
 # -- what they do --------------------------------------------------------------------------------------------------

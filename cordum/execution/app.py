@@ -8,13 +8,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import click
 from celery import Celery, signals
 from click import Option
 
+from cordum.errors import ConfigurationRefused
 from cordum.execution import process
 from cordum.execution.beat import EmbeddedBeat
 from cordum.execution.config import celery_config, refuse_other_brokers
-from cordum.execution.flower import guard
+from cordum.execution.flower import REFUSED, guard
 from cordum.execution.handlers import registry
 from cordum.execution.job_log import install
 from cordum.execution.revoke import answer_revokes
@@ -28,8 +30,16 @@ __all__ = ["app"]
 
 
 def _configuration() -> dict[str, Any]:
-    refuse_other_brokers()
-    return celery_config(process.address())
+    try:
+        refuse_other_brokers()
+        return celery_config(process.address())
+    except ConfigurationRefused as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        # Not raised: a command of Celery's would show its traceback.
+        for line in error.detail.splitlines():
+            click.echo(f"error: {line}", err=True)
+        raise SystemExit(REFUSED) from None
 
 
 app = Celery("cordum", amqp="cordum.execution.broker:Amqp", set_as_current=False)

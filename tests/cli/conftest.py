@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,8 @@ def home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cordum-cli-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
         for pid in survivors(Path(directory)):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
