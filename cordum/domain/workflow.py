@@ -24,6 +24,22 @@ class Strategy(StrEnum):
     N_OF_M = "n_of_m"
 
 
+class StorageOperation(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+
+
+class NotifyChannel(StrEnum):
+    LOG = "log"
+    WEBHOOK = "webhook"
+
+
+class OnExpire(StrEnum):
+    REJECT = "reject"
+    ESCALATE = "escalate"
+
+
 class Priority(StrEnum):
     CRITICAL = "critical"
     INTERACTIVE = "interactive"
@@ -53,9 +69,12 @@ class Meta:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+# -- what belongs to one kind of step only -----------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The own keys of a `parallel` step."""
+    """`parallel`: the named steps as one."""
 
     steps: tuple[str, ...]
     strategy: Strategy = Strategy.ALL
@@ -64,23 +83,145 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """`loop`: `body` again and again. `while_` must hold before each iteration, `until` must not."""
+
+    body: str
+    max_iterations: int = 100
+    while_: Expression | None = None
+    until: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """`condition`: the truth of an expression is the output."""
+
+    condition: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One branch of a switch: taken when the value equals `value`, a literal."""
+
+    value: JSON
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """`switch`: the first case that fits names the branch. `by_text`: compare the text of the value (mapping form)."""
+
+    condition: Expression
+    cases: tuple[Case, ...]
+    default: str | None = None
+    by_text: bool = False
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Every step that some branch leads to."""
+        return frozenset(case.target for case in self.cases) | ({self.default} if self.default else frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """`delay`: exactly one of both. `seconds` renders to a number of seconds, `until` to an RFC 3339 time."""
+
+    seconds: Template | None = None
+    until: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """`notify`: `input` holds level, message, code and component."""
+
+    channel: NotifyChannel = NotifyChannel.LOG
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """`storage`: the run's context by dotted key; `key` renders to text, `value` (write only) to anything."""
+
+    operation: StorageOperation
+    key: Template
+    value: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubworkflowCall:
+    """`subworkflow`: a child run. `version` is a version number of the stored definition; None: the latest."""
+
+    workflow_id: str
+    version: int | None = None
+    input_mapping: Template | None = None
+    output_mapping: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWait:
+    """`signal`: waits for an event of this name; `correlation` renders to the text that finds it without a run id."""
+
+    name: str
+    correlation: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`approval`: who may decide, how many have to, and what happens when nobody does."""
+
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    expires_ms: int | None = None
+    on_expire: OnExpire = OnExpire.REJECT
+    escalate_to: tuple[str, ...] = ()
+    remind_ms: int | None = None
+
+
+Own: TypeAlias = Group | Loop | Gauge | Switch | Delay | Notify | Storage | SubworkflowCall | SignalWait | Gate
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One step. `topic` is set on steps that dispatch jobs, `group` on parallel steps, `approvers` on approvals."""
+    """One step. `topic` is set on steps that dispatch jobs; `own` holds what only its kind has (None for those).
+
+    `for_each` makes one child per item; `max_parallel` bounds the children at work. `output_path` names keys of the
+    run's context (without `ctx`), `result_path` the part of a worker's result that becomes the output. The schemas are
+    JSON Schemas, checked against the rendered input and the output.
+    """
 
     id: str
     kind: str
     name: str | None = None
     depends_on: tuple[str, ...] = ()
     condition: Expression | None = None
+    for_each: Expression | None = None
+    max_parallel: int | None = None
     input: Template | None = None
+    input_schema: JSON = None
+    output_schema: JSON = None
+    output_path: tuple[str, ...] | None = None
+    result_path: tuple[str, ...] | None = None
     on_error: str | None = None
     retry: RetryPolicy = RetryPolicy()
     timeout_ms: int | None = None
     queue_timeout_ms: int | None = None
     priority: Priority = Priority.INTERACTIVE
     topic: str | None = None
-    group: Group | None = None
+    own: Own | None = None
     meta: Meta = Meta()
+
+    @property
+    def group(self) -> Group | None:
+        return self.own if isinstance(self.own, Group) else None
+
+    @property
+    def owned(self) -> tuple[str, ...]:
+        """The steps that start only when this one says so."""
+        match self.own:
+            case Group(steps=steps):
+                return steps
+            case Loop(body=body):
+                return (body,)
+        return ()
 
 
 @dataclass(frozen=True)
@@ -95,12 +236,13 @@ class Workflow:
     timeout_ms: int | None = None
     on_failure: FailurePolicy = FailurePolicy.FAIL_FAST
     output: Template | None = None
+    input_schema: JSON = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def owner(self) -> Mapping[str, str]:
-        """{child step id: id of the parallel step that owns it}."""
-        return {child: step.id for step in self.steps.values() if step.group for child in step.group.steps}
+        """{step id: id of the parallel or loop step that owns it}."""
+        return {child: step.id for step in self.steps.values() for child in step.owned}
 
     @cached_property
     def handled_by(self) -> Mapping[str, tuple[str, ...]]:

@@ -56,7 +56,7 @@ def _parallel(place: Place, own: dict[str, Any]) -> dict[str, Any]:
     if "steps" not in given:
         place.refuse_absence("steps")
     _check_required(place, given, own)
-    return {"group": Group(**own)} if "steps" in own else {}
+    return {"own": Group(**own)} if "steps" in own else {}
 
 
 def _where_given(place: Place) -> dict[str, Place]:
