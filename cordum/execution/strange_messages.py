@@ -54,9 +54,10 @@ def _task_handler(consumer: Any, create: Callable[[], Callable[[Any], None]]) ->
     def on_message(message: Any) -> None:
         try:
             handle(message)
-        except broken_connection:
-            raise
         except Exception as error:
+            # kombu counts a KeyError among the signs of a broken connection; here it is a message that lacks a part.
+            if isinstance(error, broken_connection) and not isinstance(error, KeyError):
+                raise
             message.reject_log_error(_log, consumer.connection_errors)
             _log.warning("dropped a message on %s that cannot be read: %s", _shown(_queue_of(message)), _shown(error))
 

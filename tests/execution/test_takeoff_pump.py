@@ -148,6 +148,17 @@ def test_one_turn_records_takes_and_claims(place: Callable[[int], Place]) -> Non
     assert here.engine.asked == [(["r:a@1", "r:b@1"], [], 2), ([], ["r:c@1", "r:d@1"], 0)]
 
 
+def test_large_results_are_recorded_a_few_at_a_time(place: Callable[[int], Place]) -> None:
+    here = place(8)
+    here.engine.queue = [message(name) for name in "abcd"]
+    here.settle()
+    here.engine.asked.clear()
+    for flight in list(here.flying):
+        here.pump.landed(flight, DONE._replace(output="x" * (3 << 20)))
+    here.settle()
+    assert [len(recorded) for recorded, _, _ in here.engine.asked if recorded] == [2, 2]
+
+
 def test_a_slot_is_kept_for_the_message_that_kombu_waits_for(place: Callable[[int], Place]) -> None:
     here = place(2)
     here.listening = True

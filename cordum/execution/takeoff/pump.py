@@ -25,7 +25,7 @@ from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
 from cordum.settings import Settings
-from cordum.store.jobs import Claimed, ClaimReply, RecordReply
+from cordum.store.jobs import Claimed, ClaimReply, Exchanged, Recording, RecordReply
 
 __all__ = ["MOST_AT_ONCE", "Pump"]
 
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 # More would keep them from a worker that is idle.
 MOST_AT_ONCE = 32
+_MOST_OUTPUT = 4 << 20  # characters in one round trip, unless a single result is larger
 _AGAIN_SEC = 0.25
 _BEGIN_SEC = 2.0
 _PATIENCE_SEC = 60.0
@@ -162,6 +163,8 @@ class Pump:
             self._claim_taken(taken)
             if want > 0:
                 self.dry = len(taken) < want
+        if self._landed:
+            self.call()
         self.look()
         if self.dry and self.has_room and not self._listening():
             # Kombu may have been asked before this turn whether it should listen.
@@ -215,9 +218,12 @@ class Pump:
         return topics[self._next :] + topics[: self._next]
 
     def _drain(self) -> list[tuple[Flight, Landed]]:
-        ended = []
-        while self._landed:
+        """What has ended, oldest first; large results a few at a time."""
+        ended: list[tuple[Flight, Landed]] = []
+        size = 0
+        while self._landed and size < _MOST_OUTPUT:
             flight, landed = self._landed.popleft()
+            size += len(landed.output)
             # Its slot is free, whatever becomes of the record.
             self._aloft.discard(flight)
             state.task_ready(flight)
@@ -301,14 +307,15 @@ class Pump:
 
     def _record_the_last(self) -> None:
         with self._recording:
-            ended = self._drain()
-            if not ended:
-                return
-            recordings = [flight.recording(landed) for flight, landed in ended]
-            try:
-                replies = insist(lambda: self._port.exchange(self._incarnation, recordings, [], (), 0), _PATIENCE_SEC)
-            except Unavailable as error:
-                _log.warning("%d outcomes are lost with this worker: %s", len(ended), error.detail)
-                return
-            for (flight, landed), word in zip(ended, replies.recorded, strict=True):
-                self._account(flight, landed, word)
+            while ended := self._drain():
+                recordings = [flight.recording(landed) for flight, landed in ended]
+                try:
+                    replies = self._insist_on(recordings)
+                except Unavailable as error:
+                    _log.warning("%d outcomes are lost with this worker: %s", len(ended), error.detail)
+                    return
+                for (flight, landed), word in zip(ended, replies.recorded, strict=True):
+                    self._account(flight, landed, word)
+
+    def _insist_on(self, recordings: Sequence[Recording]) -> Exchanged:
+        return insist(lambda: self._port.exchange(self._incarnation, recordings, [], (), 0), _PATIENCE_SEC)
