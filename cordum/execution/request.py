@@ -30,9 +30,14 @@ class JobRequest(Request):
     """Celery's Request of a job."""
 
     def acknowledge(self) -> None:
+        self.before_acknowledgement()
+        super().acknowledge()
+
+    @staticmethod
+    def before_acknowledgement() -> None:
+        """All that is to be said of the job has been said to cordum, and nothing yet to Celery."""
         if failpoints.ACTIVE:
             failpoints.reach("worker.before_acknowledgement")
-        super().acknowledge()
 
     def revoked(self) -> bool:
         """A message that Celery drops because its id was revoked must not look lost and come again."""

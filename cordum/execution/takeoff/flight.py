@@ -157,6 +157,7 @@ class Flight(JobRequest):
 
     def tell(self, landed: Landed, *, applied: bool) -> None:
         """Celery's event for the recorded end."""
+        self.before_acknowledgement()
         if not (self._eventer and self._eventer.enabled):
             return
         ending = Ending(_outcome(landed), applied=applied, retries_left=self.claimed.retries_left)
