@@ -16,7 +16,7 @@ from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.turn import Turn
-from cordum.domain.workflow import JSON, Step
+from cordum.domain.workflow import JSON, Gate, Step
 from cordum.errors import ExpressionError
 
 _REASON = {
@@ -115,6 +115,7 @@ def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attem
     step, run = instance.step, turn.run
     assert step.topic is not None
     decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
+    turn.decided = True
     turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
     turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
     return decision
@@ -191,6 +192,7 @@ def ask_people(
     """Open an approval and wait. `gate` says what the answer opens: the approval step itself, or a dispatch."""
     step = instance.step
     topic = step.topic or "sys.approval.gate"
+    rules = step.own if isinstance(step.own, Gate) else Gate()
     turn.ask(
         ApprovalRequest(
             step=instance.ref,
@@ -202,6 +204,8 @@ def ask_people(
             rule_id=decision.rule_id if decision else None,
             reason=decision.reason if decision else None,
             request=payload,
+            approvers=rules.approvers,
+            quorum=rules.quorum,
         )
     )
     deadline = turn.now + step.timeout_ms if gate == "step" and step.timeout_ms is not None else None
@@ -215,10 +219,24 @@ def ask_people(
         approval=turn.job_id(instance.ref, attempt),
         ready_at=turn.now if state.ready_at is None else state.ready_at,
         deadline=deadline,
+        due=None if rules.remind_ms is None else turn.now + rules.remind_ms,
+        expires_at=None if rules.expires_ms is None else turn.now + rules.expires_ms,
+        escalated=False,
         outcome=None,
         retry_at=None,
         worker=None,
     )
+
+
+def _decide_again(turn: Turn, instance: Instance) -> None:
+    """The policy has changed since people were asked about a job: it may go, or be denied, or they are asked anew."""
+    state = turn.steps[instance.ref]
+    asked_under = (state.decision or {}).get("policy_snapshot")
+    if turn.policy is None or turn.status is RunStatus.PAUSED or asked_under == turn.policy.digest:
+        return
+    turn.steps[instance.ref] = replace(state, attempt=state.attempt - 1)
+    with turn.closing_as("superseded"):
+        dispatch(turn, instance)
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
@@ -251,6 +269,8 @@ def settle_attempts(turn: Turn) -> None:
         step, state = instance.step, turn.steps[instance.ref]
         if state.status is StepStatus.SETTLING:
             _settle(turn, instance, state)
+        elif state.status is StepStatus.WAITING and instance.is_job:
+            _decide_again(turn, instance)
         elif state.status is StepStatus.RETRYING and _due(state.retry_at, turn.now):
             dispatch(turn, instance)
         elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _waited_long_enough(turn, state):

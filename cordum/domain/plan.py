@@ -64,6 +64,8 @@ class ApprovalRequest:
     rule_id: str | None
     reason: str | None
     request: JSON
+    approvers: tuple[str, ...] = ()  # persons and `role:…`; empty: anybody who may approve
+    quorum: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Plan:
     jobs: tuple[Job, ...] = ()
     approvals: tuple[ApprovalRequest, ...] = ()
     closed_approvals: tuple[tuple[str, str], ...] = ()  # (job id, state it ends in)
+    handed_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # job id -> who may decide from now on
     withdrawals: tuple[Withdrawal, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     archived: Mapping[str, StepState] = field(default_factory=dict)
@@ -148,6 +151,7 @@ class Plan:
     replayed: tuple[str, ...] = ()  # job ids of dead letters whose step runs again
     stirred: tuple[str, ...] = ()
     again: bool = False
+    epoch: int | None = None  # of the policy by which something was decided; None: nothing was
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
     run: RunChange | None = None
     wake_at: int | None = None  # when to look at the run again though nothing has happened

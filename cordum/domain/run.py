@@ -79,7 +79,9 @@ class StepState:
     total: int | None = None  # of a fan-out: its items
     started: int = 0  # of a fan-out or loop: children that have come into being
     settled: int = 0  # … and those of them that have ended and been counted
-    due: int | None = None  # when a delay is over
+    due: int | None = None  # when a delay is over, or an approval's next reminder
+    expires_at: int | None = None  # of an approval: when nobody can decide any more
+    escalated: bool = False  # that approval has been handed to others
     child_run: str | None = None  # of a sub-workflow
     child_version: int | None = None
     child_generation: int = 1  # the child's end counts from this generation on
@@ -167,6 +169,8 @@ class RunState:
     generation: int = 1
     deadline: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    looked_at: int = 0  # when the snapshot was made
+    epoch: int = 0  # of the policy at the moment of the snapshot; 0: none was published
     paused_at: int | None = None
     paused_by: str | None = None
     rerun_of: str | None = None

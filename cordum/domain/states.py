@@ -179,6 +179,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.CANCELLED,
         _S.SKIPPED,
     )
+    + _rows("apply_plan", _S.WAITING, _S.READY)  # a new policy lets a job go for which people were asked
     + _rows("apply_plan", _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.DENIED, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
     # An operator's retry of a failed run, and nothing else, reopens what has ended.
     + _rows("apply_plan", _S.FAILED, _S.PENDING)

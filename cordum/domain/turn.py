@@ -7,6 +7,7 @@ made: that is the business of `attempts`, `readiness`, `endings` and of the step
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +38,7 @@ _EVENT_OF = {
 }
 
 _ABSENT = StepState()
+_CLOSED = "closed"  # an approval that nobody needs any more
 
 
 class Turn:
@@ -75,10 +77,13 @@ class Turn:
         self._jobs: list[Job] = []
         self._approvals: list[ApprovalRequest] = []
         self._closed: list[tuple[str, str]] = []
+        self._handed_on: dict[str, tuple[str, ...]] = {}
         self._withdrawals: list[Withdrawal] = []
         self._dead: list[DeadLetter] = []
         self._rescued: list[str] = []
         self._held = False
+        self.decided = False  # by the policy; what follows from it counts only while that policy does
+        self._closing = _CLOSED
         self._failures = max((state.failure_number or 0 for state in self.steps.values()), default=0)
 
     def _in_order(self, steps: Mapping[str, StepState]) -> dict[str, StepState]:
@@ -256,6 +261,8 @@ class Turn:
         before = self.steps[step]
         if not may_plan(before.status, after.status):
             raise AssertionError(f"{step}: no transition {before.status} -> {after.status}")
+        if before.status is StepStatus.WAITING:  # people were asked, and need not answer any more
+            self._leave(step, before)
         self.steps[step] = after
 
     def _leave(self, step: str, before: StepState) -> None:
@@ -267,7 +274,7 @@ class Turn:
         self._stir_child(step, before)
         asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked
         if before.status is StepStatus.WAITING and before.approval is not None and asked:
-            self._closed.append((before.approval, "closed"))
+            self._closed.append((before.approval, self._closing))
 
     def _before(self, step: str) -> StepState:
         return self.run.steps.get(step, _ABSENT)
@@ -367,6 +374,19 @@ class Turn:
     def ask(self, request: ApprovalRequest) -> None:
         self._approvals.append(request)
 
+    def hand_on(self, approval: str, approvers: tuple[str, ...]) -> None:
+        """Others may decide from now on."""
+        self._handed_on[approval] = approvers
+
+    @contextmanager
+    def closing_as(self, state: str) -> Iterator[None]:
+        """Say what becomes of an open approval that the changes in here put an end to."""
+        self._closing = state
+        try:
+            yield
+        finally:
+            self._closing = _CLOSED
+
     def hold_for_policy(self) -> None:
         """Nothing may be dispatched now; look again soon."""
         self._held = True
@@ -381,7 +401,8 @@ class Turn:
             events=tuple(self._events),
             jobs=tuple(sorted(self._current_jobs(), key=lambda job: self.instances.order(job.step))),
             approvals=tuple(a for a in self._approvals if self._now(a.step) is StepStatus.WAITING),
-            closed_approvals=tuple(self._closed),
+            closed_approvals=tuple(self._closed_approvals()),
+            handed_on=self._handed_on,
             withdrawals=tuple(self._withdrawn()),
             dead_letters=tuple(self._dead),
             archived=self._archived,
@@ -395,10 +416,16 @@ class Turn:
             replayed=tuple(self._replayed),
             stirred=tuple(dict.fromkeys(self._stirred)),
             again=self._again and not ended,
+            epoch=self.policy.epoch if self.policy and self.decided else None,
             rescued=tuple(self._rescued),
             run=self.ending or self._status_change(),
             wake_at=self._wake_at(),
         )
+
+    def _closed_approvals(self) -> Iterator[tuple[str, str]]:
+        """Without those that the same turn asks again under the same job id."""
+        asked = {self.job_id(one.step, one.attempt) for one in self._approvals if one.step in self.steps}
+        return ((job_id, state) for job_id, state in self._closed if job_id not in asked)
 
     def _changes(self) -> Iterator[StepChange]:
         for step, after in (*self.steps.items(), *self._archived.items()):
@@ -457,7 +484,7 @@ def due_at(state: StepState) -> int | None:
     if state.status is StepStatus.RETRYING:
         return state.retry_at
     if state.status in (StepStatus.RUNNING, StepStatus.WAITING):
-        times = [at for at in (state.deadline, state.due) if at is not None]
+        times = [at for at in (state.deadline, state.due, state.expires_at) if at is not None]
         return min(times, default=None)
     if state.status in (StepStatus.READY, StepStatus.QUEUED):
         return state.queue_deadline

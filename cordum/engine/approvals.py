@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from cordum.domain.ids import JobId
+from cordum.domain.roles import Role
 from cordum.domain.run import Failure
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
@@ -13,7 +16,7 @@ from cordum.engine.values import Caller, Page
 from cordum.engine.views import approval_view
 from cordum.errors import Forbidden, NotFound, StateConflict
 from cordum.store import codec
-from cordum.store.approvals import Resolution, ResolveReply
+from cordum.store.approvals import Resolution, ResolveReply, question
 
 ANONYMOUS = "anonymous"
 
@@ -49,14 +52,28 @@ class Approvals:
         verified = self._check_person(caller, record)
         job = JobId(record["run_id"], record["step_id"], int(record["attempt"]))
         look = self._core.look_as(caller.tenant, job.run_id)
-        reply = self._store.resolve(caller.tenant, job, _resolution(look, record, decision, caller, comment, verified))
+        if record["state"] == "pending":
+            self._check_policy(look, record)
+        resolution = _resolution(look, record, decision, caller, comment, verified)
+        reply = self._store.resolve(caller.tenant, job, resolution)
         if reply is ResolveReply.RESOLVED:
             self._core.advance(job.run_id)
-            return self.get(caller.tenant, job_id)
         settled = self._record(caller.tenant, job_id)
-        if reply is ResolveReply.ALREADY and settled["state"] == decision:
-            return approval_view(settled)
-        raise _conflict(look, settled)
+        if reply is ResolveReply.STALE:
+            raise _stale(record, settled)
+        if reply is ResolveReply.ALREADY and settled["state"] != decision:
+            raise _conflict(look, settled)
+        return approval_view(settled)
+
+    def _check_policy(self, look: Look, record: dict[str, str]) -> None:
+        """What one policy has asked is not answered under another: the step is decided again, and may ask anew."""
+        if record["gate"] != "policy" or look.policy is None or look.policy.digest == record["policy_digest"]:
+            return
+        self._core.advance(look.run.id)
+        raise StateConflict(
+            "the policy has changed since this was asked; the step has been decided again: look at it now",
+            code="approval_stale_snapshot",
+        )
 
     def _check_person(self, caller: Caller, record: dict[str, str]) -> bool:
         """Refuse the submitter; the answer says whether the person is known to be another one."""
@@ -67,25 +84,43 @@ class Approvals:
             raise Forbidden("an approval needs a name: send X-Principal-Id", code="self_approval_denied")
         if caller.person == submitter:
             raise Forbidden("whoever submitted a run cannot approve it", code="self_approval_denied")
+        _check_approver(caller, json.loads(record["approvers"]))
         return True
+
+
+def _check_approver(caller: Caller, approvers: Sequence[str]) -> None:
+    """Only those who were asked, by name or by role (`role:x`); without a list, anybody."""
+    roles = {name.removeprefix("role:") for name in approvers if name.startswith("role:")}
+    fits = any(caller.role.includes(role) for role in Role if role.value in roles)
+    if approvers and caller.person not in approvers and not fits:
+        raise Forbidden(f"this is for {', '.join(approvers)} to decide", code="not_an_approver")
 
 
 def _resolution(
     look: Look, record: dict[str, str], decision: str, caller: Caller, comment: str, verified: bool
 ) -> Resolution:
-    attempt = int(record["attempt"])
+    attempt, seen = int(record["attempt"]), question(record)
     if decision == "rejected":
         message = comment or f"rejected by {caller.person}"
         failure = Failure("approval_rejected", message)
-        return Resolution(decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure)
+        return Resolution(decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure, seen=seen)
     if record["gate"] == "policy":
         # The attempt has not begun; the planner decides once more and finds this very request approved.
         covered = f"{record['request_hash']} {record['policy_digest']}"
         after = f"pending:{attempt - 1}"
-        return Resolution(decision, caller.person, comment, verified, after, approved_request=covered)
+        return Resolution(decision, caller.person, comment, verified, after, approved_request=covered, seen=seen)
     output: dict[str, JSON] = {"decision": decision, "decided_by": caller.person, "reason": comment or None}
     after = f"succeeded:{attempt}"
-    return Resolution(decision, caller.person, comment, verified, after, output=codec.to_json(output))
+    return Resolution(decision, caller.person, comment, verified, after, output=codec.to_json(output), seen=seen)
+
+
+def _stale(seen: dict[str, str], now: dict[str, str]) -> StateConflict:
+    """The question has changed between the look at it and the answer."""
+    if seen["request_hash"] != now["request_hash"]:
+        return StateConflict("something else is asked by now: look at it again", code="approval_stale_request")
+    if seen["policy_digest"] != now["policy_digest"]:
+        return StateConflict("another policy asks by now: look at it again", code="approval_stale_snapshot")
+    return StateConflict("it has been handed to others meanwhile", code="approval_escalated")
 
 
 def _conflict(look: Look, settled: dict[str, str]) -> StateConflict:

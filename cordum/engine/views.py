@@ -306,6 +306,10 @@ def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
         "decided_by": record.get("decided_by") if decided else None,
         "decided_at": _time(record.get("decided_at")),
         "comment": record.get("comment") or None,
+        "approvers": json.loads(record["approvers"]),
+        "quorum": int(record["quorum"]),
+        "approved_by": record["voters"].splitlines()
+        or ([record["decided_by"]] if record["state"] == "approved" else []),
         "unverified": decided and record.get("verified") == "0",
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cordum.domain.ids import JobId
@@ -17,6 +18,8 @@ from cordum.store.indexed import Indexed
 
 class ResolveReply(StrEnum):
     RESOLVED = "RESOLVED"
+    COUNTED = "COUNTED"
+    STALE = "STALE"
     ALREADY = "ALREADY"
     NOT_FOUND = "NOT_FOUND"
 
@@ -37,6 +40,12 @@ class Resolution:
     output: str = ""
     failure: Failure | None = None
     approved_request: str = ""
+    seen: str = ""  # what was asked, under which policy and of whom, as the person saw it: see `question`
+
+
+def question(record: Mapping[str, str]) -> str:
+    """What an approval is bound to: the request, the policy that asked, and those who may decide."""
+    return f"{record['request_hash']} {record['policy_digest']} {record['approvers']}"
 
 
 class Approvals:
@@ -53,7 +62,9 @@ class Approvals:
         return self._records.page(index, before, count)
 
     def resolve(self, tenant: str, job: JobId, resolution: Resolution) -> ResolveReply:
-        """Take a decision; ALREADY when there is one, or when nobody is asked any more."""
+        """Take a decision; COUNTED when more people have to approve, ALREADY when there is a decision or nobody is
+        asked any more, STALE when what the person has seen is not what is asked now.
+        """
         own = keys.RunKeys.of(job.run_id)
         status = resolution.after.partition(":")[0]
         event = Event(
@@ -93,6 +104,8 @@ class Approvals:
             failure=codec.failure_text(resolution.failure),
             approved_request=resolution.approved_request,
             event=event_text(job.run_id, event),
+            vote_event=event_text(job.run_id, replace(event, target="waiting")),
+            seen=resolution.seen,
             message=coordinator_message(),
         )
         return ResolveReply(reply[0])

@@ -90,6 +90,8 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "started": int,
     "settled": int,
     "due": int,
+    "expires_at": int,
+    "escalated": _flag,
     "child_run": _plain,
     "child_version": int,
     "child_generation": int,

@@ -76,6 +76,8 @@ class CommitWriter:
         self._hash(self._own.context, [t for step, writes in plan.writes.items() for t in (step, writes_text(writes))])
         for request in plan.approvals:
             self._hash(keys.approval(self._run.id, self._job_id(request)), self._approval(request))
+        for job_id, approvers in plan.handed_on.items():
+            self._hash(keys.approval(self._run.id, job_id), ["approvers", to_json(list(approvers))])
         for letter in plan.dead_letters:
             self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
         for job_id in plan.rescued:
@@ -91,7 +93,7 @@ class CommitWriter:
         topics = _topics_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
-            "epoch": self._epoch(plan),
+            "epoch": None if plan.epoch is None else str(plan.epoch),
             "moves": [
                 [c.step, mark(c.before), mark(c.after)]
                 for c in plan.changes
@@ -187,11 +189,6 @@ class CommitWriter:
         asked = [(request.step, request.request) for request in plan.approvals]
         return [part for step, value in (*own, *asked) for part in (step, to_json(value))]
 
-    def _epoch(self, plan: Plan) -> str | None:
-        """The epoch that decided the plan's jobs and refusals; the commit is refused when it has moved on."""
-        epochs = {str(c.after.epoch) for c in plan.changes if c.after.status is StepStatus.READY}
-        return epochs.pop() if epochs else None
-
     def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
         return str(JobId(self._run.id, part.step, part.attempt))
 
@@ -255,6 +252,7 @@ class CommitWriter:
             *("request_hash", request.request_hash, "policy_digest", request.policy_digest),
             *("rule_id", request.rule_id or "", "reason", request.reason or ""),
             *("request", to_json(request.request), "submitted_by", self._run.created_by),
+            *("approvers", to_json(list(request.approvers)), "quorum", request.quorum, "votes", 0, "voters", ""),
         ]
 
     def _dead_letter(self, letter: DeadLetter) -> list[Argument]:

@@ -119,6 +119,11 @@ class CellKeys:
         return self._key("timers")
 
     @property
+    def fired(self) -> str:
+        """Sorted set: run id by the time at which its timer went off, until a commit has taken note of it."""
+        return self._key("fired")
+
+    @property
     def swept(self) -> str:
         """Hash: when the last sweep was, and until when leases are spared after an outage."""
         return self._key("swept")

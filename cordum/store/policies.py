@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from cordum.store import keys
 from cordum.store.connection import Call, Connection
+from cordum.store.envelope import coordinator_message
 
 How: TypeAlias = Literal["publish", "rollback", "startup"]
 
@@ -70,12 +71,16 @@ class Policies:
                 "history": self._cell.policy_history,
                 "sources": self._cell.policy_sources,
                 "clock": self._cell.clock,
+                "asked": self._cell.asked,
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
             },
             digest=digest,
             source=source,
             actor=actor,
             how=how,
             note=note,
+            message=coordinator_message(),
         )
         return reply[0] == "PUBLISHED", int(reply[1])
 

@@ -144,12 +144,14 @@ class Runs:
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
         return self._connection.call(
             "apply_plan",
-            self._commit_keys(run),
+            {**self._commit_keys(run), "fired": self._cell.fired},
             commit.more_keys,
             commit.values,
             plan=commit.control,
             version=run.version,
             signals=run.signals,
+            epoch=run.epoch,
+            looked_at=run.looked_at,
             message=coordinator_message(),
         )
 
@@ -323,6 +325,8 @@ def _snapshot(parts: list[Any]) -> Snapshot:
     steps = codec.read_steps(codec.pairs(parts[3]), facts)
     run = replace(
         codec.read_run(fields, steps, codec.pairs(parts[5])),
+        epoch=epoch,
+        looked_at=now,
         recorded=codec.read_recorded(facts),
         writes=codec.read_writes(codec.pairs(parts[6])),
         inbox=codec.read_inbox(codec.pairs(parts[7])),

@@ -46,6 +46,7 @@ class Wakeups:
             "sweep",
             {
                 "timers": self._cell.timers,
+                "fired": self._cell.fired,
                 "wakeups": self._cell.wakeups,
                 "workers": self._cell.workers,
                 "swept": self._cell.swept,

@@ -144,6 +144,8 @@ class Workflows:
         fields: Any = self._connection.read(
             lambda client: client.hmget(key, [f"document:{digest}", f"created_at:{number}"])
         )
+        if None in fields:  # deleted since
+            return None
         return Stored(workflow_id, int(number), digest, fields[0], int(fields[1]))
 
     def document(self, tenant: str, workflow_id: str, digest: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
+from cordum.store.approvals import question
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
 from tests.proof.explorer.moment import Mark, Moment
@@ -553,9 +554,24 @@ def p11_one_decision(move: Move, law: Law) -> int:
     waiting = move.mark == Mark("waiting", move.job.attempt)
     may = record.get("state") == "pending" and waiting and record["submitted_by"] != move.arg("person")
     mine = (record.get("state"), record.get("decided_by")) == (move.arg("decision"), move.arg("person"))
+    _as_seen_and_by_enough(move, record)
     demand("P11", may or move.word != "RESOLVED", f"{move.call} by {move.arg('person')}, {record.get('state')}")
     demand("P11", not mine or move.word == "ALREADY", f"{move.call} repeats an answer and was told {move.word}")
     return not may
+
+
+def _as_seen_and_by_enough(move: Move, record: Mapping[str, str]) -> None:
+    """Only what the person has seen is answered; a quorum is of distinct people, and each counts once."""
+    if move.word not in ("RESOLVED", "COUNTED"):
+        return
+    assert move.job is not None
+    now = move.after.approvals(move.job.run_id)[move.arg("job_id")]
+    demand("P11", question(record) == move.arg("seen"), f"{move.arg('seen')} was answered, asked was {record}")
+    voters = now["voters"].splitlines()
+    demand("P11", len(set(voters)) == int(now["votes"]), f"{now['votes']} votes of {voters}")
+    if move.arg("decision") == "approved":
+        enough = int(now["quorum"]) <= max(len(set(voters)), 1)
+        demand("P11", enough == (move.word == "RESOLVED"), f"{move.word} with the votes of {voters}")
 
 
 def p11_approved_is_what_is_sent(move: Move, law: Law) -> int:

@@ -140,9 +140,7 @@ def asked(world: World) -> None:
 
 def answered(world: World) -> None:
     asked(world)
-    world.store.approvals.resolve(
-        "default", JobId("r1", "a", 1), Resolution("approved", "bob", "", True, "succeeded:1", output="{}")
-    )
+    world.decide(JobId("r1", "a", 1), Resolution("approved", "bob", "", True, "succeeded:1", output="{}"))
 
 
 def queued_for_long(world: World) -> None:

@@ -19,7 +19,7 @@ GATE_JOB = JobId("r1", "g", 1)
 
 
 def resolve(world: World, resolution: Resolution) -> ResolveReply:
-    return world.store.approvals.resolve("default", GATE_JOB, resolution)
+    return world.decide(GATE_JOB, resolution)
 
 
 # -- approvals ---------------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ def _two_plans_of_disjoint_steps(world: World) -> int:
     assert record is not None
     covered = f"{record['request_hash']} {record['policy_digest']}"
     approved = Resolution("approved", "bob", "", True, "pending:0", approved_request=covered)
-    world.store.approvals.resolve("default", JobId("r1", "a", 1), approved)
+    world.decide(JobId("r1", "a", 1), approved)
     later = world.snapshot()
     world.store.runs.apply(later.run, world.plan(later))
     world.store.runs.apply(earlier.run, world.plan(earlier))

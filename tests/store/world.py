@@ -16,6 +16,7 @@ from cordum.domain.policy_document import load_policy
 from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
 from cordum.domain.workflow import Workflow
 from cordum.store import Store
+from cordum.store.approvals import Resolution, ResolveReply, question
 from cordum.store.jobs import Claimed, RecordReply
 from cordum.store.keys import RunKeys
 from cordum.store.runs import CommitReply, CreateReply, Idempotency, Snapshot
@@ -114,6 +115,12 @@ class World:
 
     def events(self, run_id: str = "r1") -> list[str]:
         return [event["type"] for event in self.store.runs.timeline(run_id, 1, 1000)]
+
+    def decide(self, job: JobId, resolution: Resolution) -> ResolveReply:
+        """A person answers what is asked now."""
+        record = self.store.approvals.get("default", str(job))
+        seen = "" if record is None else question(record)
+        return self.store.approvals.resolve("default", job, replace(resolution, seen=seen))
 
     def due(self) -> list[Any]:
         found: Any = self.client.zrange(self.store.keys.wakeups, 0, -1)

@@ -1,6 +1,6 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters wakeups stats open_runs_of ...
--- ARGV plan version signals message ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters wakeups fired stats open_runs_of ...
+-- ARGV plan version signals epoch looked_at message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
 -- include clock timeline count release wake commit
@@ -24,11 +24,17 @@ if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch t
   return {'POLICY_CHANGED'}
 end
 local now = clock_now()
-commit(plan, 5, now)
+commit(plan, 7, now)
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.
 if overtaken(plan) then plan.again = true end -- guard: results_as_counted
 local seen = redis.call('HGET', k_run, 'signals') == a_signals -- guard: no_newer_signal
+-- A policy that was published meanwhile has marked the run, if it asks people something.
+local same_policy = (redis.call('HGET', k_policy, 'epoch') or '0') == a_epoch -- guard: no_newer_policy
+-- So has a timer that a claim has set since the snapshot, and that has gone off already.
+local fired = redis.call('ZSCORE', k_fired, plan.run)
+local none_fired = not fired or tonumber(fired) <= tonumber(a_looked_at) -- guard: no_later_timer
+if none_fired and fired then redis.call('ZREM', k_fired, plan.run) end
 if plan.again then wake(plan.run, now, a_message)
-elseif seen then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
+elseif seen and same_policy and none_fired then redis.call('ZREM', k_wakeups, plan.run) else redis.call('ZADD', k_wakeups, string.format('%.0f', now), plan.run) end
 return {'COMMITTED'}

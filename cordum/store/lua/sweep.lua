@@ -1,5 +1,5 @@
 -- sweep: what happens by time alone. Due timers mark their runs; leases that ran out are named, not acted on.
--- KEYS timers wakeups workers swept clock
+-- KEYS timers fired wakeups workers swept clock
 -- ARGV limit sweep_ms lease_ms
 -- REPLY SWEPT TOO_SOON
 -- include clock
@@ -10,6 +10,7 @@ if swept[1] and now - last < tonumber(a_sweep_ms) / 2 then return {'TOO_SOON'} e
 local due = redis.call('ZRANGEBYSCORE', k_timers, '-inf', string.format('%.0f', now), 'LIMIT', 0, tonumber(a_limit))
 for _, run_id in ipairs(due) do
   redis.call('ZREM', k_timers, run_id)
+  redis.call('ZADD', k_fired, string.format('%.0f', now), run_id)
   redis.call('ZADD', k_wakeups, string.format('%.0f', now), run_id)
 end
 -- Nobody swept for longer than a lease: Redis or every coordinator was away, and so perhaps the workers' renewals. Give them one lease.

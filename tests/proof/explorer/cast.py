@@ -288,13 +288,13 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
         who = Caller(TENANT, person or name)
         try:
             if decision == "approved":
-                process.approvals.approve(who, job_id, None)
+                answer = process.approvals.approve(who, job_id, None)
             else:
-                process.approvals.reject(who, job_id, "no")
+                answer = process.approvals.reject(who, job_id, "no")
         except CordumError as refused:
             process.note("not_decided", job_id, refused.code)
         else:
-            process.note("decided", job_id, decision)
+            process.note("decided" if answer["state"] == decision else "counted", job_id, decision)
 
     return Actor(name, act, 1, lambda moment: job_id in moment.approvals(job.run_id))
 

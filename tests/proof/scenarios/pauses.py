@@ -70,7 +70,7 @@ def a_pause_a_cancel_and_a_new_policy() -> Scenario:
     )
 
 
-@scenario()
+@scenario("apply_plan.no_later_timer")
 def time_goes_on_while_it_is_paused() -> Scenario:
     """The attempt runs out of time while the run is paused; nothing is sent until it goes on, whoever sweeps."""
     return Scenario(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.proof.explorer.cast import approver, canceller, coordinator, publisher, time, worker
+from tests.proof.explorer.cast import approver, canceller, coordinator, publisher, submitter, time, worker
+from tests.proof.explorer.moment import CELL
 from tests.proof.explorer.scenario import ALLOW, Scenario, scenario
 
 GATE = "steps: {ok: {type: approval}, b: {topic: job.t, depends_on: [ok]}}"
@@ -20,6 +21,22 @@ def two_people_decide() -> Scenario:
             approver("bob", "r1:ok@1"),
             approver("carol", "r1:ok@1", "rejected"),
             canceller("dave"),
+            coordinator("c1"),
+            worker("w", "r1:b@1"),
+        ),
+    )
+
+
+@scenario("resolve_approval.one_vote_each", "resolve_approval.quorum_reached")
+def two_of_three_have_to_agree() -> Scenario:
+    """Bob answers from two windows, Carol once, and Dave says no."""
+    return Scenario(
+        "steps: {ok: {type: approval, quorum: 2}, b: {topic: job.t, depends_on: [ok]}}",
+        (
+            approver("left", "r1:ok@1", person="bob"),
+            approver("right", "r1:ok@1", person="bob"),
+            approver("carol", "r1:ok@1"),
+            approver("dave", "r1:ok@1", "rejected"),
             coordinator("c1"),
             worker("w", "r1:b@1"),
         ),
@@ -56,7 +73,7 @@ def nobody_decides_in_time() -> Scenario:
     )
 
 
-@scenario("apply_plan.policy_epoch", "claim.policy_epoch")
+@scenario("apply_plan.policy_epoch", "claim.policy_epoch", "apply_plan.no_newer_policy", "resolve_approval.as_seen")
 def the_policy_changes_after_the_answer() -> Scenario:
     """What was approved under one policy has to be asked again under another, and goes freely under a third."""
     return Scenario(
@@ -69,6 +86,24 @@ def the_policy_changes_after_the_answer() -> Scenario:
             coordinator("c1", 2),
             worker("w", "r1:a@1"),
         ),
+        policy=ASK,
+    )
+
+
+@scenario("create_run.policy_epoch")
+def a_question_while_the_policy_changes() -> Scenario:
+    """A run begins with a question that another policy would ask otherwise, or not at all."""
+    return Scenario(
+        "steps: {a: {topic: job.t}}",
+        (
+            submitter("s2", None, {}),
+            publisher("stricter", ASK_ELSE),
+            publisher("freer", ALLOW),
+            coordinator("c1", run_id=f"{CELL}-s2"),
+            approver("bob", f"{CELL}-s2:a@1"),
+            worker("w", f"{CELL}-s2:a@1"),
+        ),
+        runs=(),
         policy=ASK,
     )
 
