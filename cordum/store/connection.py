@@ -7,6 +7,7 @@ like the first.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ CONNECT_TIMEOUT_SEC = 2.0
 _PAUSES_SEC = (0.0, 0.05, 0.2)  # before the second, third and fourth sending
 
 _T = TypeVar("_T")
-_FULL = ("OOM", "MISCONF")
+# Before Redis 7 an error inside of a script comes wrapped: `Error running script (…): … -OOM command not allowed …`.
+_FULL = re.compile(r"\A(OOM|MISCONF) |Error running script .* -(OOM|MISCONF) ", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Connection:
                     raise Unavailable("Redis cannot be reached", code="store_unavailable") from error
                 time.sleep(pause)
             except ResponseError as error:
-                if str(error).startswith(_FULL):
+                if _is_full(error):
                     raise Unavailable(
                         "Redis takes no more writes: its memory or disk is full", code="storage_full"
                     ) from error
@@ -147,12 +149,17 @@ class Connection:
         raise AssertionError("unreachable")
 
 
+def _is_full(error: Exception) -> bool:
+    """Whether Redis takes no more writes."""
+    return _FULL.search(str(error)) is not None
+
+
 def _judged(script: Script, reply: Any) -> list[Any] | Exception:
     """Redis that is full is nobody's own trouble, and raises."""
     try:
         return _checked(script, reply)
     except Exception as error:
-        if str(error).startswith(_FULL):
+        if _is_full(error):
             raise
         return error
 

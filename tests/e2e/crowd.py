@@ -24,15 +24,19 @@ STEPS = ("classify", "logs_scan", "metric_scan", "rollback")
 
 
 class Crowd:
-    """While it is entered it submits `count` runs, each under a key of its own, and approves whatever waits."""
+    """While it is entered it submits `count` runs, each under a key of its own, and approves whatever waits.
 
-    def __init__(self, url: str, count: int, pause_sec: float = 0.05) -> None:
+    `allowed`: the runs it may submit before it is allowed more; all of them when not given.
+    """
+
+    def __init__(self, url: str, count: int, pause_sec: float = 0.05, allowed: int | None = None) -> None:
         self.alice = Client(url, tenant="default", principal="alice")
         self.bob = Client(url, tenant="default", principal="bob")
         self.runs: dict[str, str] = {}
         self.calls: list[Call] = []
         self._count = count
         self._pause_sec = pause_sec
+        self._allowed = threading.Semaphore(count if allowed is None else allowed)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._submit), threading.Thread(target=self._approve)]
 
@@ -56,6 +60,9 @@ class Crowd:
     def _submit(self) -> None:
         for number in range(self._count):
             key = f"incident-{number}"
+            while not self._allowed.acquire(timeout=0.1):
+                if self._stop.is_set():
+                    return
             while key not in self.runs and not self._stop.is_set():
                 incident = {"incident_id": key, "summary": "?"}
                 end, run = _told(partial(self.alice.start, WORKFLOW, incident, idempotency_key=key))
@@ -69,6 +76,10 @@ class Crowd:
                 else:
                     self._stop.wait(0.1)
             self._stop.wait(self._pause_sec)
+
+    def allow(self, more: int) -> None:
+        """Let so many more runs be submitted."""
+        self._allowed.release(more)
 
     def _approve(self) -> None:
         while not self._stop.wait(0.1):

@@ -18,6 +18,7 @@ from redis import Redis
 from cordum.execution.broker import BrokerConnection
 from cordum.execution.config import celery_config
 from cordum.execution.handback import hand_back
+from cordum.execution.takeoff.flight import Flight
 from cordum.redis_address import RedisAddress
 from cordum.store.envelope import job_message
 
@@ -118,6 +119,19 @@ def test_prefork_gives_back_what_has_not_been_written_to_a_child(taken: tuple[An
     assert discarded == [outbound.id]
     assert list(consumer.pool._pool.outbound_buffer) == []
     assert queued(redis) == [outbound.id, no_slot.id, "r:newer@1"]
+
+
+def test_a_claimed_job_is_not_given_back_as_a_message(taken: tuple[Any, list[Request]], redis: Any) -> None:
+    consumer, requests = taken
+    for request in requests:
+        state.task_accepted(request)
+    flight = Flight.__new__(Flight)
+    flight.id, flight._message = "r:claimed@1", None
+    state.task_reserved(flight)
+    consumer.pool = SimpleNamespace()
+    hand_back(consumer)
+    assert queued(redis) == ["r:newer@1"]
+    assert state.requests["r:claimed@1"] is flight
 
 
 def test_nothing_is_taken_any_more(taken: tuple[Any, list[Request]], redis: Any) -> None:

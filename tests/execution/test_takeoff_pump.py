@@ -325,6 +325,26 @@ def test_a_prefork_pool_that_forgot_its_jobs_has_lost_them(place: Callable[[int]
     assert losses() == ["r:b@1"]
 
 
+def test_what_is_claimed_is_written_to_a_prefork_child_at_once(place: Callable[[int], Place]) -> None:
+    here = place(1)
+    written: list[int] = []
+    here.pool._pool = SimpleNamespace(outbound_buffer=["a job"], _all_inqueues={3, 4}, _active_writes={4})
+    here.consumer.hub.consolidate_callback = written.extend
+    here.engine.queue = [message("a")]
+    here.loop()
+    assert set(written) == {3}
+
+
+def test_a_slot_that_comes_free_elsewhere_is_noticed(place: Callable[[int], Place]) -> None:
+    here = place(1)
+    here.engine.queue = [message("a"), message("b")]
+    here.settle()
+    here.pool.num_processes = 2
+    here.pump.look()
+    here.settle()
+    assert here.in_flight() == ["r:a@1", "r:b@1"]
+
+
 def test_after_the_end_an_outcome_is_recorded_by_the_thread_that_brings_it(place: Callable[[int], Place]) -> None:
     here = place(2)
     here.engine.queue = [message("a"), message("b")]

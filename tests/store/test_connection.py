@@ -59,6 +59,22 @@ def test_a_script_that_fails_does_not_undo_the_others_nor_leave_a_reply_behind(
     assert connection.run("ring", {"coordinator": "q2"}, message="m") == ["RUNG"]
 
 
+def test_the_error_of_one_of_many_stands_in_its_place(connection: Connection, real: redis.Redis) -> None:
+    real.set("broken", "not a list")
+    first, second, third = connection.run_each([ring(connection, queue) for queue in ("q1", "broken", "q2")])
+    assert (first, third) == (["RUNG"], ["RUNG"])
+    assert isinstance(second, redis.ResponseError)
+
+
+def test_a_redis_that_is_full_is_nobodys_own_error(connection: Connection, real: redis.Redis) -> None:
+    real.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable, match="memory or disk is full"):
+            connection.run_each([ring(connection, "q1")])
+    finally:
+        real.config_set("maxmemory", 0)
+
+
 def test_a_cut_connection_is_replaced(connection: Connection, real: redis.Redis) -> None:
     for number in range(3):
         assert connection.run("ring", {"coordinator": f"q{number}"}, message="m") == ["RUNG"]
