@@ -111,6 +111,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.SKIPPED,
         _S.FAILED,  # an expression failed before anything was dispatched
         _S.DENIED,
+        _S.TIMED_OUT,  # with its run, when a later attempt of it waits for a new decision
         _S.CANCELLED,
     )
     + _rows("apply_plan", _S.READY, _S.RETRYING, _S.TIMED_OUT, _S.CANCELLED, _S.SKIPPED)
