@@ -91,7 +91,8 @@ class Failpoint:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stop":
-                os.kill(os.getpid(), signal.SIGSTOP)
+                # Sent to the process, another thread might take it, and this one go on for a moment.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
             case "delay":
                 time.sleep(self.ms / 1000)
             case "lost_reply":

@@ -130,6 +130,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
         _S.SKIPPED,
         _S.FAILED,  # an expression failed before anything was dispatched
         _S.DENIED,
+        _S.TIMED_OUT,  # with its run, when a later attempt of it waits for a new decision
         _S.CANCELLED,
     )
     + _rows(

@@ -579,3 +579,12 @@ def test_an_ended_run_plans_nothing() -> None:
     play.claim("a")
     play.succeed("a")
     assert play.advance(1e6).empty
+
+
+def test_a_run_times_out_while_a_later_attempt_waits_for_a_new_decision() -> None:
+    """Its first attempt was lost, the policy changed before the second was claimed, and then the time was up."""
+    play = Play.start("timeout_sec: 5\nsteps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a]}}")
+    play._set("a", status=StepStatus.PENDING, attempt=1)
+    play.advance(6)
+    assert play.statuses == {"a": "timed_out", "b": "skipped"}
+    assert play.status is RunStatus.TIMED_OUT
