@@ -17,7 +17,11 @@ from cordum.errors import ExpressionError
 
 
 def start_ready_steps(turn: Turn) -> None:
-    """Start, skip or leave alone every pending step, in the order of the definition."""
+    """Start, skip or leave alone every pending step, in the order of the definition.
+
+    Members of a group that begins just now have to wait for the next look: those defined before it come first.
+    """
+    running = {ref for ref, state in turn.steps.items() if state.status is StepStatus.RUNNING}
     for instance in turn.all():
         if turn.steps[instance.ref].status is not StepStatus.PENDING:
             continue
@@ -25,7 +29,7 @@ def start_ready_steps(turn: Turn) -> None:
             assert instance.host is not None
             skipped = turn.steps[instance.host].status is StepStatus.SKIPPED
             turn.skip(instance.ref, SkipReason.UPSTREAM_SKIPPED if skipped else SkipReason.UPSTREAM_FAILED)
-        elif _admitted(turn, instance):
+        elif (instance.host is None or instance.host in running) and _admitted(turn, instance):
             _consider(turn, instance)
 
 

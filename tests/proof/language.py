@@ -1,9 +1,9 @@
 """What a run of a definition must come to: a small interpreter of definitions as plain mappings.
 
 It knows the text of CONTRACT.md and nothing of cordum, whose planner is judged by it. A `Run` stands still until it is
-told what has happened (`happen`): a job has ended, people have decided, a signal has come, a time is over. Then it draws
-every conclusion. Whoever drives it tells it these things in the order in which they happened, so that nothing is left
-to chance: where an end depends on the order of events, it is the order that was told.
+told what has happened (`happen`): a job has ended, people have decided, a signal has come, a time is over. Then it
+draws every conclusion. Whoever drives it tells it these things in the order in which they happened: where an end
+depends on that order, nothing is left to chance.
 
 Understood are the expressions that `language_definitions` writes, and the definitions that it makes.
 """
@@ -109,6 +109,7 @@ class Run:
         self.nodes: list[Node] = []
         self._order = {step: number for number, step in enumerate(self.steps)}
         self._failures = 0
+        self._open: set[Node] = set()
         self._users: dict[str, list[str]] = {}
         for name, step in self.steps.items():
             self._users.setdefault(step.get("on_error", ""), []).append(name)
@@ -275,7 +276,7 @@ class Run:
     def _conclude(self) -> None:
         """To the end of what follows; child runs are started after that, and may end at once."""
         self._conclude_here()
-        while any([self._start_child(node) for node in self.nodes]):
+        while sum(self._start_child(node) for node in self.nodes):  # all of them
             self._conclude_here()
 
     def _start_child(self, node: Node) -> bool:
@@ -292,6 +293,7 @@ class Run:
                 self._settle(node)
             self._end_if_over()
             if self.status == "running":
+                self._open = {node for node in self.nodes if node.status == "running"}
                 for node in list(self.nodes):
                     if node.status == "pending":
                         self._consider(node)
@@ -437,9 +439,12 @@ class Run:
                 inside = [n for n in self._within(owner.frame) if n is not owner and n.id not in beside]
         else:
             inside = [node for frame in owner.frames for node in self._within(frame)]
-        handlers = [n for n in inside if n.head and n.owner is None and n.id in self._users and n.status == "pending"]
+        handlers = [n for n in inside if n.head and n.owner is None and n.id in self._users]
         for handler in handlers:
-            self._skip(handler, "handler_not_needed")
+            if handler.status == "pending":
+                self._skip(handler, "handler_not_needed")
+            elif handler.reason != "handler_not_needed":
+                continue
             for member in list(self._deep(handler))[1:]:
                 if not member.over:
                     self._skip(member, "upstream_skipped")
@@ -470,7 +475,7 @@ class Run:
         if owner is not None and owner.over:
             self._skip(node, "upstream_skipped" if owner.status == "skipped" else "upstream_failed")
             return
-        if owner is not None and owner.status != "running":
+        if owner is not None and owner not in self._open:  # one that has just begun: its members in their own order
             return
         if owner is not None and owner.layer == "group" and "max_parallel" in owner.step:
             busy = sum(m.status in ("running", "retrying") for m in self._members(owner))
@@ -530,6 +535,7 @@ class Run:
             if items is not None and not isinstance(items, list):
                 raise Wrong
             node.items, node.status = items or [], "running"
+            self._settle(node)
             return
         if node.layer == "unit" and node.kind in JOBS:
             self._render(step.get("input"), frame, attempt_of=node)
@@ -538,6 +544,8 @@ class Run:
         node.attempt += 1
         if node.layer in ("loop", "group"):
             node.status = "running"
+            if node.layer == "loop":
+                self._settle(node)
         elif node.kind in WAITING:
             node.status = "waiting"
         elif node.kind == "subworkflow":

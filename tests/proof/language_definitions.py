@@ -19,15 +19,16 @@ _INSIDE = ["${item}", "${index}", "${loop.index}", "${loop.previous_output.n}"]
 class _Maker:
     """Draws one definition; steps come into being in order, and wait only for those before them."""
 
-    def __init__(self, draw: st.DrawFn, *, child: bool) -> None:
+    def __init__(self, draw: st.DrawFn, *, child: bool, people: bool) -> None:
         self.draw = draw
         self.child = child
+        self.people = people
         self.steps: dict[str, dict[str, Any]] = {}
         self.switches: list[str] = []
         self.written = 0
 
     def pick(self, *choices: Any) -> Any:
-        return self.draw(st.sampled_from(choices))
+        return self.draw(st.sampled_from([one for one in choices if self.people or one not in ("approval", "signal")]))
 
     def chance(self, one_in: int) -> bool:
         return self.draw(st.integers(1, one_in)) == one_in
@@ -94,6 +95,19 @@ class _Maker:
                 self.steps[name]["max_parallel"] = self.pick(1, 2)
             return name
         match kind:
+            case "parallel":
+                self.group(step, earlier, depth)
+            case "loop":
+                self.loop(step, earlier, depth)
+            case _:
+                self.unit(kind, step, name, values)
+        if kind in ("worker", "transform", "approval", "parallel") and self.chance(6):
+            step["output_path"] = f"out.{name}"
+        return name
+
+    def unit(self, kind: str, step: dict[str, Any], name: str, values: list[str]) -> None:
+        """What a step of a kind without children needs."""
+        match kind:
             case "worker":
                 step["topic"] = DENIED_TOPIC if self.chance(12) else "job.t"
                 if self.chance(2):
@@ -124,13 +138,6 @@ class _Maker:
                 step["workflow_id"] = CHILD
                 if self.chance(2):
                     step["input_mapping"] = {"n": self.pick(*values), "items": [1], "flag": True}
-            case "parallel":
-                self.group(step, earlier, depth)
-            case "loop":
-                self.loop(step, earlier, depth)
-        if kind in ("worker", "transform", "approval", "parallel") and self.chance(6):
-            step["output_path"] = f"out.{name}"
-        return name
 
     def group(self, step: dict[str, Any], earlier: list[str], depth: int) -> None:
         members: list[str] = []
@@ -191,9 +198,9 @@ class _Maker:
 
 
 @st.composite
-def definitions(draw: st.DrawFn, *, child: bool = False) -> dict[str, Any]:
-    """`child`: small ones that call no other workflow."""
-    definition = _Maker(draw, child=child).make()
+def definitions(draw: st.DrawFn, *, child: bool = False, people: bool = True) -> dict[str, Any]:
+    """`child`: small ones that call no other workflow. `people`: some steps wait for them, or for signals."""
+    definition = _Maker(draw, child=child, people=people).make()
     for step in definition["steps"].values():
         if step.get("type") == "switch" and not step["input"]["cases"]:
             del step["input"]

@@ -21,10 +21,8 @@ from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.wants import wants
 from tests.proof.language import DENIED_TOPIC
 
-POLICY = load_policy(
-    f"version: '1'\ndefault_decision: allow\nrules: [{{id: no, match: {{topics: [{DENIED_TOPIC}]}}, decision: deny, reason: never}}]".encode(),
-    epoch=1,
-)
+_RULE = f"{{id: no, match: {{topics: [{DENIED_TOPIC}]}}, decision: deny, reason: never}}"
+POLICY = load_policy(f"{{version: '1', default_decision: allow, rules: [{_RULE}]}}".encode(), epoch=1)
 LIMITS = Limits(jitter=False)
 START = 1_000_000
 MOST_LOOKS = 200
@@ -212,7 +210,8 @@ class Play:
         """Status (a job on its way is `running`) and attempts of everything there has been, child runs too."""
         found: dict[str, tuple[str, int]] = {}
         for ref, state in (*self.archived.items(), *self.run.steps.items()):
-            found[ref] = ("running" if state.status in _AT_WORK else state.status.value, state.attempt)
+            attempts = 0 if state.status is StepStatus.SKIPPED else state.attempt  # decided and at once given up
+            found[ref] = ("running" if state.status in _AT_WORK else state.status.value, attempts)
             child = self.children.get(state.child_run or "")
             if child is not None:
                 found |= {f"{ref}/{inner}": facts for inner, facts in child.statuses().items()}
