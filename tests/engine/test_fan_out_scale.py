@@ -1,0 +1,91 @@
+"""What a child of a fan-out costs does not depend on how many there are: it is counted, put away, and planned for by
+windows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+from redis import Redis
+
+from cordum.domain.limits import Limits
+from cordum.domain.routing import queue_list
+from cordum.domain.run import OutcomeClass
+from cordum.domain.turn import MOST_CHILDREN
+from cordum.engine import Engine, Outcome
+from cordum.redis_address import RedisAddress
+from cordum.settings import Settings
+from cordum.store import Store
+from cordum.store.connection import Connection
+from cordum.store.keys import RunKeys
+from tests.engine.hands import ALLOW, Hands
+
+FAN = """
+steps:
+  fan: {topic: job.t, for_each: input.items, input: {n: "${item}"}}
+"""
+QUEUE = queue_list("job.t", 3)
+
+
+class Cost(NamedTuple):
+    """For each child: commands that Redis carried out, script calls, and words `record_result` answered with."""
+
+    commands: float
+    scripts: float
+    recorded: float
+
+
+def fan_out(address: RedisAddress, size: int) -> tuple[Cost, Redis, str]:
+    client = Redis(**address.redis_py_kwargs(), decode_responses=True)
+    client.flushall()
+    settings = Settings()
+    store = Store(Connection.open(address), settings.cell, settings.window_minimum)
+    engine = Engine(store, settings, Limits(max_items=size))
+    engine.publish_policy(ALLOW, "test")
+    hands = Hands(engine)
+    client.config_resetstat()
+    run_id = hands.start(FAN, {"items": list(range(size))})
+    words = []
+    while engine.store.runs.snapshot(run_id).run.status.value not in ("succeeded", "failed"):
+        engine.coordinate()
+        hands.engine.jobs.renew(hands.worker)
+        while message := client.rpop(QUEUE):
+            job_id = orjson.loads(message)["headers"]["id"]
+            claim = engine.jobs.claim(job_id, "job.t", 3, hands.worker.incarnation, "n")
+            outcome = Outcome(OutcomeClass.SUCCESS, claim.input)
+            words.append(engine.jobs.record(job_id, "job.t", hands.worker.incarnation, "n", outcome).value)
+            if words[-1] == "ADVANCE":
+                engine.coordinate()
+    stats = client.info("commandstats")
+    calls = sum(stat["calls"] for name, stat in stats.items() if name not in ("cmdstat_rpop", "cmdstat_lpop"))
+    output = engine.run("default", run_id)["steps"]["fan"]["output"]
+    assert output == [{"n": n} for n in range(size)]
+    engine.close()
+    return Cost(calls / size, stats["cmdstat_evalsha"]["calls"] / size, words.count("RECORDED") / size), client, run_id
+
+
+def test_a_child_costs_the_same_among_few_and_among_many(redis_address: RedisAddress) -> None:
+    few, many = fan_out(redis_address, 400)[0], fan_out(redis_address, 2_000)[0]
+    assert abs(many.commands - few.commands) <= 0.05 * few.commands
+    assert abs(many.scripts - few.scripts) <= 0.05 * few.scripts
+
+
+def test_most_results_wake_nobody(redis_address: RedisAddress) -> None:
+    cost = fan_out(redis_address, 400)[0]
+    assert cost.recorded > 0.9
+
+
+def test_children_that_are_counted_leave_the_open_state(redis_address: RedisAddress) -> None:
+    _, client, run_id = fan_out(redis_address, 5 * MOST_CHILDREN)
+    own = RunKeys.of(run_id)
+    assert client.hkeys(own.steps) == ["fan"]
+    assert {field.partition("#")[0] for field in client.hkeys(own.facts)} == {"fan"}
+    assert client.hlen(own.children) == client.hlen(own.child_outputs) == 5 * MOST_CHILDREN
+
+
+def test_a_window_of_children_is_open_at_most(engine: Engine, redis_address: RedisAddress) -> None:
+    run_id = Hands(engine).start(FAN, {"items": list(range(10 * MOST_CHILDREN))})
+    engine.coordinate()
+    with Redis(**redis_address.redis_py_kwargs()) as client:
+        assert client.hlen(RunKeys.of(run_id).steps) == MOST_CHILDREN + 1
