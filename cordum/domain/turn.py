@@ -73,6 +73,7 @@ class Turn:
         self._replayed: list[str] = []
         self._stirred: list[str] = []
         self._again = False
+        self._added = False  # since the steps were last put in order
         self._events: list[Event] = []
         self._jobs: list[Job] = []
         self._approvals: list[ApprovalRequest] = []
@@ -95,6 +96,8 @@ class Turn:
 
     def all(self) -> list[Instance]:
         """Every instance there is now: those of the definition in its order, then children in theirs."""
+        if self._added:
+            self.steps, self._added = self._in_order(self.steps), False
         return [self.instances[ref] for ref in self.steps]
 
     def children(self, ref: str) -> list[str]:
@@ -144,6 +147,7 @@ class Turn:
     def add(self, ref: str) -> None:
         """An instance comes into being, with all that exists only within it from its beginning."""
         self.steps[ref] = StepState()
+        self._added = True
         for companion in self.instances.born_with(self.instances[ref]):
             self.add(companion)
 
@@ -224,6 +228,7 @@ class Turn:
     def bring_back(self, step: str, archived: StepState) -> None:
         """What was put away belongs to the open state again, as it was."""
         self._brought_back.append(step)
+        self._added = True
         self.steps[step] = archived
 
     def look_again(self) -> None:

@@ -179,8 +179,10 @@ class Run:
         self._fill(frame, beside, frame.main)
         self.nodes.sort(key=self._place)
 
-    def _place(self, node: Node) -> tuple[int, tuple[int, ...]]:
-        return self._order[node.ref.partition("[")[0]], _path(node.ref)
+    def _place(self, node: Node) -> tuple[bool, int, tuple[int, ...]]:
+        """Order: what exists from the beginning, then what came into being; each in the definition's order."""
+        path = _path(node.ref)
+        return bool(path), self._order[node.ref.partition("[")[0]], path
 
     def find(self, ref: str) -> Node:
         return next(node for node in self.nodes if node.ref == ref)
@@ -382,8 +384,8 @@ class Run:
         fan.counted = sum(self._ready_to_count(frame) for frame in fan.frames)
         limit = fan.step.get("max_parallel", 128)
         while len(fan.frames) < len(fan.items):
-            busy = sum(frame.main.status in ("pending", "running", "retrying") for frame in fan.frames if frame.main)
-            if busy >= limit:
+            mains = [frame.main for frame in fan.frames if frame.main is not None]
+            if sum(self._holds_a_place(main) for main in mains) >= limit:
                 break
             self._add_round(fan, item=fan.items[len(fan.frames)], index=len(fan.frames))
         if fan.counted == len(fan.items):
@@ -477,10 +479,8 @@ class Run:
             return
         if owner is not None and owner not in self._open:  # one that has just begun: its members in their own order
             return
-        if owner is not None and owner.layer == "group" and "max_parallel" in owner.step:
-            busy = sum(m.status in ("running", "retrying") for m in self._members(owner))
-            if busy >= owner.step["max_parallel"]:
-                return
+        if not self._has_room(node):
+            return
         if not node.head:
             self._begin(node)
             return
@@ -505,6 +505,33 @@ class Run:
             self._fail(node, "failed", "expression_error", "")
             return
         self._begin(node)
+
+    def _busy(self, node: Node) -> bool:
+        """Whether it takes a place: on its way or an open child run, or something in it is."""
+        if node.status not in ("running", "retrying"):
+            return False
+        if node.layer == "unit":
+            return True
+        inside = self._members(node) if node.layer == "group" else [f.main for f in node.frames if f.main is not None]
+        return any(self._busy(one) for one in inside)
+
+    def _holds_a_place(self, main: Node) -> bool:
+        """In its fan-out: until it is over, unless all that can happen in it is waited for."""
+        if main.status == "pending" or self._busy(main):
+            return True
+        return main.status == "running" and not any(node.status == "waiting" for node in list(self._deep(main))[1:])
+
+    def _has_room(self, node: Node) -> bool:
+        """Whether its owner has a place for it, and all around that."""
+        owner = node.owner
+        if owner is None:
+            return True
+        if "max_parallel" in owner.step and owner.layer in ("group", "fan") and not self._busy(node):
+            beside = [f.main for f in owner.frames if f.main is not None] if owner.layer == "fan" else None
+            others = self._members(owner) if beside is None else beside
+            if owner.step["max_parallel"] <= sum(self._busy(one) for one in others):
+                return False
+        return self._has_room(owner)
 
     def _why_not(self, node: Node, users: list[Node]) -> str | None:
         names = [*node.step.get("depends_on", []), *self._switches.get(node.id, [])]

@@ -99,7 +99,11 @@ def _room(turn: Turn, instance: Instance) -> int:
 
 
 def _at_work(turn: Turn, child: str) -> bool:
-    return turn.steps[child].status is StepStatus.PENDING or is_busy(turn, child)
+    """What has begun and does nothing yet is about to: only what waits in it lets others take its place."""
+    status = turn.steps[child].status
+    if status is StepStatus.PENDING or is_busy(turn, child):
+        return True
+    return status.busy and not any(turn.steps[ref].status is StepStatus.WAITING for ref in turn.inside(child))
 
 
 def _let_alone(turn: Turn, instance: Instance) -> None:
