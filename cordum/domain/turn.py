@@ -158,8 +158,6 @@ class Turn:
         """
         for gone in (*self.inside(ref), *self.companions(ref), ref):
             if gone in self.steps:
-                if not self.steps[gone].status.terminal:
-                    self.skip(gone, SkipReason.HANDLER_NOT_NEEDED)
                 self._archived[gone] = self.steps.pop(gone)
 
     def pin(self, fan: str, items: list[JSON]) -> None:
