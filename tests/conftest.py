@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -14,9 +15,27 @@ from redis import Redis
 from cordum.ops.redis_server import RedisServer, find_redis_server
 from cordum.redis_address import RedisAddress
 
+_SHOWN = "shown"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--guards-json", metavar="PATH", help="write the table of guards (tests/proof) to this file")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have to show, whichever process they ran in: see `show`."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == _SHOWN and report.when == "call":
+                    terminalreporter.section(report.nodeid, sep="-")
+                    terminalreporter.write_line(text)
+
+
+@pytest.fixture
+def show(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Print a table at the end of the whole run."""
+    return lambda text: record_property(_SHOWN, text)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,12 @@ from tests.e2e.topics import TOPICS
 pytestmark = pytest.mark.proof
 
 PATIENCE_SEC = 120.0
-TIMING = {**FAST, "CORDUM_POLICY_FILE": str(ROOT / "config" / "safety.dev.yaml")}
+TIMING = {
+    **FAST,
+    "CORDUM_POLICY_FILE": str(ROOT / "config" / "safety.dev.yaml"),
+    # Eight workers die here, one after the other: a step that three of them had would rightly be poison.
+    "CORDUM_MAX_LOSSES": "9",
+}
 
 # Where a process of each role is killed, one after the other. Not the first time, so that it has done something before.
 KILLED: dict[str, list[str]] = {

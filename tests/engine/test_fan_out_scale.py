@@ -49,13 +49,13 @@ def fan_out(address: RedisAddress, size: int) -> tuple[Cost, Redis, str]:
     words = []
     while engine.store.runs.snapshot(run_id).run.status.value not in ("succeeded", "failed"):
         engine.coordinate()
-        hands.engine.jobs.renew(hands.worker)
         while message := client.rpop(QUEUE):
             job_id = orjson.loads(message)["headers"]["id"]
             claim = engine.jobs.claim(job_id, "job.t", 3, hands.worker.incarnation, "n")
             outcome = Outcome(OutcomeClass.SUCCESS, claim.input)
             words.append(engine.jobs.record(job_id, "job.t", hands.worker.incarnation, "n", outcome).value)
             if words[-1] == "ADVANCE":
+                engine.jobs.renew(hands.worker)
                 engine.coordinate()
     stats = client.info("commandstats")
     calls = sum(stat["calls"] for name, stat in stats.items() if name not in ("cmdstat_rpop", "cmdstat_lpop"))

@@ -37,10 +37,9 @@ def test_in_every_order_every_promise_is_kept(name: str, explored: Callable[[str
     assert found.states >= 1_000
 
 
-def test_every_promise_is_put_to_the_test(explored: Callable[[str], Found], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_promise_is_put_to_the_test(explored: Callable[[str], Found], show: Callable[[str], None]) -> None:
     found = {name: explored(name) for name in SCENARIOS}
-    with capsys.disabled():
-        print("\n" + table(found))
+    show(table(found))
     tested: Counter[str] = Counter()
     for one in found.values():
         tested.update(one.exercised)

@@ -54,12 +54,11 @@ def test_without_it_a_promise_is_broken(guard: Guard, caught: Callable[[Guard], 
 
 
 def test_the_table_of_guards(
-    caught: Callable[[Guard], Row], request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    caught: Callable[[Guard], Row], request: pytest.FixtureRequest, show: Callable[[str], None]
 ) -> None:
     rows = [caught(guard) for guard in GUARDS]
     path = request.config.getoption("--guards-json")
     if path is not None:
         guards.write(rows, Path(path))
-    with capsys.disabled():
-        print("\n" + "\n".join(map(str, rows)))
+    show("\n".join(map(str, rows)))
     assert [row for row in rows if row.scenario is None] == []

@@ -115,18 +115,20 @@ def test_the_model_imports_nothing_of_cordum(module: Any) -> None:
 
 
 @pytest.mark.timeout(PATIENCE_SEC)
-def test_model_and_cordum_agree(rig_on: Callable[[Library], Rig], capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_and_cordum_agree(rig_on: Callable[[Library], Rig], show: Callable[[str], None]) -> None:
     rig, ruled = rig_on(Library(virtual_clock=True)), Counter[str]()
-    with capsys.disabled():
-        run_machine(machine_on(rig, ruled))
-        words = {(name, word): 0 for name, script in rig.library.scripts.items() for word in script.replies}
-        tables = {
-            "acts": dict.fromkeys(ACTS, 0) | ruled,
-            "faults": dict.fromkeys(sorted(FAULTS), 0) | rig.wire.happened,
-            "replies": {f"{name} {word}": rig.wire.words[name, word] for name, word in sorted(words)},
-        }
-        for title, counts in tables.items():
-            print(f"\n{title}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    run_machine(machine_on(rig, ruled))
+    words = {(name, word): 0 for name, script in rig.library.scripts.items() for word in script.replies}
+    tables = {
+        "acts": dict.fromkeys(ACTS, 0) | ruled,
+        "faults": dict.fromkeys(sorted(FAULTS), 0) | rig.wire.happened,
+        "replies": {f"{name} {word}": rig.wire.words[name, word] for name, word in sorted(words)},
+    }
+    lines = (
+        f"{title}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+        for title, counts in tables.items()
+    )
+    show("\n".join(lines))
     assert ruled["ran to the end"] >= EXAMPLES
     never = {name for counts in tables.values() for name, count in counts.items() if not count}
     assert never == {f"{name} {word}" for name, word in UNREACHABLE}
