@@ -426,9 +426,10 @@ class Turn:
         )
 
     def _closed_approvals(self) -> Iterator[tuple[str, str]]:
-        """Without those that the same turn asks again under the same job id."""
-        asked = {self.job_id(one.step, one.attempt) for one in self._approvals if one.step in self.steps}
-        return ((job_id, state) for job_id, state in self._closed if job_id not in asked)
+        """Without those that the same turn asks again under the same job id, unless it takes that back too."""
+        waiting = (one for one in self._approvals if self._now(one.step) is StepStatus.WAITING)
+        asked = {self.job_id(one.step, one.attempt) for one in waiting}
+        return ((job_id, state) for job_id, state in dict(self._closed).items() if job_id not in asked)
 
     def _changes(self) -> Iterator[StepChange]:
         for step, after in (*self.steps.items(), *self._archived.items()):

@@ -47,6 +47,18 @@ def test_a_policy_that_allows_without_a_person_supersedes_the_question(asked: tu
     assert (step["status"], step["attempts"], step["job_id"]) == ("queued", 1, f"{run_id}:a@1")
 
 
+def test_a_question_that_is_asked_anew_and_not_needed_any_more_is_closed(engine: Engine) -> None:
+    """Both in one look: the policy asks about one step again, and its denial of the other ends the run."""
+    engine.policies.publish(ASK.replace(b"[job.t]", b"[job.t, job.u]"), "test")
+    engine.save_workflow("default", b"{id: w, steps: {a: {topic: job.t}, b: {topic: job.u}}}", "yaml")
+    run_id = engine.start_run(ALICE, "w", {}).id
+    engine.policies.publish(ASK_ELSE.replace(b"default_decision: allow", b"default_decision: deny"), "test")
+    engine._core.advance(run_id)
+    assert engine.run("default", run_id)["status"] == "denied"
+    assert engine.approval("default", f"{run_id}:a@1")["state"] == "closed"
+    assert engine.approvals("default").items == []
+
+
 def test_a_policy_that_denies_ends_the_step(asked: tuple[Engine, str]) -> None:
     engine, run_id = asked
     engine.policies.publish(DENY, "test")

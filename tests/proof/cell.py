@@ -70,6 +70,9 @@ class Cell:
     def alive(self, worker: str) -> bool:
         return self.leases.get(worker, -1) >= self.now
 
+    def open_questions(self) -> list[str]:
+        return [job for job, (state, _) in self.approvals.items() if state == "pending"]
+
     # -- people --------------------------------------------------------------------------------------------------
 
     def tick(self, ms: int) -> None:
@@ -79,6 +82,9 @@ class Cell:
         if self.policy is not None and self.policy.name == name:
             return False
         self.policy = Policy(name, 1 + (self.policy.epoch if self.policy else 0), self.policies[name])
+        for job in self.open_questions():
+            self.find(job)[0].due = self.now
+            self.bell = True
         return True
 
     def submit(
@@ -108,6 +114,7 @@ class Cell:
             self.publish(meanwhile)
         if self.commit(first_look) == "POLICY_CHANGED":
             self.advance(run_id)
+        self.runs[run_id].due = None  # nobody was called before it was there
         return "CREATED", run_id
 
     def cancel(self, run_id: str) -> None:
@@ -123,15 +130,28 @@ class Cell:
         if run.status not in RUN_ENDED and step.status not in ENDED and step.attempt == attempt:
             self.commit(self.look(run.id, job))
 
-    def decide(self, job: str, decision: str, person: str, *, dies: bool = False) -> str:
-        """3.6. OK or the code of the refusal; `dies`: whoever was told, before it has the run advanced."""
+    def decide(self, job: str, decision: str, person: str, *, dies: bool = False, meanwhile: str | None = None) -> str:
+        """3.6. OK or the code of the refusal; `dies`: whoever was told, before it has the run advanced.
+
+        `meanwhile` another policy becomes the active one, and a coordinator looks at the run.
+        """
         run, name, _ = self.find(job)
-        step, (state, asked_under) = run.steps[name], self.approvals[job]
+        seen, over = self.approvals[job], run.status in RUN_ENDED
         if person == "alice":
             return "self_approval_denied"
+        if seen[0] == "pending" and not self._asks_still(job):
+            self.advance(run.id)
+            return "approval_stale_snapshot"
+        if meanwhile is not None:
+            self.publish(meanwhile)
+            self.advance(run.id)
+        step, (state, asked_under) = run.steps[name], self.approvals[job]
         if state != "pending":
-            refusal = "run_terminal" if state == "closed" and run.status in RUN_ENDED else "approval_already_resolved"
+            unasked = state in ("closed", "superseded")
+            refusal = "run_terminal" if unasked and over else "approval_already_resolved"
             return "OK" if state == decision else refusal
+        if seen[0] == "pending" and asked_under != seen[1]:
+            return "approval_stale_snapshot"
         self.approvals[job] = decision, asked_under
         if decision == "rejected":
             facts: dict[str, Any] = {"status": "settling", "outcome": "rejected", "ended_at": self.now}
@@ -145,6 +165,11 @@ class Cell:
         if not dies:
             self.advance(run.id)
         return "OK"
+
+    def _asks_still(self, job: str) -> bool:
+        """A question about a job is that of one policy; an approval step's is its own."""
+        asked_under = self.approvals[job][1]
+        return asked_under is None or self.policy is None or asked_under == self.policy.name
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -259,22 +284,28 @@ class Cell:
         marks = ((run.steps[name], look.seen.steps[name]) for name in changed)
         if run.version != look.seen.version or any((a.status, a.attempt) != (b.status, b.attempt) for a, b in marks):
             return "CONFLICT"
-        if look.new("ready") and look.policy != self.policy:
+        if look.decided and look.policy != self.policy:
             return "POLICY_CHANGED"
         run.version += bool(changed) or look.run.status != look.seen.status
         run.status, run.output, run.error = look.run.status, look.run.output, look.run.error
         run.steps |= {name: replace(look.run.steps[name]) for name in changed}
         self._send(run, look)
-        for name in look.new("waiting"):
-            self.approvals[run.job(name)] = "pending", look.policy.name if look.policy else None
-        self.approvals |= dict.fromkeys(look.closed, ("closed", None))
+        self.approvals |= {job: (why, None) for job, why in look.closed.items()}
+        self.approvals |= {run.job(name): ("pending", run.steps[name].asked) for name in look.questions()}
         self.dead |= {run.job(name): (run, name) for name in look.dead}
         if run.status in RUN_ENDED:
             run.timer = None
         elif look.wake_at is not None:
             run.timer = look.wake_at if run.timer is None else min(run.timer, look.wake_at)
-        run.due = None if run.signals == look.seen.signals else self.now
+        self._unmark(run, look)
         return "COMMITTED"
+
+    def _unmark(self, run: Run, look: Look) -> None:
+        """Nobody has to look any more, if nobody has called since: no worker or person, no new policy, no timer."""
+        if run.fired is not None and run.fired <= look.now:
+            run.fired = None
+        quiet = run.signals == look.seen.signals and look.policy == self.policy and run.fired is None
+        run.due = None if quiet else self.now
 
     def _send(self, run: Run, look: Look) -> None:
         """Take messages back, put new ones on their way, and give free places to whoever is next."""
@@ -343,7 +374,7 @@ class Cell:
             return False
         for run in self.runs.values():
             if run.timer is not None and run.timer <= self.now:
-                run.timer, run.due = None, self.now
+                run.timer, run.due, run.fired = None, self.now, self.now
         if self.now - last > LEASE_MS:
             self.spare_until = self.now + LEASE_MS
         self.swept = self.now
@@ -377,7 +408,7 @@ class Cell:
         return {
             "runs": {run.id: self._run_view(run) for run in self.runs.values()},
             "approvals": {job: state for job, (state, _) in self.approvals.items()},
-            "open": {job for job, (state, _) in self.approvals.items() if state == "pending"},
+            "open": set(self.open_questions()),
             "dead": {job: self._dead_view(run.steps[name]) for job, (run, name) in self.dead.items()},
             "lists": {queue: list(jobs) for queue, jobs in self.lists.items() if jobs},
             "sent": {queue: dict(jobs) for queue, jobs in self.sent.items() if jobs},

@@ -14,6 +14,7 @@ TOPICS = ["job.a", "job.b"]
 POLICIES = {
     "open": {"job.a": "allow", "job.b": "allow"},
     "asking": {"job.a": "allow", "job.b": "require_approval"},
+    "asking_more": {"job.a": "require_approval", "job.b": "require_approval"},
     "closed": {"job.a": "allow", "job.b": "deny"},
 }
 # What a step may have beside its kind; the first are the most common.

@@ -24,7 +24,7 @@ EDGES: Mapping[str, frozenset[str]] = {
     "pending": frozenset({"queued", "running", "waiting", "retrying"}) | (STEP_ENDED - {"succeeded"}),
     "queued": frozenset({"running", "pending", "retrying", "timed_out", "cancelled"}),
     "running": frozenset({"waiting", "retrying"}) | (STEP_ENDED - {"skipped"}),
-    "waiting": frozenset({"succeeded", "pending", "running", "denied", "timed_out", "cancelled"}),
+    "waiting": frozenset({"waiting", "succeeded", "pending", "running", "denied", "timed_out", "cancelled"}),
     "retrying": frozenset({"waiting", "failed", "denied", "timed_out", "cancelled"}),
 }
 # The next attempt is decided and waits for room inside cordum, which is no event of its own.
@@ -177,12 +177,14 @@ def _one_ending(run: RunHistory) -> Iterator[str]:
 
 
 def _legal_states(run: RunHistory, step: str) -> Iterator[str]:
-    state = "pending"
+    state, decided_again = "pending", False
     for event in run.of(step):
         source, target = event.get("from"), event.get("to")
+        # Another policy than the one that has asked people may let the job go without them.
+        decided_again = state == "waiting" and (decided_again or event["type"] == "step.decision")
         if target is None:
             continue
-        if source != state and not (source == "pending" and state in SENT_ON_SILENTLY):
+        if source != state and not (source == "pending" and (state in SENT_ON_SILENTLY or decided_again)):
             yield f"{run.id}:{step} was {state}, and {event['type']} left {source}"
         if state in STEP_ENDED or target not in EDGES.get(str(source), frozenset()):
             yield f"{run.id}:{step} went from {state} ({source}) to {target} by {event['type']}"
@@ -346,8 +348,12 @@ def p11_decided_once_by_another(history: History) -> Iterator[str]:
     for run in history.runs.values():
         asked: Counter[str] = Counter()
         verdict: dict[str, str] = {}
+        policy: dict[str, str] = {}
+        approved: dict[str, str] = {}  # under which policy
         for event in run.events:
-            job, step = event.get("job_id") or "", event.get("step_id") or ""
+            job, step, data = event.get("job_id") or "", event.get("step_id") or "", event.get("data", {})
+            if event["type"] == "step.decision":
+                policy[step] = data.get("policy_snapshot", "")
             match event["type"]:
                 case "approval.requested":
                     asked[job] = 1
@@ -359,8 +365,12 @@ def p11_decided_once_by_another(history: History) -> Iterator[str]:
                         yield f"{job}: {event['type']} by {run.created_by}, who submitted the run"
                     asked[job] = 0
                     verdict[step] = event["type"]
-                case "step.decision" if event.get("data", {}).get("decision") == "allow":
+                    if event["type"] == "approval.approved" and step in policy:
+                        approved[step] = policy[step]
+                case "step.decision" if data.get("decision") == "allow":
                     verdict[step] = "allowed"
+                case "step.decision" if step in approved and approved[step] == policy[step]:
+                    verdict[step] = "approval.approved"  # unless people are asked anew, about something else
                 case "step.queued" if verdict.get(step) not in (None, "allowed", "approval.approved"):
                     yield f"{job} was dispatched: {verdict[step]}"
     for call in history.ok("approve", "reject"):

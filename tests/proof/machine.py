@@ -44,6 +44,7 @@ ACTS = (
     "revoke",
     "cancel",
     "decide",
+    "decide while the policy changes",
     "claim",
     "work",
     "lose message",
@@ -181,9 +182,6 @@ class Machine(RuleBasedStateMachine):
     def _due(self) -> list[str]:
         return [run.id for run in self.model.runs.values() if run.due is not None]
 
-    def _asked(self) -> list[str]:
-        return [job for job, (state, _) in self.model.approvals.items() if state == "pending"]
-
     def at_times(self, number: int) -> bool:
         """Of acts that lead nowhere by themselves: now and then, so that what they disturb gets somewhere."""
         return self.acts % number == 0
@@ -279,7 +277,7 @@ class Machine(RuleBasedStateMachine):
             self.both("cancel", run_id)
             self.calls.append(Call("cancel", "ok", run=run_id))
 
-    @precondition(lambda self: self._asked() or (self.model.approvals and self.at_times(7)))
+    @precondition(lambda self: self.model.open_questions() or (self.model.approvals and self.at_times(7)))
     @rule(
         pick=PICK,
         decision=st.sampled_from(["approved", "approved", "rejected"]),
@@ -288,7 +286,7 @@ class Machine(RuleBasedStateMachine):
     )
     def decide(self, pick: int, decision: str, person: str, fault: Fault) -> None:
         self.count("decide")
-        jobs = [*self._asked(), *self.model.approvals]
+        jobs = [*self.model.open_questions(), *self.model.approvals]
         args = jobs[pick % len(jobs)], decision, person
         # Whether it dies or finds its decision taken already (by itself, but it cannot know): others advance the run.
         expected = self.model.decide(*args, dies=fault is not Fault.NONE)
@@ -298,6 +296,28 @@ class Machine(RuleBasedStateMachine):
             word = self.agree(expected, self.rig.decide(*args), "decide", *args)
             end = "ok" if word == "OK" else "fail"
         self.calls.append(Call("approve" if decision == "approved" else "reject", end, person=person, job=args[0]))
+
+    @precondition(lambda self: self.model.open_questions())
+    @rule(
+        pick=PICK,
+        decision=st.sampled_from(["approved", "approved", "rejected"]),
+        policy=st.sampled_from(list(POLICIES)),
+    )
+    def decide_while_the_policy_changes(self, pick: int, decision: str, policy: str) -> None:
+        """Somebody answers a question, and before the answer is there it is asked by another policy, or not at all."""
+        self.count("decide while the policy changes")
+        jobs = self.model.open_questions()
+        args = jobs[pick % len(jobs)], decision, "bob"
+
+        def others() -> None:
+            self.rig.publish(policy)
+            self.rig.advance(args[0].partition(":")[0])
+
+        self.rig.wire.before_next("resolve_approval", others)
+        expected = self.model.decide(*args, meanwhile=policy)
+        word = self.agree(expected, self.rig.decide(*args), "decide while the policy changes", *args, policy)
+        name, end = "approve" if decision == "approved" else "reject", "ok" if word == "OK" else "fail"
+        self.calls.append(Call(name, end, person="bob", job=args[0]))
 
     def _publish(self, policy: str, fault: Fault) -> None:
         expected = self.model.publish(policy)
@@ -634,7 +654,7 @@ class Machine(RuleBasedStateMachine):
             self.both("tick", 1000)
             self.both("heartbeat", "w1")
             self.both("coordinate")
-            for job in self._asked():
+            for job in self.model.open_questions():
                 self.both("decide", job, "approved", "bob")
             for queue in self._queues():
                 job, nonce = self.both("pop", *queue), self._nonce()

@@ -40,6 +40,8 @@ def judge_attempts(look: Look) -> None:
         late = step.until is not None and step.until <= look.now
         if step.status == "settling":
             judge(look, name, step)
+        elif step.status == "waiting" and look.is_job(name):
+            decide_again(look, name, step)
         elif step.status == "retrying" and late:
             dispatch(look, name)
         elif step.status in ("ready", "queued") and late:
@@ -84,16 +86,27 @@ def dispatch(look: Look, name: str) -> bool:
     if look.policy is None:
         look.held = True
         return False
+    look.decided = True
     verdict = look.policy.verdicts[spec["topic"]]
     if verdict == "deny":
         look.end(name, "denied", "safety_denied", attempt=step.attempt + 1)
     elif verdict == "require_approval" and step.approved != look.policy.name:
         ask(look, name, None)
+        look.run.steps[name].asked = look.policy.name
     else:
         patience = spec.get("queue_timeout_sec")
         until = None if patience is None else look.now + int(patience * 1000)
         look.move(name, "ready", until=until, attempt=step.attempt + 1, epoch=look.policy.epoch)
     return True
+
+
+def decide_again(look: Look, name: str, step: Step) -> None:
+    """3.6: what one policy has asked another one need not ask; the attempt has not begun, so it stays the same one."""
+    if look.policy is not None and step.asked != look.policy.name:
+        job = look.run.job(name)
+        step.attempt -= 1
+        dispatch(look, name)
+        look.closed[job] = "superseded"
 
 
 def ask(look: Look, name: str, patience: float | None) -> None:
@@ -204,7 +217,9 @@ def end_run(look: Look, status: str, skip: str, error: tuple[str | None, str] | 
 
 
 def start_steps(look: Look) -> None:
+    """In the order of the definition; so the members of a group wait until all of them can be looked at."""
     run = look.run
+    open_groups = {name for name, step in run.steps.items() if step.status == "running"}
     for name in run.steps:
         owner = run.owner(name)
         if run.steps[name].status != "pending":
@@ -212,7 +227,7 @@ def start_steps(look: Look) -> None:
         if owner is not None and run.steps[owner].status in ENDED:
             absent = run.steps[owner].status == "skipped"
             look.move(name, "skipped", skip="upstream_skipped" if absent else "upstream_failed")
-        elif owner is None or has_room(run, owner, name):
+        elif owner is None or (owner in open_groups and has_room(run, owner, name)):
             if run.steps[name].begun:
                 start(look, name)
             else:

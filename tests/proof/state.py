@@ -35,6 +35,7 @@ class Step:
     ended_at: int = 0  # of the attempt
     pause: int | None = None  # what the worker asked for before a retry
     epoch: int = 0  # of the policy that allowed it
+    asked: str | None = None  # the policy that has asked people about it last
     approved: str | None = None  # the policy under which a person has allowed it
     worker: str | None = None
     nonce: str | None = None  # of the delivery that claimed the attempt
@@ -57,6 +58,7 @@ class Run:
     signals: int = 0  # what workers and people have said
     due: int | None = None  # from when on a coordinator has to look
     timer: int | None = None  # when time alone makes it due
+    fired: int | None = None  # when its timer went off, until a later look has been committed
 
     def spec(self, name: str) -> dict[str, Any]:
         spec: dict[str, Any] = self.definition["steps"][name]
@@ -118,10 +120,11 @@ class Look:
     policy: Policy | None
     now: int
     run: Run = field(init=False)
-    closed: list[str] = field(default_factory=list)  # approvals that nobody has to answer any more, by job id
+    closed: dict[str, str] = field(default_factory=dict)  # approvals that nobody has to answer any more: job id -> why
     dead: list[str] = field(default_factory=list)  # steps that have failed for good, leaves only
     withdrawn: list[tuple[str, str, str | None]] = field(default_factory=list)  # step, job, the worker that runs it
     held: bool = False  # for want of a policy
+    decided: bool = False  # the policy has said something, and it counts only while that policy does
 
     def __post_init__(self) -> None:
         self.seen, self.run = self.seen.copy(), self.seen.copy()
@@ -143,6 +146,12 @@ class Look:
         steps = self.run.steps.items()
         return [n for n, step in steps if step.status == status and mark[n] != (status, step.attempt)]
 
+    def questions(self) -> list[str]:
+        """Steps about which this look asks people, also once more about the same attempt."""
+        asked_anew = (name for name, step in self.run.steps.items() if step.asked != self.seen.steps[name].asked)
+        waiting = {*self.new("waiting"), *asked_anew}
+        return [name for name, step in self.run.steps.items() if name in waiting and step.status == "waiting"]
+
     def move(self, name: str, status: str, until: int | None = None, **facts: Any) -> None:
         """Change a step, and take back what its old state had sent out."""
         before, sent = self.run.steps[name], self.seen.steps[name]
@@ -150,7 +159,7 @@ class Look:
             worker = before.worker if before.status == "running" else None
             self.withdrawn.append((name, self.run.job(name), worker))
         if sent.status == before.status == "waiting":
-            self.closed.append(self.run.job(name))
+            self.closed[self.seen.job(name)] = "closed"
         self.run.steps[name] = replace(before, status=status, until=until, **facts)
 
     def is_job(self, name: str) -> bool:

@@ -36,8 +36,29 @@ LONG = bool(os.environ.get("PROOF_LONG"))
 EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
-# Words that no act of the machine can bring about, each with the reason. None today.
-UNREACHABLE: dict[tuple[str, str], str] = {}
+# Words that no act of the machine can bring about, each with the reason.
+_KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
+UNREACHABLE: dict[tuple[str, str], str] = {
+    ("claim", "PAUSED"): "nobody pauses here; the explorer does",
+    ("create_api_key", "CREATED"): _KEYS,
+    ("create_api_key", "UNCHANGED"): _KEYS,
+    ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
+    ("delete_workflow", "DELETED"): _DEFINITIONS,
+    ("delete_workflow", "IN_USE"): _DEFINITIONS,
+    ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
+    ("read_api_key", "KEY"): _KEYS,
+    ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
+    ("revoke_api_key", "NOT_FOUND"): _KEYS,
+    ("revoke_api_key", "REVOKED"): _KEYS,
+    ("revoke_api_key", "UNCHANGED"): _KEYS,
+    ("save_policy_draft", "SAVED"): "a draft has no force",
+    ("save_workflow", "STALE"): _DEFINITIONS,
+    ("save_workflow", "UNCHANGED"): _DEFINITIONS,
+    ("send_signal", "ENDED"): _SIGNALS,
+    ("send_signal", "NOT_FOUND"): _SIGNALS,
+    ("send_signal", "SENT"): _SIGNALS,
+    ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
+}
 
 # The explorer's planted bugs, and two coarser ones.
 BUGS = {

@@ -14,7 +14,7 @@ import redis
 
 from cordum.redis_address import RedisAddress
 from cordum.store.connection import Call, Connection
-from cordum.store.scripts import Library
+from cordum.store.scripts import Library, word_of
 
 
 class ProcessDied(BaseException):
@@ -59,7 +59,7 @@ class BreakableConnection(Connection):
         self.client.script_flush()
         self._flushed = True
 
-    def _send(self, calls: Sequence[Call]) -> list[list[Any]]:
+    def _send(self, calls: Sequence[Call]) -> list[tuple[Call, Any]]:
         names = [call.script.name for call in calls]
         for name in names:
             if act := self._before.pop(name, None):
@@ -70,7 +70,7 @@ class BreakableConnection(Connection):
         if Fault.LOST_CALL in faults:
             raise self._met(Fault.LOST_CALL, redis.ConnectionError("broken on purpose"))
         replies = super()._send(calls)
-        self.words.update((name, reply[0]) for name, reply in zip(names, replies, strict=True))
+        self.words.update((call.script.name, word_of(reply)) for call, reply in replies if isinstance(reply, list))
         if self._flushed:
             self._flushed = False
             self.happened["script not in the cache"] += 1
