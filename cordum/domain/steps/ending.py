@@ -55,14 +55,17 @@ def out_of_time(turn: Turn, instance: Instance) -> bool:
 
 
 def close_inside(turn: Turn, instance: Instance) -> None:
-    """Cancel what the step owns and what exists within it, however deep: nobody asks for it any more."""
+    """Cancel what the step owns and what exists within it, however deep: nobody asks for it any more.
+
+    What lies in a group that is over already ends as that group's end says.
+    """
     is_group = instance.role is Role.GROUP
     owned = turn.instances.members(instance) if is_group else tuple(turn.children(instance.ref))
     for ref in (*owned, *turn.inside(instance.ref)):
         if ref in turn.steps and not turn.steps[ref].status.terminal:
             _close(turn, ref)
-        if ref in owned:
-            close_inside(turn, turn.instances[ref])
+            if ref in owned:
+                close_inside(turn, turn.instances[ref])
 
 
 def _close(turn: Turn, ref: str) -> None:
