@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kombu.pools
 import pytest
 from celery import Celery
 
@@ -140,7 +141,12 @@ def ending_cell(redis_address: RedisAddress, tmp_path: Path) -> Iterator[Callabl
 
 @pytest.fixture
 def control(redis_address: RedisAddress) -> Iterator[Any]:
-    """Celery's remote control, as Flower and the command line use it."""
+    """Celery's remote control, as Flower and the command line use it.
+
+    kombu keeps pools of connections for the whole process, by address. They are forgotten first: an earlier test
+    may have cut every connection of this server, and the pool would hand out a dead one.
+    """
+    kombu.pools.reset()
     app = Celery("control", amqp="cordum.execution.broker:Amqp", set_as_current=False)
     app.conf.update(celery_config(redis_address))
     yield app.control
