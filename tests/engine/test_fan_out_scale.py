@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import orjson
-from pytest import approx
+import pytest
 from redis import Redis
 
 from cordum.domain.limits import Limits
@@ -30,8 +30,7 @@ QUEUE = queue_list("job.t", 3)
 
 
 class Cost(NamedTuple):
-    """For each child: commands that Redis carried out, script calls, bytes of the run's keys, and how many of the results
-    woke nobody."""
+    """For each child: commands that Redis carried out, script calls, bytes of the run's keys, results that woke nobody."""
 
     commands: float
     scripts: float
@@ -78,7 +77,7 @@ def fan_out(address: RedisAddress, size: int) -> tuple[Cost, Redis, str]:
 def test_a_child_costs_the_same_among_few_and_among_many(redis_address: RedisAddress) -> None:
     few, many = fan_out(redis_address, 100)[0], fan_out(redis_address, 1_000)[0]
     for measure in ("commands", "bytes", "scripts"):
-        assert getattr(many, measure) == approx(getattr(few, measure), rel=0.05), measure
+        assert getattr(many, measure) == pytest.approx(getattr(few, measure), rel=0.05), measure
 
 
 def test_most_results_wake_nobody(redis_address: RedisAddress) -> None:
