@@ -30,7 +30,7 @@ QUEUE = queue_list("job.t", 3)
 
 
 class Cost(NamedTuple):
-    """For each child: commands that Redis carried out, script calls, bytes of the run's keys, results that woke nobody."""
+    """For each child: commands Redis carried out, script calls, bytes of the run's keys, results that woke nobody."""
 
     commands: float
     scripts: float
