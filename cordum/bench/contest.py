@@ -19,6 +19,7 @@ from cordum.bench import proc
 from cordum.bench.celery_sides import CanvasSide, PlainSide
 from cordum.bench.cordum_side import CordumSide
 from cordum.bench.sides import WORKERS, Measured, Place, Side, measure
+from cordum.ops.die_with_parent import die_with
 from cordum.ops.redis_binary import find_redis_server, require_version
 from cordum.ops.redis_server import RedisServer
 
@@ -133,8 +134,12 @@ def _pair(options: Options) -> Pair:
 
 
 def _measured_apart(side: Side, place: Place, options: Options) -> Measured:
-    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other.
+
+    It ends with this one however this one ends, and its workers with it.
+    """
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)) as process:
         return process.submit(measure, side, place, options.runs, options.warm_up).result()
 
 
