@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from cordum.bench.celery_sides import CanvasSide, PlainSide
 from cordum.bench.cordum_side import CordumSide
 from cordum.bench.setting import setting
 from cordum.bench.sides import WORKERS, Measured, Place, Side, measure
+from cordum.ops.die_with_parent import die_with
 from cordum.ops.redis_server import RedisServer
 
 WARM_UP = 20
@@ -137,6 +139,10 @@ def _pair(options: Options) -> Pair:
 
 
 def _measured_apart(side: Side, place: Place, options: Options) -> Measured:
-    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other.
+
+    It ends with this one however this one ends, and its workers with it.
+    """
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)) as process:
         return process.submit(measure, side, place, options.runs, options.warm_up).result()
