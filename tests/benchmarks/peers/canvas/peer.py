@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
-from celery.exceptions import TimeoutError
+from celery.exceptions import TimeoutError as NotYet
 from common import HERE, PATIENCE_SEC, WARM_UP, Answer, Place, Workers, main, missing, python, timed
 
 
@@ -39,7 +39,7 @@ def value(result: Any) -> Any:
     while True:
         try:
             return result.get(timeout=0.25)
-        except TimeoutError:
+        except NotYet:
             if time.monotonic() > give_up:
                 raise
 
