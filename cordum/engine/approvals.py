@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cordum.domain.decision_point import UNAVAILABLE
 from cordum.domain.ids import JobId
 from cordum.domain.roles import Role
 from cordum.domain.run import Failure
@@ -67,7 +68,8 @@ class Approvals:
 
     def _check_policy(self, look: Look, record: dict[str, str]) -> None:
         """What one policy has asked is not answered under another: the step is decided again, and may ask anew."""
-        if record["gate"] != "policy" or look.policy is None or look.policy.digest == record["policy_digest"]:
+        now = UNAVAILABLE if look.policy is None else look.policy.digest
+        if record["gate"] != "policy" or now in (record["policy_digest"], UNAVAILABLE):
             return
         self._core.advance(look.run.id)
         raise StateConflict(

@@ -69,6 +69,8 @@ def _of_troubles(figures: Figures) -> Iterator[Metric]:
     yield _counter(figures, "messages_resent", "Messages that were lost and sent again")
     yield _counter(figures, "results_stale", "Results that came too late and were ignored")
     yield _counter(figures, "claims_stale", "Messages that were delivered though their job was taken or withdrawn")
+    yield _counter(figures, "policy_unavailable", "Looks at runs that dispatched nothing, for want of a decision")
+    yield _counter(figures, "decisions_fail_open", "Jobs dispatched without a policy, because their tenant fails open")
     yield _counter(figures, "commits", "Plans brought to be committed, by result", "result")
 
 

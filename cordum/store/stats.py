@@ -30,6 +30,11 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
             counts[f"attempts_ended:{outcome}:{gone.topic or ''}"] += 1
     for letter in plan.dead_letters:
         counts[f"dead_letters:{letter.reason_code}"] += 1
+    if plan.held:
+        counts["policy_unavailable"] += 1
+    for event in plan.events:
+        if event.type == "step.decision" and event.data.get("fail_mode") == "open":
+            counts["decisions_fail_open"] += 1
     counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued) - len(plan.replayed)
     return {field: count for field, count in counts.items() if count}
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cordum.domain.decision_point import Guarded
 from cordum.domain.ids import JobId
-from cordum.domain.planner import plan_cancel
+from cordum.domain.planner import plan, plan_cancel
 from cordum.domain.run import OutcomeClass
 from cordum.engine.metrics import Labels, metrics_of
 from cordum.store.approvals import Resolution
@@ -123,6 +124,17 @@ def decided_under_an_older_policy(world: World) -> None:
     world.store.runs.apply(seen.run, decided)
 
 
+def without_a_policy(world: World) -> None:
+    workflow, run = world.new(ONE)
+    world.store.runs.create(run, plan(workflow, run, None, START), None)
+
+
+def failing_open(world: World) -> None:
+    workflow, run = world.new(ONE)
+    nobody = Guarded(None, world.policy.epoch, frozenset({"default"}))
+    world.store.runs.create(run, plan(workflow, run, nobody, START), None)
+
+
 def rescued(world: World) -> None:
     world.create(RESCUED)
     world.claim("a")
@@ -209,6 +221,8 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         (recorded_by_another, {"cordum_results_stale_total": 1}),
         (conflicting, {"cordum_commits_total{result=committed}": 2, "cordum_commits_total{result=conflict}": 1}),
         (decided_under_an_older_policy, {"cordum_commits_total{result=policy_changed}": 1}),
+        (without_a_policy, {"cordum_policy_unavailable_total": 1, "cordum_runs_open{status=running}": 1}),
+        (failing_open, {"cordum_decisions_fail_open_total": 1, "cordum_jobs_unfinished{topic=job.t}": 1}),
         (rescued, ENDED_WELL | {"cordum_dead_letters_total{reason=error}": 1}),
         (
             asked,
