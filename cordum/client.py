@@ -215,6 +215,10 @@ class Client:
     def approval(self, job_id: str) -> dict[str, Any]:
         return self._object("GET", _path("approvals", job_id))
 
+    def approval_stats(self) -> dict[str, Any]:
+        """How many questions wait, and how long the newest ones waited for an answer."""
+        return self._object("GET", "/approvals/stats")
+
     def approve(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "approve"), **_reason(reason))
 

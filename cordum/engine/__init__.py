@@ -211,6 +211,9 @@ class Engine:
     def approval(self, tenant: str, job_id: str) -> dict[str, Any]:
         return self._approvals.get(tenant, job_id)
 
+    def approval_stats(self, tenant: str) -> dict[str, Any]:
+        return self._approvals.stats(tenant)
+
     def approve(self, caller: Caller, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._approvals.approve(caller, job_id, reason)
 

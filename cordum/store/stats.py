@@ -13,6 +13,9 @@ from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
 from cordum.domain.states import RunStatus, StepStatus
 
+APPROVAL_WAIT_SEC = (60, 300, 900, 3600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
+"""Upper bounds, in seconds, of what `_waited.lua` counts as `approval_waits:<outcome>:<bound>`; `inf`: longer."""
+
 _TIME_IS_UP = frozenset({StepStatus.TIMED_OUT, StepStatus.RETRYING})
 
 
