@@ -122,6 +122,14 @@ class Client:
         run, answered = self._request("POST", path, query=query, headers=headers, **_json(dict(input or {})))
         return {**_mapping(run), "replayed": answered.get("Idempotent-Replayed") == "true"}
 
+    def try_start(
+        self, workflow_id: str, input: Mapping[str, Any] | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What the policy would say to each step of such a run: {start, steps, warnings, …}. Starts nothing."""
+        query = {"dry_run": "true", "label": [f"{name}={value}" for name, value in (labels or {}).items()]}
+        path = _path("workflows", workflow_id, "runs")
+        return self._object("POST", path, query=query, **_json(dict(input or {})))
+
     def get(self, run_id: str) -> dict[str, Any]:
         return self._object("GET", _path("workflow-runs", run_id))
 
@@ -207,6 +215,10 @@ class Client:
     def approval(self, job_id: str) -> dict[str, Any]:
         return self._object("GET", _path("approvals", job_id))
 
+    def approval_stats(self) -> dict[str, Any]:
+        """How many questions wait, and how long the newest ones waited for an answer."""
+        return self._object("GET", "/approvals/stats")
+
     def approve(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "approve"), **_reason(reason))
 
@@ -220,9 +232,30 @@ class Client:
 
     # policy
 
-    def policy(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `test`, `publish` or `rollback`."""
-        return self._object("POST", _path("policy", action), **_json(dict(body)))
+    def policy(self, action: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `replay`, `test`, `publish` or `rollback`.
+
+        Publishing or rolling back with a key is done once, however often it is asked for.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", _path("policy", action), headers=headers, **_json(dict(body)))
+
+    def policy_drafts(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/policy/bundles", limit)
+
+    def policy_draft(self, draft_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("policy", "bundles", draft_id))
+
+    def save_policy_draft(self, draft_id: str, source: str) -> dict[str, Any]:
+        """Keep a text that is not active, good or not; what is wrong with it is in the answer."""
+        return self._object("PUT", _path("policy", "bundles", draft_id), **_json({"policy": source}))
+
+    def delete_policy_draft(self, draft_id: str) -> None:
+        self._request("DELETE", _path("policy", "bundles", draft_id))
+
+    def governance(self) -> dict[str, Any]:
+        """Whether there is a policy that can be used, and what is wrong where there is none."""
+        return self._object("GET", "/governance/health")
 
     def policy_history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """What was the active policy, newest first."""

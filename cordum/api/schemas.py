@@ -144,6 +144,7 @@ class ApiKeysQuery(PageQuery):
 
 
 class StartQuery(Strict):
+    dry_run = Switch(truthy={"true", "1"}, falsy={"false", "0"}, load_default=False)
     label = fields.List(
         Label(),
         load_default=list,

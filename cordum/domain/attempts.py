@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cordum.domain.decision_point import UNAVAILABLE, DecisionPoint, Undecided
 from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
-from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, Policy, PolicyRequest, Verdict
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, PolicyRequest, Verdict
+from cordum.domain.policy_override import stricter
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
@@ -42,11 +44,10 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     except Refusal as refused:
         turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
         return
-    if turn.policy is None:
-        turn.hold_for_policy()
-        return
     decision = _decide(turn, instance, turn.policy, payload, attempt)
-    if decision.verdict is Verdict.REQUIRE_APPROVAL:
+    if decision is None:
+        turn.hold_for_policy()
+    elif decision.verdict is Verdict.REQUIRE_APPROVAL:
         _send_if_approved(turn, instance, payload, decision, attempt)
     elif decision.verdict.runs:
         _send(turn, instance, payload, decision, attempt)
@@ -111,13 +112,24 @@ def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None
     }
 
 
-def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attempt: int) -> Decision:
+def _decide(
+    turn: Turn, instance: Instance, policy: DecisionPoint | None, payload: JSON, attempt: int
+) -> Decision | None:
+    """The stricter of what the policy and the workflow's own rules say; None: nothing can be said now."""
     step, run = instance.step, turn.run
     assert step.topic is not None
-    decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
+    request = step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload)
+    try:
+        decision = stricter(policy.decide(request), turn.workflow.policy_override, request) if policy else None
+    except Undecided:
+        return None
+    state = turn.steps[instance.ref]
+    # What people have been asked about waits for them, however open its tenant fails.
+    if decision is None or (decision.fail_open and state.status is StepStatus.WAITING):
+        return None
     turn.decided = True
     turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
-    turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
+    turn.steps[instance.ref] = replace(state, decision=decision.document(), topic=step.topic)
     return decision
 
 
@@ -232,11 +244,14 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
     """The policy has changed since people were asked about a job: it may go, or be denied, or they are asked anew."""
     state = turn.steps[instance.ref]
     asked_under = (state.decision or {}).get("policy_snapshot")
-    if turn.policy is None or turn.status is RunStatus.PAUSED or asked_under == turn.policy.digest:
+    now = UNAVAILABLE if turn.policy is None else turn.policy.digest
+    if turn.status is RunStatus.PAUSED or now in (asked_under, UNAVAILABLE):
         return
     turn.steps[instance.ref] = replace(state, attempt=state.attempt - 1)
     with turn.closing_as("superseded"):
         dispatch(turn, instance)
+    if turn.steps[instance.ref].attempt < state.attempt:  # nothing could be said
+        turn.steps[instance.ref] = state
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:

@@ -153,6 +153,7 @@ class Plan:
     again: bool = False
     epoch: int | None = None  # of the policy by which something was decided; None: nothing was
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
+    held: bool = False  # something would have been dispatched and was not, for want of a decision
     run: RunChange | None = None
     wake_at: int | None = None  # when to look at the run again though nothing has happened
 

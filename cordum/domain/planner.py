@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from cordum.domain import endings, pauses, reopening
 from cordum.domain.attempts import settle_attempts
+from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.limits import Limits
 from cordum.domain.outputs import write_outputs
 from cordum.domain.pauses import follow_parent
 from cordum.domain.plan import Plan
-from cordum.domain.policy import Policy
 from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
 from cordum.domain.standing import mark_rescues
@@ -24,7 +24,7 @@ from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Workflow
 
 
-def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()) -> Plan:
+def plan(workflow: Workflow, run: RunState, policy: DecisionPoint | None, now: int, limits: Limits = Limits()) -> Plan:
     """Everything that follows from `run` at `now`; planning an applied plan again gives an empty one.
 
     `policy` None means that no policy can be had: nothing new is dispatched, everything else goes on.
@@ -37,7 +37,7 @@ def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, lim
 def plan_cancel_step(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits = Limits(),
     *,
@@ -65,7 +65,7 @@ def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason:
 def plan_pause(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -83,7 +83,7 @@ def plan_pause(
 def plan_resume(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -101,7 +101,7 @@ def plan_resume(
 def plan_retry(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -125,7 +125,7 @@ def plan_retry(
 def plan_by_hand(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,

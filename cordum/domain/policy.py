@@ -197,15 +197,23 @@ class RuleReport:
 
 @dataclass(frozen=True, slots=True)
 class TenantRules:
-    """What holds for one tenant: its own default, and limits within which everything of it runs."""
+    """What holds for one tenant: its own default, and limits within which everything of it runs.
+
+    `fail_open`: while there is no policy that can be used, its jobs go instead of waiting.
+    """
 
     default: Verdict | None = None
     constraints: Constraints = NO_CONSTRAINTS
+    fail_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer of the policy, as it goes onto the timeline before the job exists."""
+    """One answer of the policy, as it goes onto the timeline before the job exists.
+
+    `fail_open`: no policy has said so, only the tenant's fail mode. `override`: id of the rule of the workflow's own
+    `policy_override` that has made it stricter.
+    """
 
     verdict: Verdict
     rule_id: str | None
@@ -215,6 +223,8 @@ class Decision:
     constraints: Constraints = NO_CONSTRAINTS
     velocity: Mapping[str, JSON] | None = None
     remediations: tuple[Remediation, ...] = ()
+    fail_open: bool = False
+    override: str | None = None
 
     def document(self) -> dict[str, JSON]:
         found: dict[str, JSON] = {
@@ -230,6 +240,10 @@ class Decision:
             found["velocity"] = dict(self.velocity)
         if self.remediations:
             found["remediations"] = [one.document() for one in self.remediations]
+        if self.fail_open:
+            found["fail_mode"] = "open"
+        if self.override is not None:
+            found["policy_override"] = self.override
         return found
 
 
@@ -277,6 +291,11 @@ class Policy:
             if START_TOPIC in rule.match.topics and rule.matches(request):
                 return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch)
         return None
+
+    @property
+    def open_tenants(self) -> tuple[str, ...]:
+        """Those whose jobs go while this policy cannot be used."""
+        return tuple(sorted(tenant for tenant, rules in self.tenants.items() if rules.fail_open))
 
     def reports(self, request: PolicyRequest) -> Iterator[RuleReport]:
         """Every rule, in order, and how it met the request; the first that matched has decided."""

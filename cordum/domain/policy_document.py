@@ -255,17 +255,17 @@ def _default(place: Place) -> Verdict:
     return Verdict(_DEFAULTS(place))
 
 
-def _fail_mode(place: Place) -> str:
-    mode = fields.one_of("closed", "open")(place)
-    if mode == "open":
-        _not_enforced(place, "fail_mode open")
-    return mode
+_FAIL_MODES = fields.one_of("closed", "open")
+
+
+def _fail_open(place: Place) -> bool:
+    return bool(_FAIL_MODES(place) == "open")
 
 
 TENANT_RULES: Table = {
     "default_decision": Field("default", _default),
     "constraints": Field("constraints", _constraints),
-    "fail_mode": Field("fail_mode", _fail_mode),
+    "fail_mode": Field("fail_open", _fail_open),
 }
 
 
@@ -273,9 +273,7 @@ def _tenant_rules(place: Place) -> TenantRules:
     if not isinstance(place.value, dict):
         raise expected("a mapping", place)
     refuse_unknown_keys(place, "a tenant's rules", TENANT_RULES)
-    values = read_fields(place, TENANT_RULES)
-    values.pop("fail_mode", None)
-    return TenantRules(**values)
+    return TenantRules(**read_fields(place, TENANT_RULES))
 
 
 def _tenants(place: Place) -> dict[str, TenantRules]:

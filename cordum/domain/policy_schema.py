@@ -100,11 +100,31 @@ RULE = _object(
     ("id", "decision"),
     "The first rule in file order whose match holds decides.",
 )
+_OWN_BUDGETS = _object({name: doc for name, doc in BUDGETS["properties"].items() if name != "max_concurrent_jobs"})
+OVERRIDE_RULE = _object(
+    {
+        "id": _TEXT,
+        "match": MATCH,
+        "decision": {"enum": ["allow", "allow_with_constraints", "require_approval", "deny"]},
+        "reason": _TEXT,
+        "constraints": _object({"budgets": _OWN_BUDGETS}),
+    },
+    ("id", "decision"),
+    "The first rule whose match holds is held beside the policy's decision; the stricter of both counts.",
+)
+OVERRIDE = _object(
+    {"rules": {"type": "array", "items": OVERRIDE_RULE}},
+    ("rules",),
+    "The workflow's own rules for its jobs: they can only make the policy's decisions stricter.",
+)
 TENANT_RULES = _object(
     {
         "default_decision": _DEFAULT,
         "constraints": _doc(CONSTRAINTS, "Everything of this tenant runs within these."),
-        "fail_mode": {"enum": ["closed", "open"]},
+        "fail_mode": _doc(
+            {"enum": ["closed", "open"]},
+            "Whether its jobs wait (closed, the default) or go (open) while there is no policy that can be used.",
+        ),
     }
 )
 POLICY = _object(

@@ -13,12 +13,13 @@ from typing import Any
 
 from cordum.domain import context
 from cordum.domain.context import Write
+from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, is_child
 from cordum.domain.limits import Limits
 from cordum.domain.pinned import BLOCK, blocks_of
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, RunChange, Spawn, StepChange, Withdrawal
-from cordum.domain.policy import Policy
+from cordum.domain.retry import chance_of
 from cordum.domain.run import Failure, RunState, Signal, StepState
 from cordum.domain.scope import Scope
 from cordum.domain.states import RunStatus, SkipReason, StepStatus, may_plan
@@ -45,7 +46,7 @@ class Turn:
     """One run, looked at once. `now` is milliseconds by Redis' clock; `policy` None means that it cannot be had now."""
 
     def __init__(
-        self, workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()
+        self, workflow: Workflow, run: RunState, policy: DecisionPoint | None, now: int, limits: Limits = Limits()
     ) -> None:
         self.workflow = workflow
         self.instances = workflow.instances
@@ -421,6 +422,7 @@ class Turn:
             again=self._again and not ended,
             epoch=self.policy.epoch if self.policy and self.decided else None,
             rescued=tuple(self._rescued),
+            held=self._held,
             run=self.ending or self._status_change(),
             wake_at=self._wake_at(),
         )
@@ -456,13 +458,18 @@ class Turn:
             return replace(self.pausing, status=self.status)
         return RunChange(self.status) if self.status is not self.run.status else None
 
+    def _patience_ms(self) -> int:
+        """Until the policy is asked for again: not all runs at one moment, when many wait for its return."""
+        chance = chance_of(self.run.id) if self.limits.jitter else 0.0
+        return int(POLICY_RETRY_MS * (1 + chance))
+
     def _wake_at(self) -> int | None:
         if self.status.terminal:  # for an ended run a timer would go off again and again
             return None
         deadline = self.pausing.deadline if self.pausing and self.pausing.deadline else self.run.deadline
         times = [deadline] if deadline is not None else []
         if self._held:
-            times.append(self.now + POLICY_RETRY_MS)
+            times.append(self.now + self._patience_ms())
         paused = self.status is RunStatus.PAUSED
         for state in self.steps.values():
             if (due := due_at(state)) is not None and not (paused and state.status in _WAIT_FOR_THE_RUN):

@@ -12,6 +12,7 @@ from cordum.domain.expressions import Expression, Template
 
 if TYPE_CHECKING:
     from cordum.domain.instances import Instances
+    from cordum.domain.policy import Policy
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
@@ -241,6 +242,7 @@ class Workflow:
     output: Template | None = None
     input_schema: JSON = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    policy_override: Policy | None = None
 
     @cached_property
     def instances(self) -> Instances:

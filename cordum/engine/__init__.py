@@ -15,7 +15,7 @@ from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
-from cordum.engine.core import Core
+from cordum.engine.core import Core, DecisionPointOf
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
@@ -52,8 +52,15 @@ __all__ = [
 class Engine:
     """One cell of cordum. Safe to share between threads; after a fork every process needs its own."""
 
-    def __init__(self, store: Store, settings: Settings, limits: Limits | None = None) -> None:
-        core = Core(store, settings, limits or _limits(settings))
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        limits: Limits | None = None,
+        *,
+        decision_point_of: DecisionPointOf | None = None,
+    ) -> None:
+        core = Core(store, settings, limits or _limits(settings), decision_point_of)
         self.store = store
         self.settings = settings
         self.jobs = Jobs(core)
@@ -124,6 +131,13 @@ class Engine:
         labels: Mapping[str, str] | None = None,
     ) -> Started:
         return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
+
+    def try_start(
+        self, caller: Caller, workflow_id: str, input: dict[str, JSON], labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What a start would meet: refused as that would be, else the policy's word to each step. Nothing is kept."""
+        self._runs.check_start(caller, workflow_id, input)
+        return self.policies.dry_run(caller, workflow_id, input, labels)
 
     def run(self, tenant: str, run_id: str) -> dict[str, Any]:
         return self._runs.get(tenant, run_id)
@@ -196,6 +210,9 @@ class Engine:
 
     def approval(self, tenant: str, job_id: str) -> dict[str, Any]:
         return self._approvals.get(tenant, job_id)
+
+    def approval_stats(self, tenant: str) -> dict[str, Any]:
+        return self._approvals.stats(tenant)
 
     def approve(self, caller: Caller, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._approvals.approve(caller, job_id, reason)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cordum.domain.decision_point import DecisionPoint, Guarded
 from cordum.domain.definition import load_workflow
 from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
@@ -25,18 +26,26 @@ from cordum.store import Store
 from cordum.store.policies import PolicyNow
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
 
+DecisionPointOf = Callable[[Policy], DecisionPoint]
+"""Who decides while a policy is active: the policy itself, or something that stands in for it."""
+
 _LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
 _MOST_ATTEMPTS = 100
 
 
 class Core:
-    def __init__(self, store: Store, settings: Settings, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, limits: Limits, decision_point_of: DecisionPointOf | None = None
+    ) -> None:
         self.store = store
         self.settings = settings
         self.limits = limits
+        self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
+        self._decides: Guarded | None = None
+        self._unreadable = ""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -54,28 +63,49 @@ class Core:
                 self._workflows.popitem(last=False)
         return found
 
-    def policy_now(self) -> tuple[Policy | None, int]:
-        """The active policy (None: there is none that can be used) and Redis' time in milliseconds."""
-        return self._learn(self.store.policies.current(self._policy.epoch if self._policy else 0))
+    def policy_now(self) -> Policy | None:
+        """The active rules, for people; None: there are none that can be used."""
+        self.decider_now()
+        return self._policy
 
-    def version_and_policy_now(
+    def decider_now(self) -> tuple[Guarded | None, int]:
+        """Who decides now (None: no policy is published) and Redis' time in milliseconds."""
+        return self._learn(self.store.policies.current(self._known_epoch))
+
+    def version_and_decider_now(
         self, tenant: str, workflow_id: str
-    ) -> tuple[tuple[int, str] | None, tuple[Policy | None, int]]:
-        """Number and digest of the latest version of a workflow, and `policy_now`, in one round trip."""
-        store, known = self.store, self._policy.epoch if self._policy else 0
+    ) -> tuple[tuple[int, str] | None, tuple[Guarded | None, int]]:
+        """Number and digest of the latest version of a workflow, and `decider_now`, in one round trip."""
+        store = self.store
         version, policy = store.connection.run_all(
-            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(known)]
+            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(self._known_epoch)]
         )
         return store.workflows.read_latest(version), self._learn(store.policies.read(policy))
 
-    def _learn(self, current: PolicyNow) -> tuple[Policy | None, int]:
-        if current.source is not None:
-            self._policy = _loaded(current.source, current.epoch)
-        return self._policy, current.now
+    @property
+    def _known_epoch(self) -> int:
+        """0: ask again, also for what could not be used before."""
+        return self._policy.epoch if self._policy else 0
 
-    def _policy_of(self, epoch: int) -> Policy | None:
-        known = self._policy.epoch if self._policy else 0
-        return self._policy if known == epoch else self.policy_now()[0]
+    def _learn(self, current: PolicyNow) -> tuple[Guarded | None, int]:
+        if current.source is not None:
+            self._policy = self._loaded(current.source, current.epoch) if current.epoch else None
+            point = self._decision_point_of(self._policy) if self._policy else None
+            self._decides = Guarded(point, current.epoch, frozenset(current.open_tenants)) if current.epoch else None
+        return self._decides, current.now
+
+    def _loaded(self, source: str, epoch: int) -> Policy | None:
+        """What is published and cannot be read (a newer version wrote it) is as good as away."""
+        try:
+            return load_policy(source.encode(), epoch)
+        except Unprocessable as error:
+            if source != self._unreadable:  # it is asked for again and again, and told of once
+                self._unreadable = source
+                _LOG.error("the active policy cannot be used: %s", error.detail)
+            return None
+
+    def _decider_of(self, epoch: int) -> Guarded | None:
+        return self._decides if self._policy and self._policy.epoch == epoch else self.decider_now()[0]
 
     def look(self, run_id: str) -> Look | None:
         snapshot = self.store.runs.snapshot(run_id)
@@ -84,7 +114,7 @@ class Core:
     def _look_at(self, snapshot: Snapshot) -> Look:
         workflow = self.workflow(snapshot.run.tenant, snapshot.run.workflow_id, snapshot.run.digest)
         run = complete(self.store, self.workflow, workflow, snapshot.run)
-        return Look(workflow, replace(snapshot, run=run), self._policy_of(snapshot.epoch))
+        return Look(workflow, replace(snapshot, run=run), self._decider_of(snapshot.epoch))
 
     def look_as(self, tenant: str, run_id: str) -> Look:
         """The run, if it is this tenant's; another tenant's looks exactly like a missing one."""
@@ -140,16 +170,16 @@ class Core:
         self,
         start: Start,
         idempotency: Idempotency | None = None,
-        check: Callable[[Policy | None, RunState], None] | None = None,
-        known: tuple[Policy | None, int] | None = None,
-    ) -> tuple[Created, Policy | None]:
+        check: Callable[[DecisionPoint | None, RunState], None] | None = None,
+        known: tuple[Guarded | None, int] | None = None,
+    ) -> tuple[Created, Guarded | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
         `check` may refuse the run under that policy, by raising. `known`: the policy and the time, read just now.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
-            policy, now = known or self.policy_now()
+            policy, now = known or self.decider_now()
             known = None
             run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
@@ -207,10 +237,5 @@ def _no_run(run_id: str) -> NotFound:
     return NotFound(f"there is no run {run_id}")
 
 
-def _loaded(source: str, epoch: int) -> Policy | None:
-    """What is published but cannot be read (a newer version wrote it) is as good as away: nothing is dispatched."""
-    try:
-        return load_policy(source.encode(), epoch)
-    except Unprocessable as error:
-        _LOG.error("the active policy cannot be used: %s", error.detail)
-        return None
+def _built_in(policy: Policy) -> DecisionPoint:
+    return policy

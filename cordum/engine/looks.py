@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cordum.domain.policy import Policy
+from cordum.domain.decision_point import Guarded
 from cordum.domain.run import ChildRun, Parent, Pin, RunState
 from cordum.domain.wants import Wants, wants
 from cordum.domain.workflow import JSON, Workflow
@@ -25,11 +25,16 @@ class Look:
 
     workflow: Workflow
     snapshot: Snapshot
-    policy: Policy | None
+    policy: Guarded | None
 
     @property
     def run(self) -> RunState:
         return self.snapshot.run
+
+    @property
+    def governed(self) -> bool:
+        """Whether there is a policy that can be used."""
+        return self.policy is not None and self.policy.usable
 
 
 def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: RunState) -> RunState:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cordum.domain.states import RunStatus
 from cordum.store.figures import Figures, TopicFigures
+from cordum.store.stats import APPROVAL_WAIT_SEC
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -17,9 +18,16 @@ class Metric:
     """One figure, once for each combination of labels. Labels are topics, states and reasons, never ids."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
     samples: Mapping[Labels, float]
+    series: Mapping[str, Mapping[Labels, float]] = field(default_factory=dict)  # of a histogram, by suffix
+
+    def lines(self) -> Iterator[tuple[str, Labels, float]]:
+        """Name, labels and value of each line that monitoring reads."""
+        for suffix, samples in {"": self.samples, **self.series}.items():
+            for labels, value in samples.items():
+                yield self.name + suffix, labels, value
 
 
 def metrics_of(figures: Figures) -> list[Metric]:
@@ -69,6 +77,8 @@ def _of_troubles(figures: Figures) -> Iterator[Metric]:
     yield _counter(figures, "messages_resent", "Messages that were lost and sent again")
     yield _counter(figures, "results_stale", "Results that came too late and were ignored")
     yield _counter(figures, "claims_stale", "Messages that were delivered though their job was taken or withdrawn")
+    yield _counter(figures, "policy_unavailable", "Looks at runs that dispatched nothing, for want of a decision")
+    yield _counter(figures, "decisions_fail_open", "Jobs dispatched without a policy, because their tenant fails open")
     yield _counter(figures, "commits", "Plans brought to be committed, by result", "result")
 
 
@@ -83,6 +93,24 @@ def _of_people(figures: Figures) -> Iterator[Metric]:
         "How long the oldest of them has been waiting",
         _age_sec(figures, figures.oldest_approval_at),
     )
+    yield _approval_waits(figures)
+
+
+def _approval_waits(figures: Figures) -> Metric:
+    """How long questions were open, by how they ended. A histogram's buckets hold all that are smaller, too."""
+    buckets: dict[Labels, float] = {}
+    sums: dict[Labels, float] = {}
+    counts: dict[Labels, float] = {}
+    ended = _labelled(figures, "approval_wait_ms", ("outcome",), also=["approved", "rejected"])
+    for (outcome,), total_ms in ended.items():
+        found = 0.0
+        for bound in (*map(str, APPROVAL_WAIT_SEC), "inf"):
+            found += figures.counters.get(f"approval_waits:{outcome[1]}:{bound}", 0)
+            buckets[outcome, ("le", "+Inf" if bound == "inf" else bound)] = found
+        sums[outcome,], counts[outcome,] = total_ms / 1000, found
+    help_ = "How long questions to people were open, by how they ended"
+    series = {"_bucket": buckets, "_sum": sums, "_count": counts}
+    return Metric("cordum_approval_wait_seconds", "histogram", help_, {}, series)
 
 
 def _age_sec(figures: Figures, since: int | None) -> float:
@@ -102,8 +130,8 @@ def _counter(figures: Figures, name: str, help_: str, *labels: str, also: Sequen
 def _labelled(figures: Figures, name: str, labels: tuple[str, ...], also: Sequence[str] = ()) -> dict[Labels, float]:
     """The counters whose field begins with `name`; `also`: values that are shown though nothing was counted."""
     samples: dict[Labels, float] = {((labels[0], value),): 0 for value in also}
-    for field, count in sorted(figures.counters.items()):
-        known, *values = field.split(":", len(labels))
+    for counted, count in sorted(figures.counters.items()):
+        known, *values = counted.split(":", len(labels))
         if known == name and len(values) == len(labels):
             samples[tuple(zip(labels, values, strict=True))] = count
     return samples

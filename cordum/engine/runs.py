@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from cordum.domain.decision_point import DecisionPoint, Undecided
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan_cancel
-from cordum.domain.policy import START_TOPIC, Policy, PolicyRequest
+from cordum.domain.policy import START_TOPIC, PolicyRequest
 from cordum.domain.run import RunState
 from cordum.domain.schemas import violations
 from cordum.domain.workflow import JSON, Workflow
@@ -20,7 +21,7 @@ from cordum.engine.looks import Look
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unprocessable
+from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unavailable, Unprocessable
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
@@ -46,7 +47,7 @@ class Runs:
         labels: Mapping[str, str] | None = None,
     ) -> Started:
         """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
-        found, known = self._core.version_and_policy_now(caller.tenant, workflow_id)
+        found, known = self._core.version_and_decider_now(caller.tenant, workflow_id)
         version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
         _check_input(workflow, input_)
@@ -81,6 +82,12 @@ class Runs:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()
         return Idempotency(key, fingerprint, self._core.settings.idempotency_ttl_sec)
 
+    def check_start(self, caller: Caller, workflow_id: str, input_: dict[str, JSON]) -> None:
+        """Refuse what a start would be refused for, whatever the policy says."""
+        found, _ = self._core.version_and_decider_now(caller.tenant, workflow_id)
+        _, digest = self._workflows.required(workflow_id, found)
+        _check_input(self._core.workflow(caller.tenant, workflow_id, digest), input_)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get(self, tenant: str, run_id: str) -> dict[str, Any]:
@@ -107,7 +114,7 @@ class Runs:
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
-        return views.Conditions(governed=look.policy is not None, served=self._served if waits else frozenset())
+        return views.Conditions(governed=look.governed, served=self._served if waits else frozenset())
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
@@ -151,7 +158,7 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
 
 
-def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
+def _refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> None:
     """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
     request = PolicyRequest(
         START_TOPIC,
@@ -161,6 +168,9 @@ def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
         labels=run.labels,
         input=run.input,
     )
-    decision = policy.decide_start(request) if policy else None
+    try:
+        decision = policy.decide_start(request) if policy else None
+    except Undecided as fault:
+        raise Unavailable(f"nobody can say whether this may start: {fault}", code="policy_unavailable") from None
     if decision is not None and not decision.verdict.runs:
         raise Forbidden(decision.reason or f"denied by policy rule {decision.rule_id}", code="policy_denied")

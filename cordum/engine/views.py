@@ -11,6 +11,7 @@ from typing import Any
 from cordum.domain.context import fold
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, Role
+from cordum.domain.redaction import redacted
 from cordum.domain.run import StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
@@ -277,7 +278,7 @@ def _message(event: Mapping[str, Any]) -> str:
 
 
 def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
-    request = from_json(record["request"])
+    request = redacted(from_json(record["request"]))
     asked = request if isinstance(request, dict) else {}
     decided = record["state"] in ("approved", "rejected")
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event
@@ -60,6 +61,16 @@ class Approvals:
     def page(self, tenant: str, before: str | None, count: int, *, resolved_too: bool) -> list[dict[str, str]]:
         index = self._cell.approvals(tenant) if resolved_too else self._cell.open_approvals(tenant)
         return self._records.page(index, before, count)
+
+    def count_open(self, tenant: str) -> int:
+        found: Any = self._connection.read(lambda client: client.zcard(self._cell.open_approvals(tenant)))
+        return int(found)
+
+    def oldest_open_at(self, tenant: str) -> int | None:
+        """When the question was asked that waits longest, in milliseconds."""
+        key = self._cell.open_approvals(tenant)
+        found: Any = self._connection.read(lambda client: client.zrange(key, 0, 0, withscores=True))
+        return int(found[0][1]) if found else None
 
     def resolve(self, tenant: str, job: JobId, resolution: Resolution) -> ResolveReply:
         """Take a decision; COUNTED when more people have to approve, ALREADY when there is a decision or nobody is

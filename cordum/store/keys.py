@@ -86,6 +86,10 @@ class CellKeys:
         """Hash: digest -> text of every policy that was active."""
         return self._key("policy", "sources")
 
+    def policy_request(self, request: str) -> str:
+        """Hash: what a request to publish was answered; it expires."""
+        return self._key("policy", "request", hashlib.sha256(request.encode()).hexdigest())
+
     @property
     def policy_drafts(self) -> str:
         """Hash: id -> time, digest, author and text of a draft."""

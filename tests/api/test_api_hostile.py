@@ -92,7 +92,7 @@ QUERIES = [
     "include_resolved=maybe",
     "version=0",
     "version=latest",
-    "dry_run=true",
+    "dry_run=maybe",
     "label=",
 ]
 

@@ -134,6 +134,27 @@ def test_approve_by_the_approval_s_id(cli: Cli, gate: str) -> None:
     assert cli("watch", run_id).exit_code == 0
 
 
+def test_an_approval_is_shown_with_what_it_rests_on(cli: Cli, gate: str) -> None:
+    run_id = start(cli, "-i", "build=7")
+    shown = cli("approvals", "show", run_id).stdout
+    assert "Ship 7" in shown
+    assert "It is live" in shown
+    assert '"build"' in shown
+    assert json.loads(cli("approvals", "show", run_id, "--json").stdout)["evidence"] == []
+    assert cli("approvals", "show", "nobody:ask@1").exit_code == 1
+
+
+def test_how_long_people_let_questions_wait(cli: Cli, gate: str) -> None:
+    start(cli)
+    cli("approve", start(cli))
+    shown = cli("approvals", "--stats")
+    assert shown.exit_code == 0, shown.output
+    assert "ended approved" in shown.stdout
+    assert "up to 7 d" in shown.stdout
+    found = json.loads(cli("approvals", "--stats", "--json").stdout)
+    assert (found["open"], found["outcomes"]) == (1, {"approved": 1})
+
+
 def test_approve_and_reject_by_the_run_s_id(cli: Cli, gate: str) -> None:
     approved, rejected = start(cli), start(cli)
     assert cli("approve", approved).exit_code == 0

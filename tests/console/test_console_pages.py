@@ -7,7 +7,6 @@ import re
 import pytest
 from flask import Flask
 
-from cordum.console.pages import around
 from cordum.console.shown import breakable, moment, pretty, took
 from cordum.engine import Caller, Engine
 from tests.console.conftest import Browser, start
@@ -175,17 +174,3 @@ def test_a_huge_value_is_cut_and_says_so() -> None:
 
 def test_a_long_name_may_break_behind_its_separators_and_stays_text() -> None:
     assert breakable("a_b<i>") == "a_<wbr>b&lt;i&gt;"
-
-
-def test_before_and_after_a_step_go_through_groups() -> None:
-    steps = {
-        "a": {},
-        "fan": {"type": "parallel", "steps": ["x", "y"], "depends_on": ["a"]},
-        "x": {},
-        "y": {},
-        "gate": {"depends_on": ["fan"]},
-        "b": {"depends_on": ["gate"]},
-        "other": {"depends_on": ["a"]},
-    }
-    assert around(steps, "gate") == (["a", "fan", "x", "y"], ["b"])
-    assert around([{"id": name, **step} for name, step in steps.items()], "gate") == (["a", "fan", "x", "y"], ["b"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cordum.domain import policy_cases, policy_document, policy_schema
+from cordum.domain import policy_cases, policy_document, policy_override, policy_schema
 from cordum.domain.policy_cases import load_cases, run_cases
 from cordum.domain.policy_document import load_policy, read_policy
 from cordum.domain.policy_lint import lint
@@ -97,7 +97,6 @@ def test_what_is_no_policy_is_refused(text: str, code: str) -> None:
             "rules: [{id: a, decision: allow, constraints: {budgets: {max_concurrent_jobs: 1}}}]",
             "/rules/0/constraints/budgets/max_concurrent_jobs",
         ),
-        ("tenants: {a: {fail_mode: open}}", "/tenants/a/fail_mode"),
         (
             "tenants: {a: {constraints: {budgets: {max_concurrent_jobs: 1}}}}",
             "/tenants/a/constraints/budgets/max_concurrent_jobs",
@@ -124,6 +123,8 @@ def test_what_would_not_be_enforced_can_be_looked_at_and_never_be_active(text: s
         (policy_schema.VELOCITY, policy_document.VELOCITY),
         (policy_schema.REMEDIATION, policy_document.REMEDIATION),
         (policy_schema.TENANT_RULES, policy_document.TENANT_RULES),
+        (policy_schema.OVERRIDE, policy_override.OVERRIDE),
+        (policy_schema.OVERRIDE_RULE, policy_override.OVERRIDE_RULE),
     ],
 )
 def test_the_schema_and_the_reader_know_the_same_keys(schema: dict[str, Any], table: policy_document.Table) -> None:

@@ -8,6 +8,7 @@ from cordum.api.routes import (
     api_keys,
     approvals,
     dead_letters,
+    governance,
     graphs,
     health,
     metrics,
@@ -26,4 +27,5 @@ def register(app: Flask) -> None:
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
     for resource in (workflows, runs, graphs, approvals, dead_letters, api_keys):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
+    app.register_blueprint(governance.routes, url_prefix=API_PREFIX + str(governance.routes.url_prefix))
     app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")

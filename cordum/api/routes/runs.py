@@ -30,7 +30,10 @@ routes = Blueprint("runs", __name__)
 @routes.post("/workflows/<workflow:workflow_id>/runs")
 @requires(Role.OPERATOR)
 def start(caller: Caller, workflow_id: str) -> Response:
-    key, tags = idempotency_key(), labels(query(StartQuery)["label"])
+    asked, key = query(StartQuery), idempotency_key()
+    tags = labels(asked["label"])
+    if asked["dry_run"]:
+        return answer(engine().try_start(caller, workflow_id, input_body(), tags))
     started = engine().start_run(caller, workflow_id, input_body(), idempotency_key=key, labels=tags)
     headers = {"Location": url_for("runs.read", run_id=started.run["run_id"])}
     if started.replayed:

@@ -71,6 +71,7 @@ local function commit(plan, first, now)
   end
   for _, closed in ipairs(plan.closed) do
     redis.call('HSET', KEYS[closed.key], 'state', closed.state, 'decided_at', string.format('%.0f', now))
+    waited(closed.state, redis.call('ZSCORE', k_asked, closed.job), now)
     redis.call('ZREM', k_open_approvals, closed.job)
     redis.call('ZREM', k_asked, closed.job)
   end

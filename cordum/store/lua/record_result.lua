@@ -12,16 +12,25 @@ if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard:
   return {'STALE'}
 end
 if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
-local done = a_outcome == 'success'
+-- What the policy allows a result to have is held here, too: not every worker is of this version, or means well.
+local outcome, failure = a_outcome, a_failure
+if outcome == 'success' then
+  local limit = string.match(redis.call('HGET', k_facts, a_step .. '#decision') or '', '"max_result_bytes":(%d+)')
+  if limit and #a_output > tonumber(limit) then
+    outcome = 'fatal'
+    failure = string.format('{"code":"result_too_large","message":"the result has %d bytes, %s are allowed"}', #a_output, limit)
+  end
+end
+local done = outcome == 'success'
 redis.call('HSET', k_steps, a_step, (done and 'succeeded:' or 'settling:') .. a_attempt)
 redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now),
-  a_step .. '#outcome', a_outcome, a_step .. '#failure', a_failure, a_step .. '#retry_after_ms', a_retry_after_ms)
+  a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms)
 if done then
   redis.call('HSET', k_outputs, a_step, a_output)
   tell(k_timeline, now, a_event)
   count('steps_ended:succeeded:' .. a_topic)
 end
-count('attempts_ended:' .. a_outcome .. ':' .. a_topic)
+count('attempts_ended:' .. outcome .. ':' .. a_topic)
 redis.call('SREM', k_held, a_job_id)
 redis.call('SREM', k_window, a_job_id)
 release(a_topic, k_window, k_turns, k_parked, now, a_minimum)

@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step decision person comment verified after output failure approved_request event vote_event seen message
 -- REPLY RESOLVED COUNTED ALREADY STALE NOT_FOUND
 -- MOVES waiting>succeeded waiting>settling waiting>pending
--- include clock timeline count wake
+-- include clock timeline count waited wake
 local approval = redis.call('HMGET', k_approval, 'state', 'decided_by', 'decided_at', 'comment', 'request_hash', 'policy_digest', 'approvers', 'quorum',
   'voters')
 if not approval[1] then return {'NOT_FOUND'} end
@@ -26,6 +26,7 @@ if a_decision == 'approved' and quorum > 1 then
   end
 end
 redis.call('HSET', k_approval, 'state', a_decision, 'decided_by', a_person, 'decided_at', string.format('%.0f', now), 'comment', a_comment, 'verified', a_verified)
+waited(a_decision, redis.call('ZSCORE', k_asked, a_job_id), now)
 redis.call('ZREM', k_open_approvals, a_job_id)
 redis.call('ZREM', k_asked, a_job_id)
 redis.call('HSET', k_steps, a_step, a_after)

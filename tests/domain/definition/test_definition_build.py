@@ -352,7 +352,7 @@ def test_step_keys_that_are_not_built_yet_are_said_to_be_missing(keys: str) -> N
     assert "not available in this version" in problem.message
 
 
-@pytest.mark.parametrize("key", ["max_concurrent_runs", "policy_override"])
+@pytest.mark.parametrize("key", ["max_concurrent_runs"])
 def test_workflow_keys_that_are_not_built_yet_are_said_to_be_missing(key: str) -> None:
     problem = only(f"id: wf\nsteps: {{}}\n{key}: 1")
     assert (problem.code, problem.line, problem.column) == ("unknown_field", 3, 1)
