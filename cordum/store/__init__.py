@@ -34,7 +34,7 @@ class Store:
         self.approvals = Approvals(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)
-        self.wakeups = Wakeups(self.connection, self.keys)
+        self.wakeups = Wakeups(self.connection, self.keys, window)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Withdrawal
+from cordum.domain.quotas import Quota
 from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
@@ -85,7 +86,7 @@ class CommitWriter:
         for job_id in plan.replayed:
             self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
-        self._values += [self._record(job) for job in _by_priority(plan.jobs)]
+        self._values += [self._entry(job) if job.quotas else self._record(job) for job in _by_priority(plan.jobs)]
         control = own_json(self._control(plan, new_run is not None))
         return Commit(control, list(self._numbers), self._values)
 
@@ -176,6 +177,8 @@ class CommitWriter:
         for job in plan.jobs:
             if job.shape is not None:
                 facts += (f"{job.step}#shape", to_json(job.shape))
+            if job.quotas or self._had_quotas(job.step):
+                facts += (f"{job.step}#places", self._quotas(job.quotas))
             facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
 
@@ -198,7 +201,30 @@ class CommitWriter:
             "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
             "topic": topics.index(job.topic) + 1,
             "priority": job.priority,
+            **({"limited": 1} if job.quotas else {}),
         }
+
+    def _had_quotas(self, step: str) -> bool:
+        return step in self._run.steps and bool(self._run.steps[step].quotas)
+
+    def _quotas(self, quotas: Sequence[Quota]) -> str:
+        """What a job needs places in, as `_quota.lua` reads it; empty when it needs none."""
+        return "\n".join((f"{self._cell.waiting} {self._cell.alarms}", *map(self._quota, quotas))) if quotas else ""
+
+    def _quota(self, quota: Quota) -> str:
+        places, waiters = self._cell.places(quota.id), self._cell.waiters(quota.id)
+        registry = self._cell.quotas(self._run.tenant)
+        return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
+
+    def _entry(self, job: Job) -> str:
+        """What is needed to send a job on that waits for its quotas; whose turn it is goes by priority, then time."""
+        topic, tenant = job.topic, self._run.tenant
+        way = (
+            *(job.priority * 10**13 + job.since, topic, job.priority, self._cell.window(topic)),
+            *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
+        )
+        names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
+        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job)))
 
     def _record(self, job: Job) -> str:
         """What `_release.lua` needs to send the job; the order is that of its header."""
@@ -228,6 +254,8 @@ class CommitWriter:
             "parked": self._number(self._cell.parked(topic)),
             "sent": self._number(self._cell.sent(queue_list(topic, priority))),
         }
+        if gone.quotas:
+            shown["quotas"] = self._quotas(gone.quotas)
         if gone.worker is not None and gone.status is StepStatus.RUNNING:
             shown["held"] = self._number(self._cell.held(gone.worker))
             shown["stops"] = self._number(self._cell.stops(gone.worker))
