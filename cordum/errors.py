@@ -125,6 +125,18 @@ class IdempotencyKeyReused(Unprocessable):
     default_code = "idempotency_key_reused"
 
 
+class TooMany(CordumError):
+    """More than is allowed in some time; the same request may succeed in `retry_after_sec`."""
+
+    status = 429
+    default_code = "too_many_requests"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_sec: int, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_sec = retry_after_sec
+
+
 class Unavailable(CordumError):
     """Something cordum needs is away; the same request may succeed in `retry_after_sec`."""
 

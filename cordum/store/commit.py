@@ -49,7 +49,7 @@ class CommitWriter:
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
 
-    def write(self, plan: Plan, new_run: dict[str, str] | None = None) -> Commit:
+    def write(self, plan: Plan, new_run: dict[str, str] | None = None, rate: Quota | None = None) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
@@ -87,10 +87,10 @@ class CommitWriter:
             self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
         self._values += [self._entry(job) if job.quotas else self._record(job) for job in _by_priority(plan.jobs)]
-        control = own_json(self._control(plan, new_run is not None))
+        control = own_json(self._control(plan, new_run is not None, rate))
         return Commit(control, list(self._numbers), self._values)
 
-    def _control(self, plan: Plan, new: bool) -> dict[str, Any]:
+    def _control(self, plan: Plan, new: bool, rate: Quota | None) -> dict[str, Any]:
         topics = _topics_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
@@ -121,6 +121,7 @@ class CommitWriter:
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
+            "rate": None if rate is None else self._quotas([rate]),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
