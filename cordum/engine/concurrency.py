@@ -9,7 +9,7 @@ from cordum.store.quotas import Standing, Usage
 
 
 def usage_view(usage: Usage) -> dict[str, Any]:
-    """`key`: the concurrency key, the rule's id or the tenant; `holders` and `waiters` name some where they are many."""
+    """`key`: the concurrency key, the rule's id or the tenant; `holders` and `waiters` name some if they are many."""
     return {
         "id": usage.id,
         "kind": usage.kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def judge(move: Move) -> int:
         demand("P14", len(held) <= most, f"{sorted(held)} hold what has {most} places")
     for quota in {q.id: q for job in jobs for q in job.quotas if q.window_ms}.values():
         _rate_holds(move, quota, jobs)
-    return _waits_for_reasons(move.after, jobs, holders)
+    return _waits_for_reasons(move.after, jobs, holders) + _starts_hold(move)
 
 
 def _held_by_the_living(moment: Moment, jobs: list[Limited], holders: Mapping[str, Mapping[str, Quota]]) -> None:
@@ -75,6 +76,21 @@ def _rate_holds(move: Move, quota: Quota, jobs: list[Limited]) -> None:
         tokens = [own.token for own in job.quotas if own.id == quota.id]
         if tokens and not job.waits and job.job_id not in earlier:
             demand("P14", tokens[0] in after, f"{job.job_id} has begun and is not counted by {quota}")
+
+
+def _starts_hold(move: Move) -> int:
+    """Runs begin within the rate that the policy allows; what is refused leaves no trace."""
+    rate = json.loads(move.arg("plan")).get("rate") if move.call.name == "create_run" else None
+    if rate is None or move.word not in ("CREATED", "THROTTLED"):
+        return 0
+    places, _, most, span, token, *_ = rate.splitlines()[1].split()
+    flat = move.after.raw(places)
+    counted = [at for at in flat[1::2] if float(at) > move.after.now - int(span)]
+    demand("P14", len(counted) <= int(most), f"{len(counted)} runs have begun where {most} may")
+    demand("P14", (token in flat[::2]) == (move.word == "CREATED"), f"{token} was answered {move.word}")
+    full = len(counted) == int(most)
+    demand("P14", move.word == "CREATED" or full, f"{token} was refused though there was room")
+    return 1
 
 
 def _begun(moment: Moment, quota: Quota) -> dict[str, int]:

@@ -212,6 +212,30 @@ def two_limits_at_once() -> Scenario:
     )
 
 
+@scenario("create_run.start_rate")
+def runs_begin_at_a_rate() -> Scenario:
+    """One run may begin in a second, whoever submits; a key that was refused can be used again."""
+    return Scenario(
+        PLAIN,
+        (
+            submitter("s1", "k", {"n": 1}),
+            submitter("s2", "k2", {"n": 2}),
+            submitter("s3", "k2", {"n": 2}),
+            time(600, 600),
+            worker("w1", "c1-s1:a@1"),
+        ),
+        runs=(),
+        policy="""
+        default_decision: allow
+        rules:
+          - id: starts
+            match: {topics: [workflow.start]}
+            decision: throttle
+            velocity: {max_requests: 1, window_sec: 1}
+        """,
+    )
+
+
 @scenario("sweep.rates_served", "sweep.quota_room")
 def a_rate_has_room_again() -> Scenario:
     """One job may begin in a second; the others begin with the sweep that finds room, one at a time."""
