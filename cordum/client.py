@@ -230,6 +230,12 @@ class Client:
     def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/dlq", limit)
 
+    # limits
+
+    def concurrency(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What limits jobs together, with those that hold a place and those that wait for one."""
+        return self._list("/concurrency", limit)
+
     # policy
 
     def policy(self, action: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:

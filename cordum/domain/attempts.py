@@ -12,6 +12,7 @@ from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
 from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, PolicyRequest, Verdict
 from cordum.domain.policy_override import stricter
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
@@ -41,6 +42,7 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     attempt = turn.steps[instance.ref].attempt + 1
     try:
         payload = checked_input(turn, instance)
+        own = _own_quotas(turn, instance)
     except Refusal as refused:
         turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
         return
@@ -48,9 +50,9 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     if decision is None:
         turn.hold_for_policy()
     elif decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, instance, payload, decision, attempt)
+        _send_if_approved(turn, instance, payload, decision, own, attempt)
     elif decision.verdict.runs:
-        _send(turn, instance, payload, decision, attempt)
+        _send(turn, instance, payload, decision, own, attempt)
     else:
         # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
@@ -152,10 +154,43 @@ def step_request(
     )
 
 
-def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+_LONGEST_KEY = 256
+
+
+def _own_quotas(turn: Turn, instance: Instance) -> tuple[Quota, ...]:
+    """What the step itself asks to be limited by. Raises Refusal."""
+    concurrency = instance.step.concurrency
+    if concurrency is None:
+        return ()
+    try:
+        key = concurrency.key.render(turn.scope(instance))
+    except ExpressionError as error:
+        raise Refusal(Failure("expression_error", error.detail)) from None
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        raise Refusal(Failure("expression_error", f"a concurrency key is a text of 1 to {_LONGEST_KEY} characters"))
+    return (Quota(QuotaKind.KEY, key, concurrency.limit, turn.run.tenant),)
+
+
+def _quotas(turn: Turn, instance: Instance, decision: Decision, own: tuple[Quota, ...]) -> tuple[Quota, ...]:
+    """All that an attempt needs a place in. A retry counts anew in a rule's window, a lost attempt's successor not."""
+    found = (*own, *decision.quotas)
+    if not found:
+        return ()
+    state = turn.steps[instance.ref]
+    if state.outcome is OutcomeClass.LOST:
+        return tuple(quota for quota in found if quota.kind is not QuotaKind.VELOCITY)
+    token = f"{turn.run.id}:{instance.ref}/{turn.run.generation}.{state.retries}"
+    return tuple(replace(quota, token=token) if quota.kind is QuotaKind.VELOCITY else quota for quota in found)
+
+
+def _send(
+    turn: Turn, instance: Instance, payload: JSON, decision: Decision, own: tuple[Quota, ...], attempt: int
+) -> None:
     step = instance.step
     assert step.topic is not None
     state = turn.steps[instance.ref]
+    quotas = _quotas(turn, instance, decision, own)
+    since = turn.now if state.ready_at is None else state.ready_at
     patience = turn.limits.of_queue(step)
     turn.send(
         Job(
@@ -168,6 +203,8 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             input=payload,
             own_input=payload is not turn.run.input,
             shape=shape_of(step),
+            quotas=quotas,
+            since=since,
         )
     )
     turn.admit(
@@ -178,7 +215,8 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             attempt=attempt,
             priority=priority_number(step.priority),
             epoch=decision.epoch,
-            ready_at=turn.now if state.ready_at is None else state.ready_at,
+            quotas=quotas,
+            ready_at=since,
             queue_deadline=None if patience is None else turn.now + patience,
             worker=None,
             started_at=None,
@@ -189,11 +227,13 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
     )
 
 
-def _send_if_approved(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+def _send_if_approved(
+    turn: Turn, instance: Instance, payload: JSON, decision: Decision, own: tuple[Quota, ...], attempt: int
+) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
     request = request_hash(instance.step, payload, decision.constraints)
     if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
-        _send(turn, instance, payload, decision, attempt)
+        _send(turn, instance, payload, decision, own, attempt)
         return
     ask_people(turn, instance, "policy", request, payload, decision, attempt)
 
@@ -254,6 +294,17 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
         turn.steps[instance.ref] = state
 
 
+def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
+    """The policy has changed while a job waits for room in what it limits: it is decided again, its patience stays."""
+    if turn.policy is None or turn.status is RunStatus.PAUSED or state.epoch == turn.policy.epoch:
+        return
+    turn.take_back(instance.ref)
+    dispatch(turn, instance)
+    after = turn.steps[instance.ref]
+    if after.status is StepStatus.READY:
+        turn.steps[instance.ref] = replace(after, queue_deadline=state.queue_deadline)
+
+
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
     """SHA-256 over what would be done: topic, input, meta and constraints, as canonical JSON."""
     meta = {
@@ -291,6 +342,8 @@ def settle_attempts(turn: Turn) -> None:
         elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _waited_long_enough(turn, state):
             limit = (turn.limits.of_queue(step) or 0) / 1000
             _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
+        elif state.status is StepStatus.READY and state.quotas:
+            _limit_again(turn, instance, state)
         elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
             allowed = Constraints.of(state.decision).max_runtime_ms
             limit = _least(turn.limits.of_attempt(step), allowed) / 1000

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cordum.domain.context import Write
+from cordum.domain.quotas import Quota
 from cordum.domain.run import Failure, Pin, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON
@@ -38,7 +39,10 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt to be dispatched. `input` None means: the run's input, which is not copied."""
+    """One attempt to be dispatched. `input` None means: the run's input, which is not copied.
+
+    `quotas` are those it must find room in first; among those that wait, `since` (milliseconds) says whose turn it is.
+    """
 
     step: str
     attempt: int
@@ -49,6 +53,8 @@ class Job:
     input: JSON = None
     own_input: bool = False
     shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
+    quotas: tuple[Quota, ...] = ()
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Withdrawal:
     topic: str | None
     priority: int | None
     worker: str | None
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

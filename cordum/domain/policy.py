@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from cordum.domain.policy_match import MATCH_ANY, Check, Match, PolicyRequest, glob_of, is_glob
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.workflow import JSON
 from cordum.errors import Problem
 
@@ -25,6 +26,8 @@ __all__ = [
     "Rule",
     "TenantRules",
     "Velocity",
+    "MOST_REQUESTS",
+    "LONGEST_WINDOW_SEC",
     "Remediation",
     # the answer
     "Decision",
@@ -37,6 +40,9 @@ __all__ = [
 ]
 
 START_TOPIC = "workflow.start"
+
+# Each request of a velocity's window is remembered until the window has passed it.
+MOST_REQUESTS, LONGEST_WINDOW_SEC = 100_000, 7 * 24 * 3600
 
 _TOPICS_KEPT = 4096
 
@@ -56,8 +62,8 @@ class Verdict(StrEnum):
 
     @property
     def runs(self) -> bool:
-        """Whether the job may go onto its queue with nobody asked."""
-        return self in (Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS)
+        """Whether the job may go onto its queue with nobody asked; what is throttled, as its rule's rate allows."""
+        return self in (Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS, Verdict.THROTTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +115,26 @@ class Velocity:
     key: str = "tenant"
 
     def document(self, request: PolicyRequest) -> dict[str, JSON]:
-        counted = {
+        return {
+            "max_requests": self.max_requests,
+            "window_sec": self.window_ms / 1000,
+            "key": self.key,
+            "counted": self._counted(request),
+        }
+
+    def quota(self, rule: str, request: PolicyRequest) -> Quota:
+        """What the request must find room in. A topic is counted for all tenants together, the rest for each alone."""
+        tenant = "" if self.key == "topic" else request.tenant
+        scope = "\n".join((self.key, tenant, self._counted(request)))
+        return Quota(QuotaKind.VELOCITY, rule, self.max_requests, scope, self.window_ms)
+
+    def _counted(self, request: PolicyRequest) -> str:
+        return {
             "tenant": request.tenant,
             "topic": request.topic,
             "workflow": request.workflow_id,
             "actor": request.actor_id or "",
         }[self.key]
-        return {
-            "max_requests": self.max_requests,
-            "window_sec": self.window_ms / 1000,
-            "key": self.key,
-            "counted": counted,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +174,15 @@ class Rule:
     velocity: Velocity | None = None
     remediations: tuple[Remediation, ...] = ()
     line: int | None = field(default=None, compare=False)
+
+    def quotas(self, request: PolicyRequest) -> tuple[Quota, ...]:
+        """What the rule counts, of the requests that it decides."""
+        most, found = self.constraints.max_concurrent_jobs, []
+        if most is not None:
+            found.append(Quota(QuotaKind.RULE, self.id, most, request.tenant))
+        if self.velocity is not None:
+            found.append(self.velocity.quota(self.id, request))
+        return tuple(found)
 
     def matches(self, request: PolicyRequest) -> bool:
         """For a rule that was found by the request's topic: everything else."""
@@ -206,6 +229,10 @@ class TenantRules:
     constraints: Constraints = NO_CONSTRAINTS
     fail_open: bool = False
 
+    def quotas(self, tenant: str) -> tuple[Quota, ...]:
+        most = self.constraints.max_concurrent_jobs
+        return () if most is None else (Quota(QuotaKind.TENANT, tenant, most, tenant),)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -225,6 +252,7 @@ class Decision:
     remediations: tuple[Remediation, ...] = ()
     fail_open: bool = False
     override: str | None = None
+    quotas: tuple[Quota, ...] = ()
 
     def document(self) -> dict[str, JSON]:
         found: dict[str, JSON] = {
@@ -278,9 +306,18 @@ class Policy:
                     rule.constraints.within(own.constraints),
                     rule.velocity.document(request) if rule.velocity else None,
                     rule.remediations,
+                    quotas=(*own.quotas(request.tenant), *rule.quotas(request)),
                 )
         verdict = self.default if own.default is None else own.default
-        return Decision(verdict, None, "no rule matched", self.digest, self.epoch, own.constraints)
+        return Decision(
+            verdict,
+            None,
+            "no rule matched",
+            self.digest,
+            self.epoch,
+            own.constraints,
+            quotas=own.quotas(request.tenant),
+        )
 
     def decide_start(self, request: PolicyRequest) -> Decision | None:
         """What rules that name the topic `workflow.start` say to a whole run; None when none of them does.
@@ -289,7 +326,8 @@ class Policy:
         """
         for rule in self.rules:
             if START_TOPIC in rule.match.topics and rule.matches(request):
-                return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch)
+                quotas = (rule.velocity.quota(rule.id, request),) if rule.velocity else ()
+                return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch, quotas=quotas)
         return None
 
     @property

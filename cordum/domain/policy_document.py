@@ -21,6 +21,7 @@ from cordum.domain.definition.places import (
     Reading,
     Refused,
     Table,
+    accepts,
     expected,
     read_fields,
     refuse_unknown_keys,
@@ -30,6 +31,8 @@ from cordum.domain.definition.problems import Problems, ReadingStopped, shown
 from cordum.domain.expressions import Expression
 from cordum.domain.ids import TENANT
 from cordum.domain.policy import (
+    LONGEST_WINDOW_SEC,
+    MOST_REQUESTS,
     NO_CONSTRAINTS,
     Constraints,
     Policy,
@@ -43,7 +46,6 @@ from cordum.domain.policy_match import SCOPE_NAMES, Bounds, Match
 from cordum.errors import DefinitionInvalid, Problem, Unprocessable
 
 _MOST = 2**53
-_DAY_SEC = 24 * 3600
 
 
 @dataclass(slots=True)
@@ -137,15 +139,7 @@ BUDGETS: Table = {
 }
 _budgets = fields.mapping("budgets", BUDGETS, Constraints)
 
-
-def _budgets_enforced(place: Place) -> Constraints:
-    limit = place.member("max_concurrent_jobs")
-    if limit is not None:
-        _not_enforced(limit, "max_concurrent_jobs")
-    return _budgets(place)
-
-
-CONSTRAINTS: Table = {"budgets": Field("budgets", _budgets_enforced)}
+CONSTRAINTS: Table = {"budgets": Field("budgets", _budgets)}
 
 
 def _constraints(place: Place) -> Constraints:
@@ -156,9 +150,17 @@ def _constraints(place: Place) -> Constraints:
     return found
 
 
+_window_sec = fields.number(0.001, LONGEST_WINDOW_SEC)
+
+
+@accepts(_window_sec.schema)
+def _window(place: Place) -> int:
+    return max(round(_window_sec(place) * 1000), 1)
+
+
 VELOCITY: Table = {
-    "max_requests": Field("max_requests", fields.integer(1, 10**9), required=True),
-    "window_sec": Field("window_ms", fields.seconds, required=True),
+    "max_requests": Field("max_requests", fields.integer(1, MOST_REQUESTS), required=True),
+    "window_sec": Field("window_ms", _window, required=True),
     "key": Field("key", fields.one_of("tenant", "topic", "workflow", "actor")),
 }
 
@@ -166,7 +168,6 @@ VELOCITY: Table = {
 def _velocity(place: Place) -> Velocity | None:
     if not isinstance(place.value, dict):
         raise expected("a mapping", place)
-    _not_enforced(place, "velocity")
     refuse_unknown_keys(place, "velocity", VELOCITY)
     values = read_fields(place, VELOCITY)
     return Velocity(**values) if {"max_requests", "window_ms"} <= values.keys() else None
@@ -196,16 +197,9 @@ def _remediation(place: Place) -> Remediation | None:
     return Remediation(**values) if "id" in values else None
 
 
-def _verdict(place: Place) -> Verdict:
-    verdict = fields.choice(Verdict)(place)
-    if verdict is Verdict.THROTTLE:
-        _not_enforced(place, "the decision throttle")
-    return verdict
-
-
 RULE: Table = {
     "id": Field("id", fields.text, required=True),
-    "decision": Field("verdict", _verdict, required=True),
+    "decision": Field("verdict", fields.choice(Verdict), required=True),
     "reason": Field("reason", fields.text),
     "match": Field("match", fields.mapping("match", MATCH, Match)),
     "constraints": Field("constraints", _constraints),
@@ -237,6 +231,8 @@ def _rule(item: Place) -> Rule | None:
     rule = Rule(**values, line=position.line if position else None)
     if rule.verdict is Verdict.ALLOW_WITH_CONSTRAINTS and "constraints" not in item.value:
         item.refuse_absence("constraints")
+    if rule.verdict is Verdict.THROTTLE and "velocity" not in item.value:
+        item.refuse_absence("velocity")
     return rule
 
 

@@ -31,12 +31,12 @@ __all__ = [
     "stricter",
 ]
 
-# From the loosest to the strictest.
+# From the loosest to the strictest. A throttled job runs, too, at its rate; the rate stays whatever an override adds.
 _STRICTNESS = (
     Verdict.ALLOW,
     Verdict.ALLOW_WITH_CONSTRAINTS,
-    Verdict.REQUIRE_APPROVAL,
     Verdict.THROTTLE,
+    Verdict.REQUIRE_APPROVAL,
     Verdict.DENY,
 )
 _DECISIONS = fields.one_of("allow", "allow_with_constraints", "require_approval", "deny")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cordum.domain.context import Write
+from cordum.domain.quotas import Quota
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
@@ -66,6 +67,7 @@ class StepState:
     priority: int | None = None
     epoch: int | None = None  # of the policy that allowed the job
     decision: Mapping[str, JSON] | None = None
+    quotas: tuple[Quota, ...] = ()  # in which the latest attempt has places, or waits for them
     ready_at: int | None = None
     started_at: int | None = None
     completed_at: int | None = None

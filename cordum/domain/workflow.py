@@ -73,6 +73,14 @@ class Meta:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `limit` jobs of a tenant at one time whose `key` renders to the same text."""
+
+    key: Template
+    limit: int
+
+
 # -- what belongs to one kind of step only -----------------------------------------------------------------------
 
 
@@ -210,6 +218,7 @@ class Step:
     queue_timeout_ms: int | None = None
     priority: Priority = Priority.INTERACTIVE
     topic: str | None = None
+    concurrency: Concurrency | None = None
     own: Own | None = None
     meta: Meta = Meta()
 

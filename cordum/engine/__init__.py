@@ -14,6 +14,7 @@ from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
+from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core, DecisionPointOf
 from cordum.engine.jobs import Jobs
@@ -224,6 +225,12 @@ class Engine:
         records = self.store.dead_letters.page(tenant, after, limit)
         following = records[-1]["job_id"] if len(records) == limit else None
         return Page([dead_letter_view(record) for record in records], following)
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def concurrency(self, tenant: str) -> list[dict[str, Any]]:
+        """What limits the tenant's jobs together and is in use, with those that hold places and those that wait."""
+        return [usage_view(usage) for usage in self.store.quotas.of_tenant(tenant)]
 
     # -- policy --------------------------------------------------------------------------------------------------
 

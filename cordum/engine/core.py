@@ -16,11 +16,12 @@ from cordum.domain.plan import Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
+from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.workflow import Workflow
 from cordum.engine.looks import Look, complete
 from cordum.engine.starting import Start
-from cordum.errors import NotFound, Unavailable, Unprocessable
+from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
@@ -170,12 +171,13 @@ class Core:
         self,
         start: Start,
         idempotency: Idempotency | None = None,
-        check: Callable[[DecisionPoint | None, RunState], None] | None = None,
+        check: Callable[[DecisionPoint | None, RunState], Quota | None] | None = None,
         known: tuple[Guarded | None, int] | None = None,
     ) -> tuple[Created, Guarded | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
-        `check` may refuse the run under that policy, by raising. `known`: the policy and the time, read just now.
+        `check` may refuse the run under that policy, by raising, and names the rate within which such runs may begin;
+        TooManyRequests when that has no room. `known`: the policy and the time, read just now.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
@@ -183,14 +185,15 @@ class Core:
             known = None
             run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
-            if check is not None:
-                check(policy, run)
+            rate = None if check is None else check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency)
+            created = self.store.runs.create(run, decided, idempotency, rate)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:
                 raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
+            if created.word is CreateReply.THROTTLED:
+                raise _too_many(rate, created.wait_ms)
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
@@ -231,6 +234,12 @@ class Core:
             )
 
         self.change(lambda: self.look(run_id), decide)
+
+
+def _too_many(rate: Quota | None, wait_ms: int) -> TooManyRequests:
+    assert rate is not None
+    message = f"the policy rule {rate.name} lets {rate.most} runs begin in {rate.window_ms / 1000:g} s"
+    return TooManyRequests(message, code="policy_throttled", retry_after_sec=max(1, -(-wait_ms // 1000)))
 
 
 def _no_run(run_id: str) -> NotFound:

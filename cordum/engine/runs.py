@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from cordum.domain.decision_point import DecisionPoint, Undecided
+from cordum.domain.ids import JobId
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan_cancel
 from cordum.domain.policy import START_TOPIC, PolicyRequest
+from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState
 from cordum.domain.schemas import violations
+from cordum.domain.states import StepStatus
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core
@@ -22,6 +26,7 @@ from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
 from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unavailable, Unprocessable
+from cordum.store.quotas import Standing
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
@@ -114,7 +119,22 @@ class Runs:
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
-        return views.Conditions(governed=look.governed, served=self._served if waits else frozenset())
+        return views.Conditions(
+            governed=look.governed,
+            served=self._served if waits else frozenset(),
+            limited=self._limited(look),
+        )
+
+    def _limited(self, look: Look) -> dict[str, Standing]:
+        """Those of its steps that wait for a place; nothing is asked about a run that needs none."""
+        ready = {
+            ref: state for ref, state in look.run.steps.items() if state.quotas and state.status is StepStatus.READY
+        }
+        if not ready:
+            return {}
+        jobs = {str(JobId(look.run.id, ref, state.attempt)): (ref, state.quotas) for ref, state in ready.items()}
+        found = self._core.store.quotas.standings({job: quotas for job, (_, quotas) in jobs.items()})
+        return {jobs[job][0]: standing for job, standing in found.items()}
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
@@ -158,8 +178,11 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
 
 
-def _refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> None:
-    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
+def _refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> Quota | None:
+    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts.
+
+    The rate that the rule allows, if it does, is for the commit to judge.
+    """
     request = PolicyRequest(
         START_TOPIC,
         run.tenant,
@@ -174,3 +197,4 @@ def _refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> None:
         raise Unavailable(f"nobody can say whether this may start: {fault}", code="policy_unavailable") from None
     if decision is not None and not decision.verdict.runs:
         raise Forbidden(decision.reason or f"denied by policy rule {decision.rule_id}", code="policy_denied")
+    return next((replace(quota, token=run.id) for quota in decision.quotas), None) if decision else None

@@ -15,7 +15,9 @@ from cordum.domain.redaction import redacted
 from cordum.domain.run import StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
+from cordum.engine.concurrency import why_limited
 from cordum.store.codec import from_json
+from cordum.store.quotas import Standing
 from cordum.store.runs import Snapshot
 
 _HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RETRYING})
@@ -27,11 +29,12 @@ class Conditions:
     """What a run depends on outside itself, at the moment it is shown.
 
     `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of; asked for
-    only when a step waits for a worker.
+    only when a step waits for a worker. `limited`: the steps that wait for a place in what is shared with other runs.
     """
 
     governed: bool
     served: frozenset[str]
+    limited: Mapping[str, Standing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,8 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
             reason, message, until = _why_waiting(ref, state, look)
         case StepStatus.RETRYING:
             reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
+        case StepStatus.READY if ref in look.conditions.limited:
+            return _limited(look.conditions.limited[ref], since)
         case status if status in WAITS_FOR_WORKERS:
             reason, message = _why_unclaimed(state, look.conditions)
         case StepStatus.PENDING:
@@ -190,6 +195,17 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
         "message": message,
         "since": rfc3339(since or look.snapshot.run.created_at),
         "until": rfc3339(until),
+    }
+
+
+def _limited(standing: Standing, since: int | None) -> dict[str, Any]:
+    reason, message = why_limited(standing)
+    return {
+        "reason": reason,
+        "message": message,
+        "since": rfc3339(since),
+        "until": rfc3339(standing.until),
+        "holders": list(standing.holders),
     }
 
 

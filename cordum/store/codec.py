@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from typing import Any
 
 import orjson
 
 from cordum.domain.context import Write
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
@@ -64,6 +66,10 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
+def _quotas(text: str) -> tuple[Quota, ...]:
+    return tuple(Quota(QuotaKind(kind), *rest) for kind, *rest in orjson.loads(text))
+
+
 # Every fact of a step that is kept beside its mark: how it is read. Written by `_fact_text`; absent means the default.
 FACTS: Mapping[str, Callable[[str], Any]] = {
     "retries": int,
@@ -76,6 +82,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "priority": int,
     "epoch": int,
     "decision": orjson.loads,
+    "quotas": _quotas,
     "ready_at": int,
     "started_at": int,
     "completed_at": int,
@@ -112,6 +119,8 @@ def _fact_text(value: Any) -> str:
         return failure_text(value)
     if isinstance(value, Mapping):
         return own_json(dict(value))
+    if isinstance(value, tuple):
+        return own_json([list(astuple(quota)) for quota in value]) if value else ""
     return str(value)
 
 
@@ -139,7 +148,7 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
 
 
 # What scripts keep of a step beside its facts.
-_SCRIPTS_OWN = ("claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
+_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
 
 
 # Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.

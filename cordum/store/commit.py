@@ -8,6 +8,7 @@ from typing import Any
 
 from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Withdrawal
+from cordum.domain.quotas import Quota
 from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
@@ -48,7 +49,7 @@ class CommitWriter:
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
 
-    def write(self, plan: Plan, new_run: dict[str, str] | None = None) -> Commit:
+    def write(self, plan: Plan, new_run: dict[str, str] | None = None, rate: Quota | None = None) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
@@ -85,11 +86,11 @@ class CommitWriter:
         for job_id in plan.replayed:
             self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
         self._values += [event_text(self._run.id, event) for event in plan.events]
-        self._values += [self._record(job) for job in _by_priority(plan.jobs)]
-        control = own_json(self._control(plan, new_run is not None))
+        self._values += [self._entry(job) if job.quotas else self._record(job) for job in _by_priority(plan.jobs)]
+        control = own_json(self._control(plan, new_run is not None, rate))
         return Commit(control, list(self._numbers), self._values)
 
-    def _control(self, plan: Plan, new: bool) -> dict[str, Any]:
+    def _control(self, plan: Plan, new: bool, rate: Quota | None) -> dict[str, Any]:
         topics = _topics_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
@@ -120,6 +121,7 @@ class CommitWriter:
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
+            "rate": None if rate is None else self._quotas([rate]),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
@@ -176,6 +178,8 @@ class CommitWriter:
         for job in plan.jobs:
             if job.shape is not None:
                 facts += (f"{job.step}#shape", to_json(job.shape))
+            if job.quotas or self._had_quotas(job.step):
+                facts += (f"{job.step}#places", self._quotas(job.quotas))
             facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
 
@@ -198,7 +202,30 @@ class CommitWriter:
             "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
             "topic": topics.index(job.topic) + 1,
             "priority": job.priority,
+            **({"limited": 1} if job.quotas else {}),
         }
+
+    def _had_quotas(self, step: str) -> bool:
+        return step in self._run.steps and bool(self._run.steps[step].quotas)
+
+    def _quotas(self, quotas: Sequence[Quota]) -> str:
+        """What a job needs places in, as `_quota.lua` reads it; empty when it needs none."""
+        return "\n".join((f"{self._cell.waiting} {self._cell.alarms}", *map(self._quota, quotas))) if quotas else ""
+
+    def _quota(self, quota: Quota) -> str:
+        places, waiters = self._cell.places(quota.id), self._cell.waiters(quota.id)
+        registry = self._cell.quotas(self._run.tenant)
+        return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
+
+    def _entry(self, job: Job) -> str:
+        """What is needed to send a job on that waits for its quotas; whose turn it is goes by priority, then time."""
+        topic, tenant = job.topic, self._run.tenant
+        way = (
+            *(job.priority * 10**13 + job.since, topic, job.priority, self._cell.window(topic)),
+            *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
+        )
+        names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
+        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job)))
 
     def _record(self, job: Job) -> str:
         """What `_release.lua` needs to send the job; the order is that of its header."""
@@ -228,6 +255,8 @@ class CommitWriter:
             "parked": self._number(self._cell.parked(topic)),
             "sent": self._number(self._cell.sent(queue_list(topic, priority))),
         }
+        if gone.quotas:
+            shown["quotas"] = self._quotas(gone.quotas)
         if gone.worker is not None and gone.status is StepStatus.RUNNING:
             shown["held"] = self._number(self._cell.held(gone.worker))
             shown["stops"] = self._number(self._cell.stops(gone.worker))

@@ -193,6 +193,30 @@ class CellKeys:
         """List: job ids that a worker must stop."""
         return self._key("stops", incarnation)
 
+    # -- quotas: what limits the jobs of many runs together (`domain/quotas.py`) ---------------------------------
+
+    def places(self, quota: str) -> str:
+        """Set: job ids that hold a place. Of a rule's rate a sorted set: what has begun, by the time it did."""
+        return self._key("places", quota)
+
+    def waiters(self, quota: str) -> str:
+        """Sorted set: job ids that wait for a place, in the order of their turn."""
+        return self._key("waiters", quota)
+
+    @property
+    def waiting(self) -> str:
+        """Hash: job id -> what `_quota.lua` needs to send it on, of every job that waits for a place."""
+        return self._key("waiting")
+
+    @property
+    def alarms(self) -> str:
+        """Sorted set: keys of waiters by the time at which their rate has room again."""
+        return self._key("alarms")
+
+    def quotas(self, tenant: str) -> str:
+        """Hash: quota -> kind, name and limit as JSON, of those that somebody holds or waits for."""
+        return self._key("quotas", tenant)
+
     def approvals(self, tenant: str) -> str:
         """Sorted set: job ids of all approvals by the time they were requested."""
         return self._key("approvals", tenant)

@@ -99,6 +99,7 @@ class Policies:
                 "sources": self._cell.policy_sources,
                 "clock": self._cell.clock,
                 "asked": self._cell.asked,
+                "waiting": self._cell.waiting,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
                 "request": self._cell.policy_request(request),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import redis
 
 from cordum.domain.plan import Event, Plan
+from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState, StepState
 from cordum.domain.wants import Wants
 from cordum.store import codec, keys
@@ -30,6 +31,7 @@ class CreateReply(StrEnum):
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
     WORKFLOW_GONE = "WORKFLOW_GONE"
+    THROTTLED = "THROTTLED"
 
 
 class SignalReply(StrEnum):
@@ -76,13 +78,15 @@ class StepOf(NamedTuple):
 class Created(NamedTuple):
     """The reply to a creation: the id of the run that counts.
 
-    When it was created just now, also the run itself and the inputs of its jobs.
+    When it was created just now, also the run itself and the inputs of its jobs; when it was throttled, after how long
+    there is room.
     """
 
     word: CreateReply
     run_id: str
     snapshot: Snapshot | None = None
     inputs: Mapping[str, Any] = MappingProxyType({})
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,11 @@ class Runs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> Created:
-        """Store a run and its first plan in one step."""
+    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None, rate: Quota | None = None) -> Created:
+        """Store a run and its first plan in one step, if `rate` has room for one more run that begins."""
         script = self._connection.library["create_run"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
+        writer = CommitWriter(self._cell, run, len(script.keys) + 1, self._window)
+        commit = writer.write(plan, codec.run_fields(run), rate)
         reply = self._connection.run(
             "create_run",
             {
@@ -128,6 +133,8 @@ class Runs:
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:
             return Created(word, run.id, _snapshot(reply[2]), _inputs(codec.pairs(reply[3])))
+        if word is CreateReply.THROTTLED:
+            return Created(word, run.id, wait_ms=int(reply[1]))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:

@@ -21,9 +21,10 @@ class Sweep:
 
 
 class Wakeups:
-    def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
+    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
         self._connection = connection
         self._cell = cell
+        self._window = window
 
     def take_due(self, limit: int) -> list[str]:
         """Up to `limit` runs to advance now; they stay marked until a plan of theirs is committed."""
@@ -41,7 +42,10 @@ class Wakeups:
         return bool(reply[0] == "RUNG")
 
     def sweep(self, sweep_ms: int, lease_ms: int, limit: int = 1000) -> Sweep | None:
-        """Mark the runs whose time has come and name the workers whose lease is over; None when swept just now."""
+        """Mark the runs whose time has come and name the workers whose lease is over; None when swept just now.
+
+        Jobs that waited for a rate to have room go on their way.
+        """
         reply = self._connection.run(
             "sweep",
             {
@@ -51,7 +55,11 @@ class Wakeups:
                 "workers": self._cell.workers,
                 "swept": self._cell.swept,
                 "clock": self._cell.clock,
+                "alarms": self._cell.alarms,
+                "waiting": self._cell.waiting,
+                "windows": self._cell.windows,
             },
+            minimum=self._window,
             limit=limit,
             sweep_ms=sweep_ms,
             lease_ms=lease_ms,

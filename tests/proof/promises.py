@@ -16,6 +16,7 @@ from cordum.domain.ids import JobId
 from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
 from cordum.store.approvals import question
+from tests.proof.explorer import quotas
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
 from tests.proof.explorer.moment import Mark, Moment
@@ -622,6 +623,11 @@ def p14_bounded(move: Move, law: Law) -> int:
     return waiting
 
 
+def p14_limits_hold(move: Move, law: Law) -> int:
+    """What limits the jobs of many runs together is never exceeded, never leaks, and nobody waits for what is free."""
+    return quotas.judge(move)
+
+
 # -- the list ------------------------------------------------------------------------------------------------------
 
 OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
@@ -644,6 +650,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p11_one_decision": p11_one_decision,
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
     "p14_bounded": p14_bounded,
+    "p14_limits_hold": p14_limits_hold,
 }
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p2_one_run_for_a_key": p2_one_run_for_a_key,

@@ -42,6 +42,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
+    ("create_run", "THROTTLED"): "no rule is about starts here; the explorer has one",
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
     ("delete_workflow", "DELETED"): _DEFINITIONS,
     ("delete_workflow", "IN_USE"): _DEFINITIONS,

@@ -63,7 +63,6 @@ LATER = frozenset(
         "output_schema_id",
         "route_labels",
         "worker_id",
-        "concurrency",
         "compensate",
         "task",
     }

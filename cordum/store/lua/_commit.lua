@@ -47,17 +47,13 @@ local function commit(plan, first, now)
       redis.call('SREM', KEYS[gone.held], gone.job)
       redis.call('RPUSH', KEYS[gone.stops], gone.job)
     end
+    if gone.quotas then leave_quotas(gone.job, gone.quotas) end
   end
   for _, job in ipairs(plan.jobs) do
     local topic = plan.topics[job.topic]
-    local turns = KEYS[topic.turns]
-    -- Straight onto its queue when nobody waits before it.
-    if redis.call('EXISTS', turns) == 0 and room(topic.name, KEYS[topic.window], plan.window) > 0 then
-      send(job.id, ARGV[at], KEYS[topic.window], now)
+    if job.limited then admit(job.id, ARGV[at], now, plan.window)
     else
-      redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])
-      redis.call('LPUSH', KEYS[job.ready], job.id)
-      enter_turns(turns, KEYS[job.ready], job.priority)
+      set_out(job.id, ARGV[at], topic.name, job.priority, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], KEYS[job.ready], now, plan.window)
     end
     at = at + 1
   end

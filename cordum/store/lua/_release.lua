@@ -39,6 +39,17 @@ local function send(job_id, record, window, now)
   return 1
 end
 
+-- Straight onto its queue when nobody waits before it, else to the end of its line.
+local function set_out(job_id, record, topic, priority, window, turns, parked, ready, now, minimum)
+  if redis.call('EXISTS', turns) == 0 and room(topic, window, minimum) > 0 then
+    send(job_id, record, window, now)
+  else
+    redis.call('HSET', parked, job_id, record)
+    redis.call('LPUSH', ready, job_id)
+    enter_turns(turns, ready, priority)
+  end
+end
+
 -- The next job of a list and its record. Jobs that were taken back have left their ids; they cost their tenant no turn.
 local function next_record(ready, parked)
   local job_id = redis.call('RPOP', ready)

@@ -1,8 +1,8 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key.
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of idempotency runs runs_of workflow ...
 -- ARGV plan fingerprint ttl_sec message digest ...
--- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
--- include clock timeline release waited wake commit snapshot
+-- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE THROTTLED
+-- include clock timeline release waited quota wake commit snapshot
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then
@@ -17,6 +17,9 @@ end
 if redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 local now = clock_now()
+local rate = plan.rate and quotas_of(plan.rate)[1]
+if rate and must_wait(rate, '0', now) then return {'THROTTLED', string.format('%.0f', room_at(rate) - now)} end -- guard: start_rate
+if rate then take_place(rate, plan.run, '', now) end
 commit(plan, 6, now)
 if plan.again then wake(plan.run, now, a_message) end
 redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))

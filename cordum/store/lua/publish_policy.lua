@@ -1,7 +1,7 @@
 -- publish_policy: make a policy the active one, with an entry in the history. Publishing what is active already changes nothing.
 -- At a start-up (`how`) a file is published only if it is another than the last one that was published so: what people have
 -- published or rolled back since then stays. A request that comes again gets its first answer, whatever was published since.
--- KEYS policy history sources clock asked wakeups coordinator request
+-- KEYS policy history sources clock asked waiting wakeups coordinator request
 -- ARGV digest source actor how note open_tenants request_ttl_ms message
 -- REPLY PUBLISHED UNCHANGED
 -- include clock
@@ -34,6 +34,8 @@ redis.call('HSET', k_sources, a_digest, a_source)
 redis.call('RPUSH', k_history, epoch .. '\n' .. now .. '\n' .. a_digest .. '\n' .. a_how .. '\n' .. a_actor .. '\n' .. a_note)
 -- What people were asked under another policy may not need them any more, or is denied now: each such run is looked at again.
 local asked = redis.call('ZRANGE', k_asked, 0, -1)
+-- So are the limits for which jobs wait.
+for _, job_id in ipairs(redis.call('HKEYS', k_waiting)) do asked[#asked + 1] = job_id end -- guard: waiting_looked_at
 for _, job_id in ipairs(asked) do redis.call('ZADD', k_wakeups, now, string.match(job_id, '^[^:]+')) end
 if #asked > 0 and redis.call('LLEN', k_coordinator) == 0 then redis.call('LPUSH', k_coordinator, a_message) end
 remember('PUBLISHED', epoch)

@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count release wake
+-- include clock timeline count release quota wake
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
@@ -11,11 +11,12 @@ if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard:
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
   return {'STALE'}
 end
-if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
+local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#decision')
+if facts[1] ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
 -- What the policy allows a result to have is held here, too: not every worker is of this version, or means well.
 local outcome, failure = a_outcome, a_failure
 if outcome == 'success' then
-  local limit = string.match(redis.call('HGET', k_facts, a_step .. '#decision') or '', '"max_result_bytes":(%d+)')
+  local limit = string.match(facts[3] or '', '"max_result_bytes":(%d+)')
   if limit and #a_output > tonumber(limit) then
     outcome = 'fatal'
     failure = string.format('{"code":"result_too_large","message":"the result has %d bytes, %s are allowed"}', #a_output, limit)
@@ -34,6 +35,7 @@ count('attempts_ended:' .. outcome .. ':' .. a_topic)
 redis.call('SREM', k_held, a_job_id)
 redis.call('SREM', k_window, a_job_id)
 release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
+free_quotas(a_job_id, facts[2], now, a_minimum) -- guard: quotas_freed
 -- Of many children most need nobody to look: the planner has said how many results it can do without.
 if done and a_fan ~= '' then
   local results = redis.call('HINCRBY', k_facts, a_fan .. '#results', 1)

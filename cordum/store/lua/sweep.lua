@@ -1,8 +1,8 @@
 -- sweep: what happens by time alone. Due timers mark their runs; leases that ran out are named, not acted on.
--- KEYS timers fired wakeups workers swept clock
--- ARGV limit sweep_ms lease_ms
+-- KEYS timers fired wakeups workers swept clock alarms waiting windows
+-- ARGV limit sweep_ms lease_ms minimum
 -- REPLY SWEPT TOO_SOON
--- include clock
+-- include clock timeline release quota
 local now = clock_now()
 local swept = redis.call('HMGET', k_swept, 'at', 'spare_until')
 local last, spare_until = tonumber(swept[1] or now), tonumber(swept[2] or '0')
@@ -12,6 +12,10 @@ for _, run_id in ipairs(due) do
   redis.call('ZREM', k_timers, run_id)
   redis.call('ZADD', k_fired, string.format('%.0f', now), run_id)
   redis.call('ZADD', k_wakeups, string.format('%.0f', now), run_id)
+end
+for _, waiters in ipairs(redis.call('ZRANGEBYSCORE', k_alarms, '-inf', string.format('%.0f', now), 'LIMIT', 0, tonumber(a_limit))) do
+  redis.call('ZREM', k_alarms, waiters)
+  serve(waiters, k_waiting, now, a_minimum) -- guard: rates_served
 end
 -- Nobody swept for longer than a lease: Redis or every coordinator was away, and so perhaps the workers' renewals. Give them one lease.
 if now - last > tonumber(a_lease_ms) then spare_until = now + tonumber(a_lease_ms) end

@@ -17,7 +17,7 @@ from cordum.domain.policy_document import load_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine.values import Caller, Outcome
-from cordum.errors import CordumError, NotFound
+from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store.jobs import ClaimReply
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
@@ -310,6 +310,8 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
                 started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
             except NotFound:
                 process.note("gone", key or "", body)
+            except TooManyRequests as throttled:
+                process.note("turned_down", throttled.code)
             except CordumError as refused:
                 process.note("refused", key or "", body, refused.code)
             else:

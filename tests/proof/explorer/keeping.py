@@ -39,6 +39,8 @@ def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_
     instance = law.instance(moment, run_id, step)
     topic = instance.step.topic
     match mark.status:
+        case "ready" if job_id in moment.pairs("waiting"):
+            return any(job_id in line for line in moment.everything_of("waiters").values())
         case "ready":
             turns, lists = moment.pairs("turns", topic), moment.everything_of("ready")
             listed = any(job_id in jobs and f"cordum:{CELL}:ready:{name}" in turns for name, jobs in lists.items())
@@ -94,10 +96,17 @@ def _without_what_may_wait(moment: Moment, run: RunState) -> RunState:
     steps = {
         ref: replace(state, status=StepStatus.RUNNING, deadline=None)
         if ref in waiting and state.status is StepStatus.SUCCEEDED
+        else replace(state, quotas=())
+        if state.status is StepStatus.READY and not _waits_for_a_place(moment, run, ref)
         else state
         for ref, state in run.steps.items()
     }
     return replace(run, steps=steps)
+
+
+def _waits_for_a_place(moment: Moment, run: RunState, ref: str) -> bool:
+    """Only such a job is decided again before its claim when the policy changes."""
+    return str(JobId(run.id, ref, run.steps[ref].attempt)) in moment.pairs("waiting")
 
 
 def _may_wait(moment: Moment, run: RunState, fan: str | None) -> bool:
