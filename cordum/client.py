@@ -157,8 +157,10 @@ class Client:
                 raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
             time.sleep(_POLL_SEC)
 
-    def cancel(self, run_id: str, reason: str | None = None) -> None:
-        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_reason(reason))
+    def cancel(self, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+        """End a run now. `compensate`: undo what it has done."""
+        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
+        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_json(said))
 
     # what operators do; each says why
 

@@ -142,8 +142,9 @@ class Engine:
     def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
         return self._runs.timeline(tenant, run_id, limit, after)
 
-    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
-        self._runs.cancel(caller, run_id, reason)
+    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+        """End a run now. `compensate`: undo what it has done."""
+        self._runs.cancel(caller, run_id, reason, compensate=compensate)
 
     def pause_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
         """Let nothing new begin; what runs may finish."""

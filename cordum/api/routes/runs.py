@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer, no_content
@@ -9,8 +12,8 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
+    CancelBody,
     NoQuery,
-    ReasonBody,
     RunsOfWorkflowQuery,
     RunsQuery,
     StartQuery,
@@ -68,7 +71,7 @@ def timeline(caller: Caller, run_id: str) -> Response:
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
     query(NoQuery)
-    engine().cancel_run(caller, run_id, body(ReasonBody).get("reason"))
+    _cancel(caller, run_id, body(CancelBody))
     return no_content()
 
 
@@ -76,8 +79,12 @@ def cancel(caller: Caller, run_id: str) -> Response:
 @requires(Role.OPERATOR)
 def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Response:
     query(NoQuery)
-    reason = body(ReasonBody).get("reason")
+    said = body(CancelBody)
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
-    engine().cancel_run(caller, run_id, reason)
+    _cancel(caller, run_id, said)
     return no_content()
+
+
+def _cancel(caller: Caller, run_id: str, said: Mapping[str, Any]) -> None:
+    engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"])

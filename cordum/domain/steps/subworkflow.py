@@ -33,7 +33,8 @@ def ready(turn: Turn, instance: Instance) -> None:
     call = instance.step.own
     assert isinstance(call, SubworkflowCall)
     child = turn.run.children.get(instance.ref)
-    if child is not None and child.status is not RunStatus.CANCELLED:  # an earlier generation has started it
+    # An earlier generation has started it. One that was cancelled, or undone, cannot go on: a new one begins.
+    if child is not None and child.status is not RunStatus.CANCELLED and not child.compensated:
         begin(turn, instance, StepStatus.RUNNING, child_generation=child.generation + child.status.retryable)
         settle(turn, instance)
         return

@@ -19,6 +19,15 @@ local function stir(plan, now)
   end
 end
 
+-- A run created beside this one: it has no steps yet, and gives itself those at its first look.
+local function link(linked, now)
+  redis.call('HSET', KEYS[linked.key], 'created_at', string.format('%.0f', now))
+  redis.call('ZADD', KEYS[linked.runs], string.format('%.0f', now), linked.run)
+  redis.call('ZADD', KEYS[linked.runs_of], string.format('%.0f', now), linked.run)
+  redis.call('SADD', k_open_runs_of, linked.run)
+  wake(linked.run, now, a_message)
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -38,6 +47,10 @@ local function commit(plan, first, now)
     local last = math.min(at + 1000, jobs_at) - 1
     tell(k_timeline, now, unpack(ARGV, at, last))
     at = last + 1
+  end
+  if plan.told then
+    tell(KEYS[plan.told], now, ARGV[at])
+    at = at + 1
   end
   for _, gone in ipairs(plan.withdrawn) do
     redis.call('HDEL', KEYS[gone.parked], gone.job)
@@ -78,6 +91,7 @@ local function commit(plan, first, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
+  if plan.linked then link(plan.linked, now) end
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))
