@@ -108,10 +108,11 @@ class Runs:
         return views.compensation_view(undoing.snapshot.fields, steps)
 
     def children(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
-        """Child runs by the steps that started them, those of children that are over included."""
+        """Runs that steps of this one have started, children that are over included, and the one that undoes it."""
         look = self._core.look_as(tenant, run_id)
         over = self._store.children(run_id) if look.workflow.has_children else {}
         ids = [state.child_run for state in (*look.run.steps.values(), *over.values()) if state.child_run]
+        ids += [look.run.compensation] if look.run.compensation else []
         return [views.run_summary(fields) for fields in self._store.fields(ids)]
 
     def _conditions(self, look: Look, max_age_ms: int = 0) -> views.Conditions:
