@@ -21,10 +21,8 @@ UNDONE = [f"{number}-{step}@1" for number, step in enumerate(reversed(STEPS), 1)
 
 def definition() -> str:
     """A chain; what undoes a step runs on the same topic as the step."""
-    lines = [
-        f"{step}: {{topic: {TOPICS[0]}, depends_on: [{', '.join(STEPS[:number][-1:])}], compensate: {{topic: {TOPICS[0]}}}}}"
-        for number, step in enumerate(STEPS)
-    ]
+    undo = f"topic: {TOPICS[0]}, compensate: {{topic: {TOPICS[0]}}}"
+    lines = [f"{step}: {{{undo}, depends_on: [{''.join(STEPS[:at][-1:])}]}}" for at, step in enumerate(STEPS)]
     return ", ".join([*lines, f"last: {{topic: job.nobody, depends_on: [{STEPS[-1]}]}}"])
 
 
