@@ -1,4 +1,4 @@
-"""`run`, `get`, `runs`, `timeline`, `cancel`: runs through the API."""
+"""`run`, `get`, `runs`, `timeline`, `cancel`, `delete`: runs through the API."""
 
 from __future__ import annotations
 
@@ -134,6 +134,16 @@ def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, as
         print_json(found)
     else:
         say(f"{printable(run_id)}  {status_text(found['status'])}")
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@remote
+def delete(client: Client, run_ids: tuple[str, ...]) -> None:
+    """Forget ended runs, each with all that belongs to it."""
+    for run_id in run_ids:
+        client.delete_run(run_id)
+        say(f"{printable(run_id)}  deleted")
 
 
 def _from_file(file: str) -> dict[str, Any]:

@@ -128,6 +128,7 @@ class CommitWriter:
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
+            "kept": self._kept(plan),
             "linked": self._linked(plan.compensation),
             "told": self._number(keys.RunKeys.of(self._compensated).timeline) if plan.finished else None,
         }
@@ -143,6 +144,20 @@ class CommitWriter:
         """Runs that have to look because of this one: children whose step is over, or the parent at the end."""
         ended = plan.run is not None and plan.run.status.terminal
         return [*plan.stirred, *([self._run.parent.run_id] if ended and self._run.parent else [])]
+
+    def _kept(self, plan: Plan) -> dict[str, Any] | None:
+        """Where a run is known that has ended, or goes on again; those that belong to another are found by it."""
+        if plan.run is None or self._run.parent is not None or self._run.compensates is not None:
+            return None
+        if not plan.run.status.terminal and plan.run.generation is None:
+            return None
+        tenant = self._run.tenant
+        return {
+            "ended": self._number(self._cell.ended(tenant)),
+            "needed": self._number(self._cell.needed(tenant)),
+            "keepers": self._number(self._cell.keepers),
+            "tenant": tenant,
+        }
 
     @property
     def _compensated(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs: start, read, list, timeline, cancel."""
+"""Runs: start, read, list, timeline, cancel, delete."""
 
 from __future__ import annotations
 
@@ -67,6 +67,14 @@ def timeline(caller: Caller, run_id: str) -> Response:
     return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller)))
 
 
+@routes.get("/workflow-runs/<run:run_id>/bundle")
+@requires(Role.VIEWER)
+def bundle(caller: Caller, run_id: str) -> Response:
+    query(NoQuery)
+    named = {"Content-Disposition": f'attachment; filename="{run_id}.bundle.json"'}
+    return answer(engine().bundle(caller.tenant, run_id), headers=named)
+
+
 @routes.post("/workflow-runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
@@ -83,6 +91,14 @@ def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Respons
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
     _cancel(caller, run_id, said)
+    return no_content()
+
+
+@routes.delete("/workflow-runs/<run:run_id>")
+@requires(Role.ADMIN)
+def delete(caller: Caller, run_id: str) -> Response:
+    query(NoQuery)
+    engine().delete_run(caller.tenant, run_id)
     return no_content()
 
 

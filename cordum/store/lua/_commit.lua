@@ -28,6 +28,17 @@ local function link(linked, now)
   wake(linked.run, now, a_message)
 end
 
+-- Ended runs are found by the time of their end, to be removed some day.
+local function keep(plan, now)
+  if plan.ended then
+    redis.call('ZADD', KEYS[plan.kept.ended], string.format('%.0f', now), plan.run)
+    redis.call('ZADD', KEYS[plan.kept.keepers], 'NX', string.format('%.0f', now), plan.kept.tenant)
+  else
+    redis.call('ZREM', KEYS[plan.kept.ended], plan.run)
+    redis.call('ZREM', KEYS[plan.kept.needed], plan.run)
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -91,6 +102,7 @@ local function commit(plan, first, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
+  if plan.kept then keep(plan, now) end
   if plan.linked then link(plan.linked, now) end
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
