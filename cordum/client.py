@@ -147,6 +147,10 @@ class Client:
         """What happened in a run, oldest first."""
         return self._list(_path("workflow-runs", run_id, "timeline"), limit)
 
+    def bundle(self, run_id: str) -> dict[str, Any]:
+        """Everything about a run as one document: see `cordum bundle`."""
+        return self._object("GET", _path("workflow-runs", run_id, "bundle"))
+
     def wait(self, run_id: str, timeout: float | None = None) -> dict[str, Any]:
         """The run when it has ended; TimeoutError after `timeout` seconds.
 
@@ -165,8 +169,14 @@ class Client:
                 raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
             time.sleep(_POLL_SEC)
 
-    def cancel(self, run_id: str, reason: str | None = None) -> None:
-        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_reason(reason))
+    def cancel(self, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+        """End a run now. `compensate`: undo what it has done."""
+        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
+        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_json(said))
+
+    def delete_run(self, run_id: str) -> None:
+        """Forget an ended run, with all that belongs to it."""
+        self._request("DELETE", _path("workflow-runs", run_id))
 
     # what operators do; each says why
 

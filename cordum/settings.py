@@ -167,6 +167,14 @@ class Settings:
         default=10 * _MIB, metadata=_rule("largest result; above it the step fails", minimum=1)
     )
 
+    # retention
+    retention_sec: int = field(
+        default=30 * _DAY_SEC, metadata=_rule("how long a run is kept after its end; 0: not at all", minimum=0)
+    )
+    retention_runs: int = field(
+        default=100_000, metadata=_rule("most ended runs kept of one tenant; the oldest go first", minimum=0)
+    )
+
     # other files, by default beside the configuration file
     policy_file: Path = field(default=Path("safety.yaml"), metadata=_rule("the policy published at start-up"))
     pools_file: Path = field(default=Path("pools.yaml"), metadata=_rule("which pools serve which topics"))

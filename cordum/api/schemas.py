@@ -155,6 +155,17 @@ class StartQuery(Strict):
 # --- bodies ---
 
 
+class Flag(fields.Boolean):
+    """A truth value of a JSON body, and nothing that looks like one."""
+
+    default_error_messages = SAID | {"invalid": "type: must be true or false"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 def _reason(required: bool) -> Text:
     return Text(
         required=required,
@@ -168,9 +179,15 @@ def _reason(required: bool) -> Text:
 
 
 class ReasonBody(Strict):
-    """Approving and cancelling: a reason is welcome."""
+    """Approving: a reason is welcome."""
 
     reason = _reason(required=False)
+
+
+class CancelBody(ReasonBody):
+    """`compensate`: undo what the run has done."""
+
+    compensate = Flag(load_default=False)
 
 
 class RejectBody(Strict):

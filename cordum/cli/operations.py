@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import print_json, printable, say, status_text, table
+from cordum.cli.output import print_json, printable, say, status_text, table, undone_by
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
@@ -114,12 +114,15 @@ def why(client: Client, run_id: str, as_json: bool) -> None:
     found = client.get(run_id)
     waits = [{"step_id": step["step_id"], **_standing(step)} for step in found["steps"].values() if _is_open(step)]
     if as_json:
-        print_json({"run_id": run_id, "status": found["status"], "steps": waits})
+        undone = found.get("compensation")
+        print_json({"run_id": run_id, "status": found["status"], "steps": waits, "compensation": undone})
         return
     say(f"{printable(run_id)}  {status_text(found['status'])}")
     error = found.get("error")
     if error:
         say(f"{error.get('message')} [{error.get('code')}]")
+    if undone := undone_by(found):
+        say(f"undone by {undone}")
     if waits:
         say()
         table(("step", "reason", "why", "since"), [[one[key] for key in _COLUMNS] for one in waits])

@@ -115,3 +115,13 @@ def fields(pairs: Iterable[tuple[str, object]]) -> None:
 
 def compact(value: Any) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
+
+
+def undone_by(run: Mapping[str, Any]) -> str:
+    """Which run undoes this one, and how far that is; empty for one that nobody undoes."""
+    found = run.get("compensation")
+    if not found:
+        return ""
+    steps = found.get("steps") or []
+    done = sum(one["status"] == "succeeded" for one in steps)
+    return f"{printable(found['run_id'])}  {status_text(found['status'])}  {done} of {len(steps)} steps"

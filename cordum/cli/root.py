@@ -9,6 +9,7 @@ import click
 from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
 from cordum.cli.bench import bench
+from cordum.cli.bundle import bundle
 from cordum.cli.dead_letters import dlq
 from cordum.cli.definitions import diff, graph, schema, workflows
 from cordum.cli.demo import demo
@@ -21,7 +22,7 @@ from cordum.cli.operations import complete, pause, rerun, resume, retry, signal,
 from cordum.cli.output import complain
 from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
-from cordum.cli.runs import cancel, get, run, runs, timeline
+from cordum.cli.runs import cancel, delete, get, run, runs, timeline
 from cordum.cli.scenarios import test
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
@@ -62,7 +63,7 @@ def main() -> None:
 for command in (
     *(demo, dev),
     *(validate, apply, test, graph, diff, schema, workflows),
-    *(run, watch, get, why, timeline, runs, cancel),
+    *(run, watch, get, why, timeline, runs, cancel, bundle, delete),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
     *(policy, keys),

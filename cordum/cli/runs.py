@@ -1,4 +1,4 @@
-"""`run`, `get`, `runs`, `timeline`, `cancel`: runs through the API."""
+"""`run`, `get`, `runs`, `timeline`, `cancel`, `delete`: runs through the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell
+from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell, undone_by
 from cordum.cli.remote import json_option, remote
 from cordum.cli.telling import details
 from cordum.cli.watch import no_wait_option, watch_run
@@ -92,6 +92,8 @@ def get(client: Client, run_id: str, as_json: bool) -> None:
             ("status", found["status"]),
             ("waits", wait and f"{wait.get('message')} [{wait.get('reason')}]"),
             ("error", error and f"{error.get('message')} [{error.get('code')}]"),
+            ("undone by", undone_by(found)),
+            ("undoes", found.get("compensates")),
             ("by", found.get("triggered_by")),
             ("created", found.get("created_at")),
             ("completed", found.get("completed_at")),
@@ -141,16 +143,27 @@ def timeline(client: Client, run_id: str, as_json: bool) -> None:
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
+@click.option("--compensate", is_flag=True, help="Undo what it has done, as after a failure.")
 @json_option
 @remote
-def cancel(client: Client, run_id: str, reason: str | None, as_json: bool) -> None:
+def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, as_json: bool) -> None:
     """Cancel a run. One that has ended stays as it is."""
-    client.cancel(run_id, reason)
+    client.cancel(run_id, reason, compensate=compensate)
     found = client.get(run_id)
     if as_json:
         print_json(found)
     else:
         say(f"{printable(run_id)}  {status_text(found['status'])}")
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@remote
+def delete(client: Client, run_ids: tuple[str, ...]) -> None:
+    """Forget ended runs, each with all that belongs to it."""
+    for run_id in run_ids:
+        client.delete_run(run_id)
+        say(f"{printable(run_id)}  deleted")
 
 
 def _from_file(file: str) -> dict[str, Any]:

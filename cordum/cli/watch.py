@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cordum.cli.display import progress
-from cordum.cli.output import print_json, printable, say, status_text
+from cordum.cli.output import print_json, printable, say, status_text, undone_by
 from cordum.cli.remote import json_option, remote
 from cordum.client import ENDED, ApiError, Client
 from cordum.errors import Unavailable
@@ -83,3 +83,5 @@ def _conclude(run: Run) -> None:
     error = run.get("error") or {}
     why = f"  {printable(error.get('message'))} [{printable(error.get('code'))}]" if error else ""
     say(f"{printable(run['id'])}  {status_text(run['status'])}{why}")
+    if undone := undone_by(run):
+        say(f"undone by {undone}")

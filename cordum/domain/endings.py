@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cordum.domain.instances import Role
-from cordum.domain.plan import RunChange
+from cordum.domain.plan import Linked, RunChange
 from cordum.domain.run import Failure, RunState, StepState
+from cordum.domain.saga import compensation_id, has_compensation
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.steps.ending import close_inside
@@ -40,9 +43,10 @@ def time_out(turn: Turn) -> None:
     _finish(turn, RunStatus.TIMED_OUT, error)
 
 
-def cancel(turn: Turn, actor: str, reason: str | None) -> None:
+def cancel(turn: Turn, actor: str, reason: str | None, *, undo: bool = False) -> None:
+    """`undo`: compensate what has succeeded, as after a failure."""
     close_steps(turn, StepStatus.CANCELLED, SkipReason.RUN_CANCELLED)
-    _finish(turn, RunStatus.CANCELLED, actor=actor, data={"reason": reason} if reason else {})
+    _finish(turn, RunStatus.CANCELLED, actor=actor, data={"reason": reason} if reason else {}, undo=undo)
 
 
 def revoke_step(turn: Turn, step: str, attempt: int, actor: str, reason: str) -> None:
@@ -129,6 +133,8 @@ def _finish(
     error: dict[str, JSON] | None = None,
     actor: str | None = None,
     data: dict[str, JSON] | None = None,
+    *,
+    undo: bool = False,
 ) -> None:
     output: JSON = None
     if status is RunStatus.SUCCEEDED:
@@ -141,7 +147,18 @@ def _finish(
         shown["error"] = error
     turn.event(f"run.{status.value}", source=turn.status.value, target=status.value, actor=actor, data=shown)
     turn.status = status
-    turn.ending = RunChange(status, output, has_output=status is RunStatus.SUCCEEDED, error=error)
+    turn.ending = RunChange(status, output, has_output=status is RunStatus.SUCCEEDED, error=error, undo=undo)
+    if status.retryable or undo:
+        _compensate(turn)
+    if turn.run.compensates is not None:
+        turn.tell_compensated(status)
+
+
+def _compensate(turn: Turn) -> None:
+    """Nothing to undo: no run for it, so that this one can still be retried."""
+    if turn.undoable or any(has_compensation(turn.instances[ref], state) for ref, state in turn.steps.items()):
+        patience = turn.limits.of_run(replace(turn.workflow, timeout_ms=None))
+        turn.compensate(Linked(compensation_id(turn.run.id), turn.now + patience))
 
 
 def _output(turn: Turn) -> JSON:

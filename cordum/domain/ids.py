@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -54,6 +55,11 @@ def child_run_id(parent: str, digest: bytes) -> str:
     """The id of a child run: always the same for the same parent and digest; it sorts beside its parent."""
     before, after = parent[:-16], int.from_bytes(digest[:10], "big")
     return f"{before}{_digits(after, 16)}"
+
+
+def run_of_job(parent: str, job_id: str) -> str:
+    """The id of the child run that this attempt of a step starts."""
+    return child_run_id(parent, hashlib.sha256(job_id.encode()).digest())
 
 
 def _digits(number: int, count: int) -> str:

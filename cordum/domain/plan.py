@@ -117,7 +117,7 @@ class Spawn:
 class RunChange:
     """What happens to the run itself. `output` counts only when `has_output`; the last ones are None where unchanged.
 
-    `paused` is (when, by whom), or empty for a run that goes on.
+    `paused` is (when, by whom), or empty for a run that goes on. `undo`: a person has asked for compensations.
     """
 
     status: RunStatus
@@ -127,6 +127,15 @@ class RunChange:
     paused: tuple[int, str] | tuple[()] | None = None
     generation: int | None = None
     deadline: int | None = None
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A run that the same commit creates: it undoes the steps of this one. Its first look gives it its steps."""
+
+    run_id: str
+    deadline: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,9 @@ class Plan:
     """Everything that follows from one snapshot. An empty plan is committed too: it clears the run's mark.
 
     `archived` instances leave the run's open state. `items` are the pinned items of fan-outs, by (ref, block).
+    `undoable`: among those archived is one that has a compensation. `finished` is an event for the timeline of the run
+    that this one compensates.
+
     `wake_after` says for a fan-out how many of its children's results must have come, all in all, before somebody has
     to look. `stirred` are child runs that have to look at their parent. `again`: look once more at once.
     """
@@ -157,6 +169,9 @@ class Plan:
     brought_back: tuple[str, ...] = ()  # archived instances that are open again
     replayed: tuple[str, ...] = ()  # job ids of dead letters whose step runs again
     stirred: tuple[str, ...] = ()
+    undoable: bool = False
+    compensation: Linked | None = None
+    finished: Event | None = None
     again: bool = False
     epoch: int | None = None  # of the policy by which something was decided; None: nothing was
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued

@@ -53,12 +53,14 @@ def plan_cancel_step(
     return turn.plan()
 
 
-def plan_cancel(workflow: Workflow, run: RunState, now: int, actor: str, reason: str | None) -> Plan:
-    """End the run because a person says so; an ended run gives an empty plan."""
+def plan_cancel(
+    workflow: Workflow, run: RunState, now: int, actor: str, reason: str | None, *, undo: bool = False
+) -> Plan:
+    """End the run because a person says so; an ended run gives an empty plan. `undo`: with its compensations."""
     turn = Turn(workflow, run, None, now)
     if not run.status.terminal:
         mark_rescues(turn)  # what has been made good stays so; nothing else is made good from here on
-        endings.cancel(turn, actor, reason)
+        endings.cancel(turn, actor, reason, undo=undo)
     return turn.plan()
 
 
@@ -111,7 +113,7 @@ def plan_retry(
 ) -> Plan:
     """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away."""
     turn = Turn(workflow, run, policy, now, limits)
-    if run.status.retryable:
+    if run.status.retryable and run.compensation is None:
         reopening.reopen(turn, archived, actor, reason)
         _heed_parent(turn)
         if archived:
@@ -150,6 +152,8 @@ def _follow(turn: Turn) -> None:
         turn.event("run.created", actor=turn.run.created_by, target=RunStatus.PENDING.value, data=_origin(turn.run))
         turn.event("run.started", source=RunStatus.PENDING.value, target=RunStatus.RUNNING.value)
         turn.status = RunStatus.RUNNING
+        for ref in turn.instances.initial.keys() - turn.run.steps.keys():  # of a run that another one has created
+            turn.add(ref)
         _heed_parent(turn)
     follow_parent(turn)
     parent = turn.run.parent
@@ -158,7 +162,8 @@ def _follow(turn: Turn) -> None:
         endings.time_out(turn)
     elif parent is not None and not parent.wanted:
         mark_rescues(turn)
-        endings.cancel(turn, "parent run", f"{parent.step} of {parent.run_id} does not wait for it any more")
+        reason = f"{parent.step} of {parent.run_id} does not wait for it any more"
+        endings.cancel(turn, "parent run", reason, undo=parent.undone)
     else:
         _to_fixpoint(turn)
 
@@ -178,7 +183,12 @@ def _is_out_of_time(run: RunState, now: int) -> bool:
 
 def _origin(run: RunState) -> dict[str, JSON]:
     """Where a run comes from that nobody has started by itself."""
-    said = {"rerun_of": run.rerun_of, "reason": run.reason, "parent_run": run.parent and run.parent.run_id}
+    said = {
+        "rerun_of": run.rerun_of,
+        "reason": run.reason,
+        "parent_run": run.parent and run.parent.run_id,
+        "compensates": run.compensates,
+    }
     return {name: value for name, value in said.items() if value}
 
 

@@ -15,12 +15,16 @@ from cordum.domain.workflow import JSON, Step, Workflow
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a rerun begins with. `unsatisfied`: steps before it that have not come to a good end; then there is none."""
+    """What a rerun begins with. `unsatisfied`: steps before it that have not come to a good end; then there is none.
+
+    `undone`: steps before it that a compensation of the old run undoes.
+    """
 
     steps: Mapping[str, StepState]
     outputs: Mapping[str, JSON]
     writes: Mapping[str, tuple[Write, ...]]
     unsatisfied: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
 
 
 def base_of(workflow: Workflow, run: RunState, from_step: str) -> Base:
@@ -35,14 +39,22 @@ def base_of(workflow: Workflow, run: RunState, from_step: str) -> Base:
     unsatisfied = tuple(ref for ref in taken if ref not in handlers and standing(turn, ref) not in good)
     steps = {ref: _start(run.steps[ref], taken=ref in before, again=ref in again) for ref in initial}
     outputs = {ref: run.outputs[ref] for ref in taken if ref in run.outputs}
-    return Base(steps, outputs, {step: own for step, own in run.writes.items() if step in before}, unsatisfied)
+    writes = {step: own for step, own in run.writes.items() if step in before}
+    undone = tuple(ref for ref in taken if _undone(workflow, workflow.steps[ref], run.steps[ref]))
+    return Base(steps, outputs, writes, unsatisfied, undone)
+
+
+def _undone(workflow: Workflow, step: Step, state: StepState) -> bool:
+    """Whether a compensation undoes it, or what was done inside it."""
+    inside = any(_undone(workflow, workflow.steps[name], state) for name in step.owned)
+    return inside or (step.compensate is not None and state.status is StepStatus.SUCCEEDED and not state.taken_over)
 
 
 def _start(old: StepState, *, taken: bool, again: bool) -> StepState:
     if again:
         return StepState()
     if taken and old.status.terminal:
-        return replace(old, dead_letter=None, child_run=None, total=None, started=0, settled=0)
+        return replace(old, taken_over=True, dead_letter=None, child_run=None, total=None, started=0, settled=0)
     return StepState(status=StepStatus.SKIPPED, skip_reason=SkipReason.NOT_IN_RERUN)
 
 

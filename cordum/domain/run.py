@@ -91,6 +91,7 @@ class StepState:
     written: bool = False  # its output stands in the context
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
+    taken_over: bool = False  # from the run that this one repeats: nothing of it happened here
 
     @property
     def revoked(self) -> bool:
@@ -111,13 +112,15 @@ class ChildRun:
     generation: int = 1
     document: Mapping[str, JSON] = field(default_factory=dict)  # what `child` is in output_mapping
     error: Mapping[str, JSON] | None = None
+    compensated: bool = False  # what it had done has been undone, or will be
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
     """The step that a child run belongs to. `wanted`: that step still waits for this run.
 
-    `paused`, `timed_out`: that step's run is paused, or its own time is up.
+    `paused`, `timed_out`: that step's run is paused, or its own time is up. `undone`: it has come to an end after
+    which compensations run.
     """
 
     run_id: str
@@ -125,6 +128,7 @@ class Parent:
     wanted: bool = True
     paused: bool = False
     timed_out: bool = False
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +189,6 @@ class RunState:
     children: Mapping[str, ChildRun | None] = field(default_factory=dict)
     pins: Mapping[tuple[str, int | None], Pin | None] = field(default_factory=dict)
     parent: Parent | None = None
+    undoable: bool = False  # a child that was put away has succeeded and has a compensation
+    compensates: str | None = None  # the run whose steps this one undoes
+    compensation: str | None = None  # the run that undoes the steps of this one

@@ -18,9 +18,21 @@ from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, is_child
 from cordum.domain.limits import Limits
 from cordum.domain.pinned import BLOCK, blocks_of
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, RunChange, Spawn, StepChange, Withdrawal
+from cordum.domain.plan import (
+    ApprovalRequest,
+    DeadLetter,
+    Event,
+    Job,
+    Linked,
+    Plan,
+    RunChange,
+    Spawn,
+    StepChange,
+    Withdrawal,
+)
 from cordum.domain.retry import chance_of
 from cordum.domain.run import Failure, RunState, Signal, StepState
+from cordum.domain.saga import has_compensation
 from cordum.domain.scope import Scope
 from cordum.domain.states import RunStatus, SkipReason, StepStatus, may_plan
 from cordum.domain.workflow import JSON, Workflow
@@ -62,6 +74,9 @@ class Turn:
         self.children_left = MOST_CHILDREN
         self.context: dict[str, JSON] = context.fold(run.writes)
         self._archived: dict[str, StepState] = {}
+        self.undoable = run.undoable
+        self._compensation: Linked | None = None
+        self._finished: Event | None = None
         self._items: dict[tuple[str, int], list[JSON]] = {}
         self._wake_after: dict[str, int] = {}
         self._writes: dict[str, tuple[Write, ...]] = {}
@@ -91,7 +106,7 @@ class Turn:
     def _in_order(self, steps: Mapping[str, StepState]) -> dict[str, StepState]:
         initial = self.instances.initial
         later = sorted((ref for ref in steps if ref not in initial), key=self.instances.order)
-        return {ref: steps[ref] for ref in (*initial, *later)}
+        return {ref: steps[ref] for ref in (*initial, *later) if ref in steps}
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -160,6 +175,7 @@ class Turn:
         for gone in (*self.inside(ref), *self.companions(ref), ref):
             if gone in self.steps:
                 self._archived[gone] = self.steps.pop(gone)
+                self.undoable |= has_compensation(self.instances[gone], self._archived[gone])
 
     def pin(self, fan: str, items: list[JSON]) -> None:
         self._items.update({(fan, number): block for number, block in enumerate(blocks_of(items))})
@@ -229,6 +245,16 @@ class Turn:
         self._brought_back.append(step)
         self._added = True
         self.steps[step] = archived
+
+    def compensate(self, linked: Linked) -> None:
+        """The run that is ending now gets one that undoes its steps."""
+        self._compensation = linked
+        self.event("compensation.started", data={"run_id": linked.run_id})
+
+    def tell_compensated(self, status: RunStatus) -> None:
+        """The run that this one compensates hears of its end."""
+        data: dict[str, JSON] = {"run_id": self.run.id, "status": status.value}
+        self._finished = Event("compensation.finished", data=data)
 
     def look_again(self) -> None:
         """More could be done than one plan should do, or with values that only the next look brings."""
@@ -421,6 +447,9 @@ class Turn:
             brought_back=tuple(self._brought_back),
             replayed=tuple(self._replayed),
             stirred=tuple(dict.fromkeys(self._stirred)),
+            undoable=self.undoable and not self.run.undoable,
+            compensation=self._compensation,
+            finished=self._finished,
             again=self._again and not ended,
             epoch=self.policy.epoch if self.policy and self.decided else None,
             rescued=tuple(self._rescued),

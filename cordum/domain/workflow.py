@@ -188,6 +188,18 @@ class Gate:
     remind_ms: int | None = None
 
 
+UNDO_RETRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a step that has succeeded, when its run comes to a bad end (CONTRACT.md 3.9): one job."""
+
+    topic: str
+    input: Template | None = None
+    retry: RetryPolicy = RetryPolicy(max_retries=UNDO_RETRIES)
+
+
 Own: TypeAlias = Group | Loop | Gauge | Switch | Delay | Notify | Storage | SubworkflowCall | SignalWait | Gate
 
 
@@ -221,6 +233,7 @@ class Step:
     concurrency: Concurrency | None = None
     own: Own | None = None
     meta: Meta = Meta()
+    compensate: Compensation | None = None
 
     @property
     def group(self) -> Group | None:
@@ -301,4 +314,6 @@ class Workflow:
 
     @property
     def topics(self) -> frozenset[str]:
-        return frozenset(step.topic for step in self.steps.values() if step.topic is not None)
+        """Of all its jobs, compensations included."""
+        own = (step.topic for step in self.steps.values() if step.topic is not None)
+        return frozenset((*own, *(step.compensate.topic for step in self.steps.values() if step.compensate)))

@@ -14,6 +14,7 @@ from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
+from cordum.engine.bundles import Bundles
 from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core, DecisionPointOf
@@ -22,6 +23,7 @@ from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
+from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
@@ -72,7 +74,9 @@ class Engine:
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
         self._approvals = Approvals(core)
-        self._coordinator = Coordinator(core, self.jobs)
+        self._retention = Retention(core)
+        self._bundles = Bundles(core, self._runs)
+        self._coordinator = Coordinator(core, self.jobs, self._retention)
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
@@ -157,8 +161,9 @@ class Engine:
     def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
         return self._runs.timeline(tenant, run_id, limit, after)
 
-    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
-        self._runs.cancel(caller, run_id, reason)
+    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+        """End a run now. `compensate`: undo what it has done."""
+        self._runs.cancel(caller, run_id, reason, compensate=compensate)
 
     def pause_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
         """Let nothing new begin; what runs may finish."""
@@ -193,6 +198,18 @@ class Engine:
 
     def complete_step(self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None) -> None:
         self._operations.by_hand(caller, run_id, step, required_reason(reason), output, skip=False)
+
+    def bundle(self, tenant: str, run_id: str) -> dict[str, Any]:
+        """Everything about a run as one document."""
+        return self._bundles.make(tenant, run_id)
+
+    def delete_run(self, tenant: str, run_id: str) -> None:
+        """Forget an ended run with all that belongs to it; StateConflict while somebody needs it."""
+        self._retention.delete(tenant, run_id)
+
+    def expire_runs(self, tenant: str) -> int:
+        """Remove what a tenant has kept long enough, now; how many runs went."""
+        return self._retention.expire(tenant)
 
     def child_runs(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
         """Summaries of the runs that this run's sub-workflow steps have started."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
+from cordum.engine.retention import Retention
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
 
@@ -24,10 +25,11 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs) -> None:
+    def __init__(self, core: Core, jobs: Jobs, retention: Retention) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
+        self._retention = retention
 
     def coordinate(self) -> None:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
@@ -90,6 +92,7 @@ class Coordinator:
         for topics in _in_groups(self._store.jobs.topics()):
             self._resend_lost(topics)
             self._store.jobs.release(*topics)
+        self._retention.sweep(found.now)
         return found
 
     def _resend_lost(self, topics: Sequence[str]) -> None:

@@ -18,8 +18,9 @@ from cordum.domain.policy import Policy
 from cordum.domain.policy_document import load_policy
 from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
+from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
-from cordum.engine.looks import Look, complete
+from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.starting import Start
 from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
@@ -52,14 +53,31 @@ class Core:
 
     def workflow(self, tenant: str, workflow_id: str, digest: str) -> Workflow:
         """One immutable version, parsed once."""
-        key = (tenant, workflow_id, digest)
+        return self._remembered((tenant, workflow_id, digest), self._load)
+
+    def _load(self, tenant: str, workflow_id: str, digest: str) -> Workflow:
+        text = self.store.workflows.document(tenant, workflow_id, digest)
+        if text is None:
+            raise NotFound(f"workflow {workflow_id} has no version {digest}")
+        return load_workflow(text.encode(), "json")
+
+    def workflow_of(self, run: RunState) -> Workflow:
+        """What a run does: its definition, or the undoing of the run that it compensates."""
+        if run.compensates is None:
+            return self.workflow(run.tenant, run.workflow_id, run.digest)
+        return self._remembered((run.tenant, run.compensates, "compensation"), self._compensating)
+
+    def _compensating(self, tenant: str, run_id: str, _: str) -> Workflow:
+        whole = whole_run(self.store, run_id)
+        if whole is None:
+            raise NotFound(f"there is no run {run_id}")
+        workflow = self.workflow(tenant, whole.run.workflow_id, whole.run.digest)
+        return compensating(workflow, whole.run, whole.inputs, whole.error)
+
+    def _remembered(self, key: tuple[str, str, str], make: Callable[[str, str, str], Workflow]) -> Workflow:
         found = self._workflows.get(key)
         if found is None:
-            text = self.store.workflows.document(tenant, workflow_id, digest)
-            if text is None:
-                raise NotFound(f"workflow {workflow_id} has no version {digest}")
-            found = load_workflow(text.encode(), "json")
-            self._workflows[key] = found
+            found = self._workflows[key] = make(*key)
             if len(self._workflows) > _CACHED_WORKFLOWS:
                 self._workflows.popitem(last=False)
         return found
@@ -113,7 +131,7 @@ class Core:
         return self._look_at(snapshot) if snapshot else None
 
     def _look_at(self, snapshot: Snapshot) -> Look:
-        workflow = self.workflow(snapshot.run.tenant, snapshot.run.workflow_id, snapshot.run.digest)
+        workflow = self.workflow_of(snapshot.run)
         run = complete(self.store, self.workflow, workflow, snapshot.run)
         return Look(workflow, replace(snapshot, run=run), self._decider_of(snapshot.epoch))
 

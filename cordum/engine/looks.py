@@ -8,6 +8,7 @@ from typing import Any
 
 from cordum.domain.decision_point import Guarded
 from cordum.domain.run import ChildRun, Parent, Pin, RunState
+from cordum.domain.states import RunStatus
 from cordum.domain.wants import Wants, wants
 from cordum.domain.workflow import JSON, Workflow
 from cordum.errors import NotFound
@@ -51,12 +52,38 @@ def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: Run
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Everything that an ended run has left: all its steps with outputs and items, their inputs, its error."""
+
+    run: RunState
+    inputs: Mapping[str, JSON]
+    error: JSON
+    fields: Mapping[str, str]
+
+
+def whole_run(store: Store, run_id: str) -> Whole | None:
+    """Read piece by piece, so for a run that does not change any more."""
+    snapshot = store.runs.snapshot(run_id)
+    if snapshot is None:
+        return None
+    run = snapshot.run
+    full = replace(
+        run,
+        steps={**store.runs.children(run_id), **run.steps},
+        outputs={**run.outputs, **store.runs.child_outputs(run_id)},
+        items=store.runs.items(run_id),
+    )
+    return Whole(full, store.runs.inputs(run_id), _value(snapshot.fields.get("error")), snapshot.fields)
+
+
 def _parent(store: Store, run_id: str, parent: Parent) -> Parent:
-    status, error, mark, child = store.runs.step_of(parent.run_id, parent.step)
+    status, error, mark, child, undo = store.runs.step_of(parent.run_id, parent.step)
     wanted = mark is not None and mark.startswith("running:") and child == run_id
     why: Any = _value(error)
     by_itself = status == "timed_out" and "step_id" not in (why or {})  # else a step's time-out has ended it
-    return replace(parent, wanted=wanted, paused=status == "paused", timed_out=by_itself)
+    undone = undo or (status is not None and RunStatus(status).retryable)
+    return replace(parent, wanted=wanted, paused=status == "paused", timed_out=by_itself, undone=undone)
 
 
 def _pin(store: Store, workflow_of: WorkflowOf, tenant: str, workflow_id: str, version: int | None) -> Pin | None:
@@ -100,7 +127,8 @@ def _child(snapshot: Snapshot) -> ChildRun:
             for ref, state in run.steps.items()
         },
     }
-    return ChildRun(run.status, run.generation, document, error if isinstance(error, dict) else None)
+    why = error if isinstance(error, dict) else None
+    return ChildRun(run.status, run.generation, document, why, compensated=run.compensation is not None)
 
 
 def _value(text: str | None) -> JSON:

@@ -65,6 +65,7 @@ class Operations:
 
         def decide(look: Look) -> Plan:
             run = look.run
+            _refuse_compensated(run)
             if not run.status.retryable and (run.status.terminal or run.generation == 1):
                 raise StateConflict(_not_retryable(run), code="run_not_retryable")
             archived = self._core.store.runs.children(run_id) if look.workflow.has_children else {}
@@ -78,6 +79,9 @@ class Operations:
         run, workflow = look.run, look.workflow
         if not run.status.terminal:
             raise StateConflict(f"the run is {run.status.value}: cancel it, or wait for its end", code="run_active")
+        if run.compensates is not None:
+            message = f"the run undoes {run.compensates}: retry it, or rerun that one"
+            raise StateConflict(message, code="run_is_compensation")
         start = Start(
             tenant=caller.tenant,
             person=caller.person,
@@ -100,6 +104,10 @@ class Operations:
             owner = look.workflow.owner[from_step]
             raise Unprocessable(f"{from_step} runs inside {owner}: run again from {owner}", code="invalid_choice")
         base = base_of(look.workflow, look.run, from_step)
+        if look.run.compensation is not None and base.undone:
+            names = ", ".join(base.undone)
+            message = f"{names} cannot be taken over: undone by {look.run.compensation}; rerun from there, or the whole"
+            raise StateConflict(message, code="run_compensated")
         if base.unsatisfied:
             names = ", ".join(base.unsatisfied)
             raise StateConflict(
@@ -143,6 +151,12 @@ class Operations:
     def _refuse_ended(self, look: Look) -> None:
         if look.run.status.terminal:
             raise StateConflict(f"the run has ended: {look.run.status.value}", code="run_terminal")
+
+
+def _refuse_compensated(run: RunState) -> None:
+    if run.compensation is not None:
+        message = f"what the run had done is undone by {run.compensation}: start a new run, or rerun this one"
+        raise StateConflict(message, code="run_compensated")
 
 
 def _not_retryable(run: RunState) -> str:

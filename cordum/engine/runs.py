@@ -18,6 +18,7 @@ from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState
 from cordum.domain.schemas import violations
 from cordum.domain.states import StepStatus
+from cordum.domain.undoing import compensated_steps
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core
@@ -104,13 +105,25 @@ class Runs:
         children = views.Children()
         if look.workflow.has_children:
             children = views.Children(self._store.children(look.run.id), self._store.child_outputs(look.run.id))
-        return views.run_view(look.workflow, look.snapshot, inputs, conditions, children)
+        shown = views.run_view(look.workflow, look.snapshot, inputs, conditions, children)
+        if look.run.compensation is not None and (undoing := self._core.look(look.run.compensation)):
+            shown["compensation"] = self._compensation(look, undoing, children)
+        return shown
+
+    def _compensation(self, look: Look, undoing: Look, children: views.Children) -> dict[str, Any]:
+        """Where the run that undoes this one is; the names of its steps follow from what this one has left."""
+        undone = compensated_steps(look.workflow, replace(look.run, steps={**children.over, **look.run.steps}))
+        steps = [
+            (step, ref, undoing.run.steps.get(step)) for step, ref in zip(undoing.workflow.steps, undone, strict=True)
+        ]
+        return views.compensation_view(undoing.snapshot.fields, steps)
 
     def children(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
-        """Child runs by the steps that started them, those of children that are over included."""
+        """Runs that steps of this one have started, children that are over included, and the one that undoes it."""
         look = self._core.look_as(tenant, run_id)
         over = self._store.children(run_id) if look.workflow.has_children else {}
         ids = [state.child_run for state in (*look.run.steps.values(), *over.values()) if state.child_run]
+        ids += [look.run.compensation] if look.run.compensation else []
         return [views.run_summary(fields) for fields in self._store.fields(ids)]
 
     def _conditions(self, look: Look, max_age_ms: int = 0) -> views.Conditions:
@@ -158,11 +171,11 @@ class Runs:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def cancel(self, caller: Caller, run_id: str, reason: str | None) -> None:
-        """End the run now; an ended one stays as it is."""
+    def cancel(self, caller: Caller, run_id: str, reason: str | None, *, compensate: bool = False) -> None:
+        """End the run now, with its compensations if asked for; an ended one stays as it is."""
 
         def decide(look: Look) -> Plan:
-            return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason)
+            return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason, undo=compensate)
 
         look = self._core.look_as(caller.tenant, run_id)
         if not look.run.status.terminal:

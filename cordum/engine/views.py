@@ -76,6 +76,8 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
         "triggered_by": fields["created_by"],
         "rerun_of": fields.get("rerun_of"),
         "parent": _parent(fields),
+        "compensates": fields.get("compensates"),
+        "compensation": {"run_id": fields["compensation"]} if "compensation" in fields else None,
         "dry_run": False,
         "created_at": _time(fields["created_at"]),
         "started_at": _time(fields["created_at"]),
@@ -88,6 +90,26 @@ def _parent(fields: Mapping[str, str]) -> dict[str, str] | None:
     if "parent_run" not in fields:
         return None
     return {"run_id": fields["parent_run"], "step_id": fields["parent_step"]}
+
+
+def compensation_view(undoing: Mapping[str, str], steps: list[tuple[str, str, StepState | None]]) -> dict[str, Any]:
+    """What the run that undoes another one has reached. `steps`: its step, the step that undoes, and its state."""
+    return {
+        "run_id": undoing["id"],
+        "status": undoing["status"],
+        "error": json.loads(undoing["error"]) if undoing.get("error") else None,
+        "completed_at": _time(undoing.get("completed_at")),
+        "steps": [
+            {
+                "step_id": step,
+                "compensates": ref,
+                "status": state.status.public.value if state else "pending",
+                "attempts": state.attempt if state else 0,
+                "error": state.failure.document() if state and state.failure and not _succeeded(state) else None,
+            }
+            for step, ref, state in steps
+        ],
+    }
 
 
 def run_view(

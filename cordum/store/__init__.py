@@ -11,6 +11,7 @@ from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
 from cordum.store.quotas import Quotas
+from cordum.store.retention import Retention
 from cordum.store.runs import Runs
 from cordum.store.wakeups import Wakeups
 from cordum.store.workers import Workers
@@ -36,6 +37,7 @@ class Store:
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)
         self.quotas = Quotas(self.connection, self.keys)
+        self.retention = Retention(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys, window)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import orjson
 
 from cordum.domain.context import Write
+from cordum.domain.plan import Linked
 from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
@@ -106,6 +107,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,
+    "taken_over": _flag,
 }
 _ABSENT = StepState()
 
@@ -216,7 +218,25 @@ def run_fields(run: RunState) -> dict[str, str]:
         "deadline": _fact_text(run.deadline),
         **_parent_fields(run),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
+        **({"compensates": run.compensates} if run.compensates else {}),
     }
+
+
+def compensation_fields(run: RunState, linked: Linked) -> dict[str, str]:
+    """The fields of the run that undoes this one; it is about the same version, in the name of the same person."""
+    undoing = replace(
+        run,
+        id=linked.run_id,
+        status=RunStatus.PENDING,
+        version=0,
+        signals=0,
+        generation=1,
+        deadline=linked.deadline,
+        parent=None,
+        rerun_of=None,
+        compensates=run.id,
+    )
+    return run_fields(undoing)
 
 
 def _parent_fields(run: RunState) -> dict[str, str]:
@@ -248,6 +268,9 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         paused_by=run.get("paused_by") or None,
         rerun_of=run.get("rerun_of"),
         parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
+        undoable=run.get("undoable") == "1",
+        compensates=run.get("compensates"),
+        compensation=run.get("compensation"),
     )
 
 

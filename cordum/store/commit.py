@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cordum.domain.ids import JobId
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Withdrawal
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
 from cordum.domain.quotas import Quota
 from cordum.domain.routing import queue_list
 from cordum.domain.run import RunState
@@ -17,6 +17,7 @@ from cordum.store.codec import (
     ALL_FACTS,
     archived_text,
     changed_facts,
+    compensation_fields,
     failure_text,
     mark,
     own_json,
@@ -85,7 +86,14 @@ class CommitWriter:
             self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
         for job_id in plan.replayed:
             self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
+        if plan.compensation is not None:
+            linked = compensation_fields(self._run, plan.compensation)
+            self._hash(
+                keys.RunKeys.of(plan.compensation.run_id).run, [part for pair in linked.items() for part in pair]
+            )
         self._values += [event_text(self._run.id, event) for event in plan.events]
+        if plan.finished is not None:
+            self._values.append(event_text(self._compensated, plan.finished))
         self._values += [self._entry(job) if job.quotas else self._record(job) for job in _by_priority(plan.jobs)]
         control = own_json(self._control(plan, new_run is not None, rate))
         return Commit(control, list(self._numbers), self._values)
@@ -122,6 +130,9 @@ class CommitWriter:
             "again": plan.again or None,
             "fans": list(plan.wake_after),
             "rate": None if rate is None else self._quotas([rate]),
+            "kept": self._kept(plan),
+            "linked": self._linked(plan.compensation),
+            "told": self._number(keys.RunKeys.of(self._compensated).timeline) if plan.finished else None,
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
@@ -135,6 +146,37 @@ class CommitWriter:
         """Runs that have to look because of this one: children whose step is over, or the parent at the end."""
         ended = plan.run is not None and plan.run.status.terminal
         return [*plan.stirred, *([self._run.parent.run_id] if ended and self._run.parent else [])]
+
+    def _kept(self, plan: Plan) -> dict[str, Any] | None:
+        """Where a run is known that has ended, or goes on again; those that belong to another are found by it."""
+        if plan.run is None or self._run.parent is not None or self._run.compensates is not None:
+            return None
+        if not plan.run.status.terminal and plan.run.generation is None:
+            return None
+        tenant = self._run.tenant
+        return {
+            "ended": self._number(self._cell.ended(tenant)),
+            "needed": self._number(self._cell.needed(tenant)),
+            "keepers": self._number(self._cell.keepers),
+            "tenant": tenant,
+        }
+
+    @property
+    def _compensated(self) -> str:
+        """The run that this one undoes."""
+        return self._run.compensates or ""
+
+    def _linked(self, linked: Linked | None) -> dict[str, Any] | None:
+        """Where a run that is created beside this one is known."""
+        if linked is None:
+            return None
+        tenant, workflow_id = self._run.tenant, self._run.workflow_id
+        return {
+            "run": linked.run_id,
+            "key": self._number(keys.RunKeys.of(linked.run_id).run),
+            "runs": self._number(self._cell.runs(tenant)),
+            "runs_of": self._number(self._cell.runs_of(tenant, workflow_id)),
+        }
 
     def _stirred(self, run_id: str) -> dict[str, Any]:
         return {"key": self._number(keys.RunKeys.of(run_id).run), "run": run_id}
@@ -153,9 +195,14 @@ class CommitWriter:
             self._values += fields_and_values
 
     def _run_fields(self, plan: Plan) -> dict[str, str]:
+        fields = {"undoable": "1"} if plan.undoable else {}
+        if plan.compensation is not None:
+            fields["compensation"] = plan.compensation.run_id
         if plan.run is None:
-            return {}
-        fields = {"status": plan.run.status.value}
+            return fields
+        fields["status"] = plan.run.status.value
+        if plan.run.undo:
+            fields["undo"] = "1"
         if plan.run.has_output:
             fields["output"] = to_json(plan.run.output)
         if plan.run.error is not None:

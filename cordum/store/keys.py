@@ -42,6 +42,11 @@ class RunKeys:
         base = f"cordum:run:{{{run_id}}}"
         return cls(base, *(f"{base}:{part}" for part in _PARTS))
 
+    @property
+    def parts(self) -> list[str]:
+        """All but the first."""
+        return [getattr(self, part) for part in _PARTS]
+
     def outputs_of(self, ref: str) -> str:
         """Where the output of this step is kept."""
         return self.child_outputs if ref.endswith("]") else self.outputs
@@ -240,6 +245,24 @@ class CellKeys:
     def runs_of(self, tenant: str, workflow_id: str) -> str:
         return self._key("runs", tenant, workflow_id)
 
+    def ended(self, tenant: str) -> str:
+        """Sorted set: runs that have ended and belong to no other, by the time of their end."""
+        return self._key("ended", tenant)
+
+    def needed(self, tenant: str) -> str:
+        """Sorted set: ended runs that could have gone but are needed, by the time at which that was seen."""
+        return self._key("needed", tenant)
+
+    @property
+    def keepers(self) -> str:
+        """Sorted set: tenants with ended runs, by the time from which somebody should look at those."""
+        return self._key("keepers")
+
+    @property
+    def orphans(self) -> str:
+        """Set: runs that belonged to one that was removed."""
+        return self._key("orphans")
+
     def open_runs_of(self, tenant: str, workflow_id: str) -> str:
         """Set: the runs of a workflow that have not ended."""
         return self._key("runs", tenant, workflow_id, "open")
@@ -262,3 +285,27 @@ class CellKeys:
     def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:
         """String: run id and fingerprint of the request that used this key."""
         return self._key("idempotency", tenant, workflow_id, hashlib.sha256(key.encode()).hexdigest())
+
+
+# What becomes of each kind of key, by the name it has here.
+_WITH_RUN = "removed with its run"
+_MARK = "an entry is gone with its run at the latest"
+_AS_LONG_AS_WORK = "an entry goes when its job is sent, claimed or taken back"
+_AS_LONG_AS_WORKER = "goes when its worker is forgotten"
+_BOUNDED = "one small value, whatever is done"
+_KEPT = "kept until somebody removes it"
+RETENTION = {
+    **dict.fromkeys(("run", *_PARTS, "approval"), _WITH_RUN),
+    "dead_letter": "stays behind its run once it is handled; a run goes only when all of its own are",
+    **dict.fromkeys(("wakeups", "timers", "fired", "runs", "runs_of", "open_runs_of", "approvals"), _MARK),
+    **dict.fromkeys(("open_approvals", "asked", "ended", "needed", "orphans"), _MARK),
+    "dead_letters": "as the dead letters it lists",
+    "idempotency": "until its time (`idempotency_ttl_sec`)",
+    **dict.fromkeys(("parked", "turns", "ready", "window", "sent", "suspects"), _AS_LONG_AS_WORK),
+    **dict.fromkeys(("workers", "worker", "held", "stops"), _AS_LONG_AS_WORKER),
+    **dict.fromkeys(("clock", "session_secret", "swept", "coordinator", "definitions"), _BOUNDED),
+    **dict.fromkeys(("topics", "windows", "stats", "keepers"), "one entry for each topic, status or tenant there was"),
+    **dict.fromkeys(("policy", "policy_history", "policy_sources", "policy_drafts"), _KEPT),
+    **dict.fromkeys(("api_keys", "api_keys_of", "api_key", "workflows"), _KEPT),
+    "workflow": "kept until it is deleted; the texts then stay until its last run is removed, its last number for good",
+}

@@ -67,12 +67,16 @@ class Brought(NamedTuple):
 
 
 class StepOf(NamedTuple):
-    """Status and error (as text) of a run, the mark of one of its steps, and the child run that the step names."""
+    """Status and error (as text) of a run, the mark of one of its steps, and the child run that the step names.
+
+    `undo`: a person has cancelled the run with its compensations.
+    """
 
     status: str | None
     error: str | None
     mark: str | None
     child: str | None
+    undo: bool
 
 
 class Created(NamedTuple):
@@ -267,17 +271,23 @@ class Runs:
         raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).child_outputs))
         return codec.JsonTexts(raw)
 
+    def items(self, run_id: str) -> dict[tuple[str, int], list[Any]]:
+        """All pinned items, by (fan-out, block)."""
+        raw: Any = self._connection.read(lambda client: client.hgetall(keys.RunKeys.of(run_id).items))
+        parts = ((field.rpartition("#"), text) for field, text in raw.items())
+        return {(fan, int(block)): json.loads(text) for (fan, _, block), text in parts}
+
     def step_of(self, run_id: str, step: str) -> StepOf:
         """What a child run has to know of its parent, at one moment."""
         own = keys.RunKeys.of(run_id)
 
         def ask(client: redis.Redis) -> StepOf:
             pipeline = client.pipeline(transaction=True)
-            pipeline.hmget(own.run, ["status", "error"])
+            pipeline.hmget(own.run, ["status", "error", "undo"])
             pipeline.hget(own.steps, step)
             pipeline.hget(own.facts, f"{step}#child_run")
-            (status, error), mark, child = pipeline.execute()
-            return StepOf(status, error, mark, child)
+            (status, error, undo), mark, child = pipeline.execute()
+            return StepOf(status, error, mark, child, undo == "1")
 
         return self._connection.read(ask)
 

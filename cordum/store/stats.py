@@ -48,6 +48,9 @@ def _count_run(counts: Counter[str], run: RunState, plan: Plan, new: bool) -> No
         counts["runs_started"] += 1
     elif status is not run.status and not run.status.terminal:
         counts[f"runs_open:{run.status}"] -= 1
+    if plan.compensation is not None:
+        counts["runs_started"] += 1
+        counts[_counter_of(RunStatus.PENDING)] += 1
     if new or status is not run.status:
         counts[_counter_of(status)] += 1
 

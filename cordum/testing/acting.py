@@ -143,7 +143,8 @@ class People:
         tenant, run_id = self._the_run()
         reason = str(action.options.get("reason", "cancelled in a scenario"))
         caller = Caller(tenant, action.person or SUBMITTER)
-        return [_answer(204, lambda: self._engine.cancel_run(caller, run_id, reason))]
+        undo = bool(action.options.get("compensate"))
+        return [_answer(204, lambda: self._engine.cancel_run(caller, run_id, reason, compensate=undo))]
 
     def _operator(self, action: Action) -> list[Answer]:
         """What an operator does to a run, as one call of the engine."""

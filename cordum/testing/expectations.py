@@ -107,6 +107,12 @@ def _one(shown: str, measured: Callable[[Evidence], JSON]) -> Check:
     return check_one
 
 
+def _compensation(wanted: Any, evidence: Evidence) -> Iterator[str]:
+    undoing = (evidence.run or {}).get("compensation") or {}
+    found = {one["compensates"]: one["status"] for one in undoing.get("steps", ())}
+    yield from differences(wanted, found, "compensation", exact=True)
+
+
 def _inputs(wanted: Any, evidence: Evidence) -> Iterator[str]:
     yield from differences(wanted, {call.job.step: call.input for call in evidence.calls}, "worker_input")
 
@@ -235,6 +241,7 @@ CHECKS: Mapping[str, Check] = {
     "backoff_sec": _backoff,
     "dead_letters": _dead_letters,
     "cancels": _cancels,
+    "compensation": _compensation,
     "child_runs": _one("child_runs", lambda evidence: len(evidence.children)),
     "child_run": _child_status,
     "child_input": _child_input("child_input"),

@@ -189,7 +189,7 @@ _OPTIONS: Mapping[str, Table] = {
     },
     "approve": _STEP | _REASON,
     "reject": _STEP | _REASON,
-    "cancel_run": _REASON,
+    "cancel_run": {**_REASON, "compensate": Field("compensate", _truth)},
     "pause": _REASON,
     "resume": _REASON,
     "signal": {
@@ -263,6 +263,7 @@ _SHAPES: Mapping[str, Callable[[Place], Any]] = {
     "cancels": _texts,
     "dead_letters": _mappings,
     # other runs
+    "compensation": _text_mapping,
     "child_runs": _count,
     "child_run": fields.text,
     "child_input": _mapping,

@@ -64,7 +64,7 @@ class World:
         self._bench = Bench(address, store.keys)
         self._actions = deque(scenario.actions)
         self._now = START_MS
-        self._has_children = "subworkflow" in _kinds(scenario)
+        self._has_children = _begins_others(scenario)
         self.history = History(self._engine)
         self.crew = Crew(self._engine, scenario.workers)
         self.people = People(self._engine, scenario, self.history)
@@ -277,14 +277,14 @@ def _is_so(when: When, step: Mapping[str, Any]) -> bool:
     return when.status in (None, step.get("status")) and when.attempts in (None, step.get("attempts"))
 
 
-def _kinds(scenario: Scenario) -> set[str]:
-    """The types that steps of a scenario's definitions name, as far as they can be read without checking them."""
-    found: set[str] = set()
+def _begins_others(scenario: Scenario) -> bool:
+    """Whether a run can begin others, as far as its definitions can be read without checking them."""
     for definition in (scenario.workflow, *scenario.workflows):
         steps = definition.get("steps")
         listed = steps.values() if isinstance(steps, dict) else steps if isinstance(steps, list) else ()
-        found |= {str(step.get("type")) for step in listed if isinstance(step, dict)}
-    return found
+        if any(isinstance(one, dict) and (one.get("type") == "subworkflow" or "compensate" in one) for one in listed):
+            return True
+    return False
 
 
 def _text(document: dict[str, JSON]) -> bytes:

@@ -22,6 +22,7 @@ PURPOSES = {
     "deploy_until_healthy": "loop until healthy",
     "restart_services": "for_each over services",
     "order_payment": "signal",
+    "trip_booking": "saga",
 }
 
 

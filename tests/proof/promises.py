@@ -23,6 +23,7 @@ from tests.proof.explorer.moment import Mark, Moment
 
 _ENDED = frozenset(status.value for status in StepStatus if status.terminal)
 _RUN_ENDED = frozenset(status.value for status in RunStatus if status.terminal)
+_BAD = frozenset(status.value for status in RunStatus if status.retryable)
 _BUSY = frozenset({"ready", "queued", "running", "settling", "retrying"})
 
 
@@ -163,7 +164,8 @@ def p3_children_come_and_go(move: Move, law: Law) -> int:
     for run_id in move.before.run_ids:
         before, after = move.before.marks(run_id), move.after.marks(run_id)
         initial = law.workflow(move.after, run_id).instances.initial
-        demand("P3", initial.keys() <= after.keys(), f"{run_id} has lost some of {list(initial)}")
+        unborn = not after and "compensates" in move.after.fields(run_id)
+        demand("P3", unborn or initial.keys() <= after.keys(), f"{run_id} has lost some of {list(initial)}")
         demand("P3", all(is_child(ref) for ref in after.keys() - initial.keys()), f"{run_id} has {list(after)}")
         put_away = move.after.put_away(run_id)
         for ref in before.keys() - after.keys():
@@ -174,6 +176,30 @@ def p3_children_come_and_go(move: Move, law: Law) -> int:
         demand("P3", not back or _reopened(move, run_id), f"{back} of {run_id} were brought back by {move.call}")
         demand("P3", not put_away.keys() & after.keys(), f"of {run_id} both open and put away: {put_away.keys()}")
     return tested
+
+
+def p3_undone_once(move: Move, law: Law) -> int:
+    """A run that came to a bad end, and had done what can be undone, has from that move on one run that undoes it."""
+    tested = 0
+    for run_id in move.after.run_ids:
+        fields, events = move.after.fields(run_id), move.after.events(run_id)
+        undoing = [one for one in move.after.run_ids if move.after.fields(one).get("compensates") == run_id]
+        bad = fields["status"] in _BAD or fields.get("undo") == "1"
+        marks = {**move.after.put_away(run_id), **move.after.marks(run_id)}
+        owed = bad and any(_can_be_undone(move.after, law, run_id, ref, mark) for ref, mark in marks.items())
+        demand("P3", len(undoing) == owed, f"{run_id} is {fields['status']}, {undoing} undo it, {marks}")
+        demand("P3", [fields["compensation"]] == undoing if owed else "compensation" not in fields, f"{fields}")
+        told = Counter(event["type"] for event in events)
+        demand("P3", told["compensation.started"] == owed, f"{run_id} has told of {told}")
+        over = sum(_endings_told(move.after.events(one))[when][None] for one in undoing for when in (0, 1))
+        demand("P3", told["compensation.finished"] == over, f"{undoing} have ended {over} times, {run_id} told {told}")
+        tested += owed
+    return tested
+
+
+def _can_be_undone(moment: Moment, law: Law, run_id: str, ref: str, mark: Mark) -> bool:
+    instance = law.instance(moment, run_id, ref)
+    return mark.status == "succeeded" and instance.step.compensate is not None and instance.role is not Role.FAN
 
 
 def _reopened(move: Move, run_id: str) -> bool:
@@ -636,6 +662,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p3_only_legal_moves": p3_only_legal_moves,
     "p3_one_ending": p3_one_ending,
     "p3_children_come_and_go": p3_children_come_and_go,
+    "p3_undone_once": p3_undone_once,
     "p4_sent_and_claimed_once": p4_sent_and_claimed_once,
     "p4_messages_are_not_piled_up": p4_messages_are_not_piled_up,
     "p4_nothing_begins_while_paused": p4_nothing_begins_while_paused,

@@ -33,6 +33,21 @@ def test_the_explorer_is_asked_for_each() -> None:
     assert SEEN.keys() == PLANTED.keys()
 
 
+@pytest.mark.parametrize(
+    ("line", "promise"),
+    [
+        ("  wake(linked.run, now, a_message)\n", "P7"),  # nobody looks at the run that is to undo this one
+        ("    tell(KEYS[plan.told], now, ARGV[at])\n", "P3"),  # the run that is undone does not hear of it
+    ],
+)
+def test_what_a_compensation_needs_is_missed(line: str, promise: str, lab: Laboratory) -> None:
+    """Not for the model machine, which knows no compensations."""
+    bug = Bug("a compensation without one of its lines", instead=[("apply_plan", line, "")])
+    breach = lab.breach("children_are_undone_one_by_one", bug.library(), most_states=20_000)
+    assert breach is not None
+    assert breach.broken.promise == promise
+
+
 def test_a_bug_needs_a_place_to_be_planted() -> None:
     with pytest.raises(ValueError, match="0 places"):
         Bug("?", instead=[("ring", "no such line", "")]).library()

@@ -61,6 +61,7 @@ RIGHT: dict[str, Any] = {
     "min_elapsed_sec": 3,
     "max_elapsed_sec": 3,
     "child_runs": 0,
+    "compensation": {},
     "new_run": "none",
 }
 WRONG: dict[str, list[Any]] = {
@@ -88,6 +89,7 @@ WRONG: dict[str, list[Any]] = {
     "max_elapsed_sec": [2.999],
     "child_runs": [1],
     "child_run": ["succeeded"],
+    "compensation": [{"a": "succeeded"}],
     "child_input": [{}],
     "child_input_exact": [{}],
     "new_run": [{"run": "succeeded"}],

@@ -1,6 +1,9 @@
-"""Runs: start, read, list, timeline, cancel."""
+"""Runs: start, read, list, timeline, cancel, delete."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, Response, url_for
 
@@ -9,8 +12,8 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
+    CancelBody,
     NoQuery,
-    ReasonBody,
     RunsOfWorkflowQuery,
     RunsQuery,
     StartQuery,
@@ -67,11 +70,19 @@ def timeline(caller: Caller, run_id: str) -> Response:
     return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller)))
 
 
+@routes.get("/workflow-runs/<run:run_id>/bundle")
+@requires(Role.VIEWER)
+def bundle(caller: Caller, run_id: str) -> Response:
+    query(NoQuery)
+    named = {"Content-Disposition": f'attachment; filename="{run_id}.bundle.json"'}
+    return answer(engine().bundle(caller.tenant, run_id), headers=named)
+
+
 @routes.post("/workflow-runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
     query(NoQuery)
-    engine().cancel_run(caller, run_id, body(ReasonBody).get("reason"))
+    _cancel(caller, run_id, body(CancelBody))
     return no_content()
 
 
@@ -79,8 +90,20 @@ def cancel(caller: Caller, run_id: str) -> Response:
 @requires(Role.OPERATOR)
 def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Response:
     query(NoQuery)
-    reason = body(ReasonBody).get("reason")
+    said = body(CancelBody)
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
-    engine().cancel_run(caller, run_id, reason)
+    _cancel(caller, run_id, said)
     return no_content()
+
+
+@routes.delete("/workflow-runs/<run:run_id>")
+@requires(Role.ADMIN)
+def delete(caller: Caller, run_id: str) -> Response:
+    query(NoQuery)
+    engine().delete_run(caller.tenant, run_id)
+    return no_content()
+
+
+def _cancel(caller: Caller, run_id: str, said: Mapping[str, Any]) -> None:
+    engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"])

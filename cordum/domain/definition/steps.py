@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cordum.domain.definition import evaluated, fields
 from cordum.domain.definition.kinds import ALIASES, DEFAULT_KIND, KINDS, Given, Kind
 from cordum.domain.definition.places import (
@@ -19,7 +21,7 @@ from cordum.domain.definition.places import (
 from cordum.domain.definition.problems import shown
 from cordum.domain.definition.user_schemas import json_schema
 from cordum.domain.ids import STEP_ID
-from cordum.domain.workflow import Meta, Priority, RetryPolicy, Step
+from cordum.domain.workflow import UNDO_RETRIES, Compensation, Meta, Priority, RetryPolicy, Step
 
 _RETRY: Table = {
     "max_retries": Field("max_retries", fields.integer(0, 1_000_000)),
@@ -27,6 +29,12 @@ _RETRY: Table = {
     "max_backoff_sec": Field("max_backoff_ms", fields.seconds),
     "multiplier": Field("multiplier", fields.number(1, 1000)),
     "jitter": Field("jitter", fields.number(0, 1)),
+}
+
+_COMPENSATE: Table = {
+    "topic": Field("topic", fields.topic, required=True),
+    "input": Field("input", evaluated.template),
+    "retry": Field("retry", fields.record("retry", _RETRY, partial(RetryPolicy, max_retries=UNDO_RETRIES))),
 }
 
 _META: Table = {
@@ -54,6 +62,7 @@ STEP: Table = {
     "timeout_sec": Field("timeout_ms", fields.seconds),
     "queue_timeout_sec": Field("queue_timeout_ms", fields.seconds),
     "priority": Field("priority", fields.choice(Priority)),
+    "compensate": Field("compensate", fields.record("compensate", _COMPENSATE, Compensation)),
     "meta": Field("meta", fields.record("meta", _META, Meta, frozenset({"idempotency_key"}))),
 }
 
@@ -63,7 +72,6 @@ LATER = frozenset(
         "output_schema_id",
         "route_labels",
         "worker_id",
-        "compensate",
         "task",
     }
 )

@@ -6,10 +6,9 @@ every look at the parent asks for it again, and starting it twice is starting it
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from cordum.domain.ids import child_run_id
+from cordum.domain.ids import run_of_job
 from cordum.domain.instances import Instance
 from cordum.domain.plan import Spawn
 from cordum.domain.run import ChildRun, Failure, Pin
@@ -32,7 +31,8 @@ def ready(turn: Turn, instance: Instance) -> None:
     call = instance.step.own
     assert isinstance(call, SubworkflowCall)
     child = turn.run.children.get(instance.ref)
-    if child is not None and child.status is not RunStatus.CANCELLED:  # an earlier generation has started it
+    # An earlier generation has started it. One that was cancelled, or undone, cannot go on: a new one begins.
+    if child is not None and child.status is not RunStatus.CANCELLED and not child.compensated:
         begin(turn, instance, StepStatus.RUNNING, child_generation=child.generation + child.status.retryable)
         settle(turn, instance)
         return
@@ -54,7 +54,7 @@ def ready(turn: Turn, instance: Instance) -> None:
         fail(turn, instance, "schema_validation_failed", message)
         return
     attempt = turn.steps[instance.ref].attempt + 1
-    run_id = child_run_id(turn.run.id, hashlib.sha256(turn.job_id(instance.ref, attempt).encode()).digest())
+    run_id = run_of_job(turn.run.id, turn.job_id(instance.ref, attempt))
     named: dict[str, Any] = {"child_run": run_id, "child_version": pin.version, "child_generation": 1}
     begin(turn, instance, StepStatus.RUNNING, **named)
     _spawn(turn, instance, call, pin)

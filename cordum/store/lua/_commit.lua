@@ -19,6 +19,26 @@ local function stir(plan, now)
   end
 end
 
+-- A run created beside this one: it has no steps yet, and gives itself those at its first look.
+local function link(linked, now)
+  redis.call('HSET', KEYS[linked.key], 'created_at', string.format('%.0f', now))
+  redis.call('ZADD', KEYS[linked.runs], string.format('%.0f', now), linked.run)
+  redis.call('ZADD', KEYS[linked.runs_of], string.format('%.0f', now), linked.run)
+  redis.call('SADD', k_open_runs_of, linked.run)
+  wake(linked.run, now, a_message)
+end
+
+-- Ended runs are found by the time of their end, to be removed some day.
+local function keep(plan, now)
+  if plan.ended then
+    redis.call('ZADD', KEYS[plan.kept.ended], string.format('%.0f', now), plan.run)
+    redis.call('ZADD', KEYS[plan.kept.keepers], 'NX', string.format('%.0f', now), plan.kept.tenant)
+  else
+    redis.call('ZREM', KEYS[plan.kept.ended], plan.run)
+    redis.call('ZREM', KEYS[plan.kept.needed], plan.run)
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -38,6 +58,10 @@ local function commit(plan, first, now)
     local last = math.min(at + 1000, jobs_at) - 1
     tell(k_timeline, now, unpack(ARGV, at, last))
     at = last + 1
+  end
+  if plan.told then
+    tell(KEYS[plan.told], now, ARGV[at])
+    at = at + 1
   end
   for _, gone in ipairs(plan.withdrawn) do
     redis.call('HDEL', KEYS[gone.parked], gone.job)
@@ -75,6 +99,8 @@ local function commit(plan, first, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
+  if plan.kept then keep(plan, now) end
+  if plan.linked then link(plan.linked, now) end
   if plan.changed then
     redis.call('HINCRBY', k_run, 'version', 1)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))

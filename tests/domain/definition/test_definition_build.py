@@ -342,7 +342,7 @@ def test_problems_of_a_step(keys: str, code: str, path: str) -> None:
     "keys",
     [
         *(f"{key}: 1" for key in ["input_schema_id", "output_schema_id", "route_labels", "worker_id"]),
-        *(f"{key}: 1" for key in ["compensate", "task"]),
+        *(f"{key}: 1" for key in ["task"]),
         "meta: {idempotency_key: x}",
     ],
 )

@@ -19,6 +19,7 @@ from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
+from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
 from cordum.engine.workflows import Workflows
 from cordum.errors import NotFound
@@ -41,7 +42,7 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
-        self.coordinator = Coordinator(core, self.jobs)
+        self.coordinator = Coordinator(core, self.jobs, Retention(core))
         self.command = tape.command
         self._notes = notes
 
@@ -98,6 +99,10 @@ class WarmCore(Core):
         if text is None:
             raise NotFound(f"workflow {workflow_id} has no version {digest}")
         return load_workflow(text.encode(), "json")
+
+    def _remembered(self, key: tuple[str, str, str], make: Callable[[str, str, str], Workflow]) -> Workflow:
+        """Nor does it remember what a run does that undoes another."""
+        return make(*key)
 
 
 class Company:

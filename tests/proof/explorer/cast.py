@@ -189,9 +189,9 @@ def leaver(name: str, incarnation: str) -> Actor:
 # -- people --------------------------------------------------------------------------------------------------------
 
 
-def canceller(name: str, run_id: str = "r1") -> Actor:
+def canceller(name: str, run_id: str = "r1", *, undo: bool = False) -> Actor:
     def act(process: Process) -> None:
-        process.runs.cancel(Caller(TENANT, name), run_id, None)
+        process.runs.cancel(Caller(TENANT, name), run_id, None, compensate=undo)
 
     return Actor(name, act, 1, lambda moment: run_id in moment.run_ids)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from cordum.domain.run import RunState
+from cordum.domain.undoing import compensating
 from cordum.domain.wants import Wants
 from cordum.domain.workflow import Workflow
 from cordum.engine.looks import complete
@@ -27,6 +28,18 @@ def run_at(moment: Moment, run_id: str, law: Law) -> RunState:
     return complete(seen, workflow_of, law.workflow(moment, run_id), _snapshot(moment, run_id).run)
 
 
+def undoing_at(moment: Moment, run_id: str, law: Law) -> Workflow:
+    """What a run does that compensates this one."""
+    snapshot = _snapshot(moment, run_id)
+    put_away = codec.read_archived(moment.of_run(run_id, "children"))
+    outputs = codec.JsonTexts({**moment.of_run(run_id, "outputs"), **moment.of_run(run_id, "child_outputs")})
+    parts = ((field.rpartition("#"), text) for field, text in moment.of_run(run_id, "items").items())
+    items = {(fan, int(block)): json.loads(text) for (fan, _, block), text in parts}
+    whole = replace(snapshot.run, steps={**put_away, **snapshot.run.steps}, outputs=outputs, items=items)
+    inputs = {step: json.loads(text) for step, text in moment.of_run(run_id, "inputs").items()}
+    return compensating(law.workflow(moment, run_id), whole, inputs, json.loads(snapshot.fields.get("error") or "null"))
+
+
 class _Seen:
     def __init__(self, moment: Moment) -> None:
         self.runs = _Runs(moment)
@@ -39,10 +52,10 @@ class _Runs:
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
 
-    def step_of(self, run_id: str, step: str) -> tuple[str | None, ...]:
+    def step_of(self, run_id: str, step: str) -> tuple[str | bool | None, ...]:
         fields, steps = self._moment.fields(run_id), self._moment.of_run(run_id, "steps")
         child = self._moment.facts(run_id).get(f"{step}#child_run")
-        return fields.get("status"), fields.get("error"), steps.get(step), child
+        return fields.get("status"), fields.get("error"), steps.get(step), child, fields.get("undo") == "1"
 
     def snapshots(self, run_ids: Sequence[str]) -> list[Snapshot | None]:
         return [_snapshot(self._moment, one) if one in self._moment.run_ids else None for one in run_ids]
