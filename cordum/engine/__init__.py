@@ -14,6 +14,7 @@ from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
+from cordum.engine.audit import Audit
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
@@ -28,6 +29,7 @@ from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.checkpoints import CheckpointFile
 from cordum.store.connection import Connection
 from cordum.store.scripts import Library
 from cordum.timeouts import Timeouts, load_timeouts
@@ -52,25 +54,33 @@ __all__ = [
 class Engine:
     """One cell of cordum. Safe to share between threads; after a fork every process needs its own."""
 
-    def __init__(self, store: Store, settings: Settings, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        limits: Limits | None = None,
+        checkpoints: CheckpointFile | None = None,
+    ) -> None:
         core = Core(store, settings, limits or _limits(settings))
         self.store = store
         self.settings = settings
         self.jobs = Jobs(core)
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
+        self.audit = Audit(core, checkpoints)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
         self._approvals = Approvals(core)
-        self._coordinator = Coordinator(core, self.jobs)
+        self._coordinator = Coordinator(core, self.jobs, self.audit)
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
+        store = Store(Connection.open(address, library), settings.cell, settings.window_minimum)
+        return cls(store, settings, checkpoints=CheckpointFile(settings.checkpoint_file))
 
     def close(self) -> None:
         self.store.close()
@@ -84,8 +94,10 @@ class Engine:
     def validate_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Checked:
         return self._workflows.validate(tenant, data, media, default_id)
 
-    def save_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
-        return self._workflows.save(tenant, data, media, default_id)
+    def save_workflow(
+        self, tenant: str, data: bytes, media: Media, default_id: str | None = None, *, actor: str = "cordum"
+    ) -> Saved:
+        return self._workflows.save(tenant, data, media, default_id, actor)
 
     def workflow(self, tenant: str, workflow_id: str, version: int | None = None) -> dict[str, Any]:
         return self._workflows.get(tenant, workflow_id, version)
@@ -105,8 +117,8 @@ class Engine:
         look = self._core.look_as(tenant, run_id)
         return look.workflow, {step: state.status.public.value for step, state in look.run.steps.items()}
 
-    def delete_workflow(self, tenant: str, workflow_id: str) -> None:
-        self._workflows.delete(tenant, workflow_id)
+    def delete_workflow(self, tenant: str, workflow_id: str, *, actor: str = "cordum") -> None:
+        self._workflows.delete(tenant, workflow_id, actor)
 
     def topics(self) -> list[str]:
         """Every topic that a stored definition names, of whatever tenant: what a worker's patterns are held against."""

@@ -96,7 +96,9 @@ class Policies:
         """
         policy = load_policy(source)
         _refuse_failed(policy, load_cases(cases) if cases is not None else ())
-        published, epoch = self._store.publish(policy.digest, source.decode(), actor, how, note)
+        published, epoch = self._store.publish(
+            policy.digest, source.decode(), actor, how, note, self._core.settings.admin_tenant
+        )
         return {
             "published": published,
             "epoch": epoch,

@@ -21,6 +21,10 @@ _HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUE
 WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
 
 
+SYSTEM = "cordum"
+"""Who did what no person and no worker has done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What a run depends on outside itself, at the moment it is shown.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cordum.domain.audit import audited
 from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Plan, Withdrawal
 from cordum.domain.routing import queue_list
@@ -120,9 +121,15 @@ class CommitWriter:
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
+            "audited": self._audited(plan),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
+
+    def _audited(self, plan: Plan) -> dict[str, Any] | None:
+        """Whose audit the plan's events go into, and which do, by their places."""
+        numbers = [number for number, event in enumerate(plan.events) if audited(event)]
+        return {"tenant": self._run.tenant, "events": numbers} if numbers else None
 
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
         """Which instances leave the run's open state, and which facts they may have."""

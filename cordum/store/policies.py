@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from cordum.domain.plan import Event
 from cordum.store import keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
 
@@ -59,11 +61,14 @@ class Policies:
     def read(self, reply: list[Any]) -> PolicyNow:
         return PolicyNow(int(reply[1]), int(reply[2]), str(reply[3]) if reply[0] == "CHANGED" else None)
 
-    def publish(self, digest: str, source: str, actor: str, how: How = "publish", note: str = "") -> tuple[bool, int]:
+    def publish(
+        self, digest: str, source: str, actor: str, how: How = "publish", note: str = "", tenant: str = "default"
+    ) -> tuple[bool, int]:
         """Make a policy the active one: (whether anything changed, its epoch).
 
-        Any publication that succeeds takes away the note of a fault.
+        `tenant`: in whose audit it is told. Any publication that succeeds takes away the note of a fault.
         """
+        told = Event("policy.published", actor=actor, data={"policy_snapshot": digest, "how": how, "note": note})
         reply = self._connection.run(
             "publish_policy",
             {
@@ -74,7 +79,11 @@ class Policies:
                 "asked": self._cell.asked,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
+            event=event_text("", told),
             digest=digest,
             source=source,
             actor=actor,

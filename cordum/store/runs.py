@@ -178,9 +178,11 @@ class Runs:
             "dead_letters": self._cell.dead_letters(run.tenant),
             "stats": self._cell.stats,
             "open_runs_of": self._cell.open_runs_of(run.tenant, run.workflow_id),
+            "audit": self._cell.audit(run.tenant),
+            "audited": self._cell.audited,
         }
 
-    def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
+    def signal(self, tenant: str, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
         """Put an event from outside before a run; a repeated call with the same token changes nothing."""
         own = keys.RunKeys.of(run_id)
         data = {"name": signal["name"], "correlation": signal.get("correlation")}
@@ -194,8 +196,11 @@ class Runs:
                 "clock": self._cell.clock,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
             run_id=run_id,
+            tenant=tenant,
             token=token,
             signal=codec.to_json(signal),
             event=event_text(run_id, Event("signal.received", actor=actor, data=data)),
