@@ -45,9 +45,9 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     if turn.policy is None:
         turn.hold_for_policy()
         return
-    decision = _decide(turn, instance, turn.policy, payload, attempt)
+    decision, request = _decide(turn, instance, turn.policy, payload, attempt)
     if decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, instance, payload, decision, attempt)
+        _send_if_approved(turn, instance, payload, decision, request, attempt)
     elif decision.verdict.runs:
         _send(turn, instance, payload, decision, attempt)
     else:
@@ -111,14 +111,17 @@ def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None
     }
 
 
-def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attempt: int) -> Decision:
+def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attempt: int) -> tuple[Decision, str]:
+    """The policy's answer and the hash of what it was asked about; both go onto the timeline before the job exists."""
     step, run = instance.step, turn.run
     assert step.topic is not None
     decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
     turn.decided = True
-    turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
+    request = request_hash(step, payload, decision.constraints)
+    said = {**decision.document(), "topic": step.topic, "epoch": decision.epoch, "job_hash": request}
+    turn.event("step.decision", instance.ref, attempt=attempt, data=said)
     turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
-    return decision
+    return decision, request
 
 
 def step_request(
@@ -156,6 +159,8 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             input=payload,
             own_input=payload is not turn.run.input,
             shape=shape_of(step),
+            rule_id=decision.rule_id,
+            policy_digest=decision.digest,
         )
     )
     turn.admit(
@@ -177,9 +182,10 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
     )
 
 
-def _send_if_approved(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+def _send_if_approved(
+    turn: Turn, instance: Instance, payload: JSON, decision: Decision, request: str, attempt: int
+) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
-    request = request_hash(instance.step, payload, decision.constraints)
     if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
         _send(turn, instance, payload, decision, attempt)
         return
@@ -214,7 +220,13 @@ def ask_people(
         instance.ref,
         StepStatus.WAITING,
         "approval.requested",
-        {"topic": topic, "reason": decision.reason if decision else None},
+        {
+            "topic": topic,
+            "reason": decision.reason if decision else None,
+            "rule_id": decision.rule_id if decision else None,
+            "policy_snapshot": decision.digest if decision else None,
+            "request_hash": request,
+        },
         attempt=attempt,
         approval=turn.job_id(instance.ref, attempt),
         ready_at=turn.now if state.ready_at is None else state.ready_at,

@@ -162,6 +162,7 @@ class Judge:
         self._missing: set[int] = set()
         self._found: list[Finding] = []
         self._findings = 0
+        self._first_since: int | None = None  # of what was found since the last checkpoint that agreed
         self._unsigned: int | None = None  # the first of the unsigned seals that no signed one has followed
         self._key_ids: set[str] = set()
         self._sealed = 0
@@ -245,14 +246,18 @@ class Judge:
         if expected is None:
             return
         if expected == link:
-            self._last_agreed = number
+            self._last_agreed, self._first_since = number, None
         else:
-            first, self._last_agreed = self._last_agreed + 1, number
+            # Somewhere since the last one that agreed; where, something else may have shown.
+            first = self._first_since or self._last_agreed + 1
+            self._last_agreed = number
             told = f"record {number}" if first == number else f"records {first} to {number}"
             self.tell(first, "checkpoint", f"{told} do not lead to the checkpoint of number {number}")
 
     def tell(self, sequence: int, code: str, message: str) -> None:
         self._findings += 1
+        if sequence and (self._first_since is None or sequence < self._first_since):
+            self._first_since = sequence
         if len(self._found) < self.MOST_FINDINGS:
             self._found.append(Finding(sequence, code, message))
 

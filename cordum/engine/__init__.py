@@ -10,6 +10,7 @@ from typing import Any
 
 from cordum import failpoints
 from cordum.domain.definition import Checked, Media
+from cordum.domain.ids import JobId
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
@@ -151,8 +152,14 @@ class Engine:
     ) -> Page:
         return self._runs.list(tenant, workflow_id, status, limit, after)
 
-    def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
-        return self._runs.timeline(tenant, run_id, limit, after)
+    def timeline(
+        self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50, order: str = "asc"
+    ) -> Page:
+        return self._runs.timeline(tenant, run_id, limit, after, order)
+
+    def decisions(self, tenant: str, job: JobId, *, after: str | None = None, limit: int = 50) -> Page:
+        """What the policy has ever said of this job's step."""
+        return self._runs.decisions(tenant, job, limit, after)
 
     def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
         self._runs.cancel(caller, run_id, reason)

@@ -15,6 +15,7 @@ from typing import Any
 from cordum.domain.audit import Checkpoint, Judge, Keyring, Record, Seal, Verdict, first_link, next_link, read_record
 from cordum.engine.audit_keys import load_keyring
 from cordum.engine.core import Core
+from cordum.engine.event_views import decision_of
 from cordum.engine.values import Page
 from cordum.engine.views import SYSTEM, rfc3339
 from cordum.store.audit import Lengths, Paged
@@ -24,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 _TENANTS = 100  # so many are looked after in one sweep
 _BATCH = 1000
 _PATIENCE_SEC = 0.25  # then the coordinator has other things to do
+_CHUNK = 500  # records that are read at once to find some of them
 _MOST_LOOKED_AT = 5000  # records for one page of a filtered list
 FORMAT = "cordum-audit-1"
 
@@ -126,11 +128,12 @@ class Audit:
         lengths, filter_ = self._store.lengths(tenant), _Filter(**wanted)
         step = 1 if order == "asc" else -1
         start = (1 if order == "asc" else lengths.records) if after is None else int(after) + step
+        chunk = _CHUNK if wanted else limit
         items: list[dict[str, Any]] = []
         looked_at = 0
         while 1 <= start <= lengths.records and looked_at < _MOST_LOOKED_AT:
-            first = start if step > 0 else max(start - limit + 1, 1)
-            count = min(limit, lengths.records - first + 1) if step > 0 else start - first + 1
+            first = start if step > 0 else max(start - chunk + 1, 1)
+            count = min(chunk, lengths.records - first + 1) if step > 0 else start - first + 1
             for place, record, seal in self._read(tenant, first, count, step):
                 if record is not None and filter_.passes(record):
                     items.append(record_view(place, record, seal))
@@ -139,6 +142,11 @@ class Audit:
             looked_at += count
             start += step * count
         return Page(items, str(start - step) if 1 <= start <= lengths.records else None)
+
+    def decisions(self, tenant: str, *, limit: int, after: str | None, order: str = "desc") -> Page:
+        """What the policy has decided about this tenant's jobs."""
+        page = self.list(tenant, limit=limit, after=after, order=order, type="step.decision")
+        return Page([_decision(item) for item in page.items], page.next)
 
     def _read(
         self, tenant: str, first: int, count: int, step: int
@@ -237,6 +245,10 @@ def record_view(sequence: int, record: Record, seal: bytes | None) -> dict[str, 
         "data": event.get("data", {}),
         "hash": None if seal is None else Seal.parse(seal).link,
     }
+
+
+def _decision(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seq": item["sequence"], "time": item["time"], **decision_of(item["data"], item)}
 
 
 def report_of(tenant: str, verdict: Verdict, keyring: Keyring) -> dict[str, Any]:

@@ -32,7 +32,10 @@ class CheckpointFile:
             os.close(descriptor)
 
     def read(self) -> tuple[list[Checkpoint], int]:
-        """All checkpoints, and how many lines are none. A file that is not there has none."""
+        """All checkpoints, and how many lines are none.
+
+        A file that is not there has no lines; one that cannot be read counts as one that is no checkpoint.
+        """
         found: list[Checkpoint] = []
         broken = 0
         try:
@@ -45,6 +48,8 @@ class CheckpointFile:
                         found.append(one)
         except FileNotFoundError:
             pass
+        except OSError:
+            broken += 1
         return found, broken
 
 

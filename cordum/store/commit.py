@@ -211,9 +211,8 @@ class CommitWriter:
         """What `_release.lua` needs to send the job; the order is that of its header."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
-        event = Event(
-            "step.queued", job.step, job.attempt, source="pending", target="queued", data={"topic": job.topic}
-        )
+        allowed = {"topic": job.topic, "rule_id": job.rule_id, "policy_snapshot": job.policy_digest}
+        event = Event("step.queued", job.step, job.attempt, source="pending", target="queued", data=allowed)
         return "\n".join(
             (
                 self._own.steps,

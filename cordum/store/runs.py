@@ -306,9 +306,15 @@ class Runs:
 
     def timeline(self, run_id: str, first: int, count: int) -> list[dict[str, Any]]:
         """Events numbered from `first` (counting from 1), at most `count`, in order."""
+        if count < 1:
+            return []
         key = keys.RunKeys.of(run_id).timeline
         raw: Any = self._connection.read(lambda client: client.lrange(key, first - 1, first + count - 2))
         return [_event(number, text) for number, text in enumerate(raw, first)]
+
+    def timeline_length(self, run_id: str) -> int:
+        found: Any = self._connection.read(lambda client: client.llen(keys.RunKeys.of(run_id).timeline))
+        return int(found)
 
     def newest(self, tenant: str, workflow_id: str | None, before: str | None, count: int) -> list[str]:
         """Run ids of a tenant, newest first, after the run `before`. Ids sort by time within a cell."""
