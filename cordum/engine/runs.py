@@ -139,8 +139,8 @@ class Runs:
 
     def decisions(self, tenant: str, job: JobId, limit: int, after: str | None) -> Page:
         """Everything that the policy has ever said of this job's step, oldest first."""
-        look = self._core.look_as(tenant, job.run_id)
-        if job.step not in look.run.steps and look.workflow.instances.get(job.step) is None:
+        look = self._core.look(job.run_id)
+        if look is None or look.run.tenant != tenant or look.workflow.instances.get(job.step) is None:
             raise NotFound(f"there is no job {job}")
         found: list[dict[str, Any]] = []
         position = int(after or 0)
