@@ -40,6 +40,7 @@ class Audit:
         self._checkpoints = checkpoints
         self._signed: set[str] | None = None  # tenants whose chain has been signed, as far as this machine knows
         self._refused: set[str] = set()
+        self._kept = True  # whether the last checkpoint could be written
 
     # -- sealing -------------------------------------------------------------------------------------------------
 
@@ -115,8 +116,11 @@ class Audit:
         last = {point.tenant: point for point in points}
         try:
             self._checkpoints.append(list(last.values()))
+            self._kept = True
         except OSError as error:
-            _LOG.error("no checkpoint of the audit in %s: %s", self._checkpoints.path, error.strerror)
+            if self._kept:  # told once, not every second
+                _LOG.error("no checkpoint of the audit in %s: %s", self._checkpoints.path, error.strerror)
+            self._kept = False
 
     # -- looking through -----------------------------------------------------------------------------------------
 
