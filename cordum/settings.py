@@ -104,6 +104,15 @@ class Settings:
     idempotency_ttl_sec: int = field(
         default=7 * _DAY_SEC, metadata=_rule("how long an Idempotency-Key is remembered", minimum=1)
     )
+    audit_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_rule("`<id>:<secret>`, signs the audit; keep it away from workers and out of files with this one"),
+    )
+    audit_checkpoints: str | None = field(
+        default=None,
+        metadata=_rule("file of the audit's checkpoints; absent: `audit-checkpoints.jsonl` in the data directory"),
+    )
     allow_anonymous_approval: bool = field(
         default=False, metadata=_rule("anonymous may approve anonymous' run; never in production")
     )
@@ -177,10 +186,17 @@ class Settings:
 
     # other files, by default beside the configuration file
     policy_file: Path = field(default=Path("safety.yaml"), metadata=_rule("the policy published at start-up"))
+    audit_keys_file: Path = field(
+        default=Path("audit-keys.yaml"), metadata=_rule("secrets that sign the audit, by their ids; may be absent")
+    )
     pools_file: Path = field(default=Path("pools.yaml"), metadata=_rule("which pools serve which topics"))
     timeouts_file: Path = field(default=Path("timeouts.yaml"), metadata=_rule("time limits by workflow and topic"))
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return Path(self.audit_checkpoints or self.data_dir / "audit-checkpoints.jsonl")
 
     def origin(self, key: str) -> str:
         """Where the value of `key` came from: `default`, a file, a variable, or a command's option."""

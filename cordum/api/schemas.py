@@ -15,9 +15,10 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from cordum.api.media import json_body
 from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import STEP_ID, TENANT, WORKFLOW_ID
+from cordum.domain.ids import RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
 from cordum.domain.states import RunStatus
+from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
 
@@ -105,6 +106,48 @@ class PageQuery(Strict):
     cursor = Text(
         validate=validate.Length(max=MAX_CURSOR_CHARS, error="cursor_invalid: not a cursor of this list"),
     )
+
+
+ORDERS = ("asc", "desc")
+
+
+def _order(default: str) -> Text:
+    return Text(
+        load_default=default,
+        validate=validate.OneOf(ORDERS, error=f"invalid_choice: must be one of {', '.join(ORDERS)}"),
+    )
+
+
+class TimelineQuery(PageQuery):
+    order = _order("asc")
+
+
+class OrderedQuery(PageQuery):
+    order = _order("desc")
+
+
+class Moment(fields.Field[int]):
+    """An RFC 3339 time, as milliseconds."""
+
+    default_error_messages = SAID | {"invalid": "time_format: must be an RFC 3339 time"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        found = milliseconds(value) if isinstance(value, str) else None
+        if found is None:
+            raise self.make_error("invalid", input=value)
+        return found
+
+
+def _word(said: str) -> Text:
+    return Text(validate=validate.Length(min=1, max=128, error=f"limit_exceeded: {said} has 1 to 128 characters"))
+
+
+class AuditQuery(OrderedQuery):
+    type = _word("a type")
+    actor = _word("a person")
+    run_id = Text(validate=validate.Regexp(RUN_ID, error="id_format: not a run id"))
+    since = Moment()
+    until = Moment()
 
 
 class RunsOfWorkflowQuery(PageQuery):

@@ -8,6 +8,7 @@ import click
 
 from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
+from cordum.cli.audit import audit
 from cordum.cli.bench import bench
 from cordum.cli.bundle import bundle
 from cordum.cli.dead_letters import dlq
@@ -66,7 +67,7 @@ for command in (
     *(run, watch, get, why, timeline, runs, cancel, bundle, delete),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
-    *(policy, keys),
+    *(policy, keys, audit),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

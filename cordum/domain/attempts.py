@@ -46,11 +46,13 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     except Refusal as refused:
         turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
         return
-    decision = _decide(turn, instance, turn.policy, payload, attempt)
-    if decision is None:
+    decided = _decide(turn, instance, turn.policy, payload, attempt)
+    if decided is None:
         turn.hold_for_policy()
-    elif decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, instance, payload, decision, own, attempt)
+        return
+    decision, request = decided
+    if decision.verdict is Verdict.REQUIRE_APPROVAL:
+        _send_if_approved(turn, instance, payload, decision, request, own, attempt)
     elif decision.verdict.runs:
         _send(turn, instance, payload, decision, own, attempt)
     else:
@@ -116,8 +118,11 @@ def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None
 
 def _decide(
     turn: Turn, instance: Instance, policy: DecisionPoint | None, payload: JSON, attempt: int
-) -> Decision | None:
-    """The stricter of what the policy and the workflow's own rules say; None: nothing can be said now."""
+) -> tuple[Decision, str] | None:
+    """The stricter of what the policy and the workflow's own rules say, and the hash of what was asked about.
+
+    Both go onto the timeline before the job exists. None: nothing can be said now.
+    """
     step, run = instance.step, turn.run
     assert step.topic is not None
     request = step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload)
@@ -130,9 +135,11 @@ def _decide(
     if decision is None or (decision.fail_open and state.status is StepStatus.WAITING):
         return None
     turn.decided = True
-    turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
+    asked = request_hash(step, payload, decision.constraints)
+    said = {**decision.document(), "topic": step.topic, "epoch": decision.epoch, "job_hash": asked}
+    turn.event("step.decision", instance.ref, attempt=attempt, data=said)
     turn.steps[instance.ref] = replace(state, decision=decision.document(), topic=step.topic)
-    return decision
+    return decision, asked
 
 
 def step_request(
@@ -205,6 +212,8 @@ def _send(
             shape=shape_of(step),
             quotas=quotas,
             since=since,
+            rule_id=decision.rule_id,
+            policy_digest=decision.digest,
         )
     )
     turn.admit(
@@ -228,10 +237,15 @@ def _send(
 
 
 def _send_if_approved(
-    turn: Turn, instance: Instance, payload: JSON, decision: Decision, own: tuple[Quota, ...], attempt: int
+    turn: Turn,
+    instance: Instance,
+    payload: JSON,
+    decision: Decision,
+    request: str,
+    own: tuple[Quota, ...],
+    attempt: int,
 ) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
-    request = request_hash(instance.step, payload, decision.constraints)
     if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
         _send(turn, instance, payload, decision, own, attempt)
         return
@@ -266,7 +280,13 @@ def ask_people(
         instance.ref,
         StepStatus.WAITING,
         "approval.requested",
-        {"topic": topic, "reason": decision.reason if decision else None},
+        {
+            "topic": topic,
+            "reason": decision.reason if decision else None,
+            "rule_id": decision.rule_id if decision else None,
+            "policy_snapshot": decision.digest if decision else None,
+            "request_hash": request,
+        },
         attempt=attempt,
         approval=turn.job_id(instance.ref, attempt),
         ready_at=turn.now if state.ready_at is None else state.ready_at,

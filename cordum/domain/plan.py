@@ -52,6 +52,8 @@ class Job:
     retries_left: int  # how many retryable ends after this attempt's would be followed by another attempt
     input: JSON = None
     own_input: bool = False
+    rule_id: str | None = None  # the policy's rule that allowed it, None for its default
+    policy_digest: str = ""
     shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
     quotas: tuple[Quota, ...] = ()
     since: int = 0

@@ -29,13 +29,14 @@ def reopen(turn: Turn, archived: Mapping[str, StepState], actor: str, reason: st
     """Put back to pending what failed and what was given up because of it. `archived`: children that are put away."""
     generation = turn.run.generation + 1
     deadline = turn.now + turn.limits.of_run(turn.workflow)
-    for ref in _again(turn):
+    reset = _again(turn)
+    for ref in reset:
         turn.reset(ref)
     away, rescued = dict(archived), _rescued_among(turn, archived)
     while _bring_back(turn, away, rescued):
         pass
     _count_anew(turn, away)
-    data = {"reason": reason, "generation": generation}
+    data = {"reason": reason, "generation": generation, "steps": reset}
     turn.event("run.reopened", source=turn.status.value, target="running", actor=actor, data=data)
     turn.status = RunStatus.RUNNING
     turn.pausing = RunChange(RunStatus.RUNNING, generation=generation, deadline=deadline)

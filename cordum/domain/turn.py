@@ -368,7 +368,7 @@ class Turn:
             step,
             status,
             _EVENT_OF[status],
-            {"error": failure.document()},
+            {"error": failure.document(), **_by_policy(before, failure)},
             attempt=number,
             failure=failure,
             failure_number=self._failures,
@@ -506,6 +506,12 @@ class Turn:
             if (due := due_at(state)) is not None and not (paused and state.status in _WAIT_FOR_THE_RUN):
                 times.append(due)
         return min(times, default=None)
+
+
+def _by_policy(state: StepState, failure: Failure) -> dict[str, JSON]:
+    """Which rule of which policy has ended a step, where one has."""
+    decision = state.decision if failure.code == "safety_denied" else None
+    return {name: decision.get(name) for name in ("rule_id", "policy_snapshot")} if decision else {}
 
 
 def _anew(ended: StepState) -> StepState:

@@ -10,10 +10,12 @@ from typing import Any
 
 from cordum import failpoints
 from cordum.domain.definition import Checked, Media
+from cordum.domain.ids import JobId
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
+from cordum.engine.audit import Audit
 from cordum.engine.bundles import Bundles
 from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
@@ -31,6 +33,7 @@ from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.checkpoints import CheckpointFile
 from cordum.store.connection import Connection
 from cordum.store.scripts import Library
 from cordum.timeouts import Timeouts, load_timeouts
@@ -60,6 +63,7 @@ class Engine:
         store: Store,
         settings: Settings,
         limits: Limits | None = None,
+        checkpoints: CheckpointFile | None = None,
         *,
         decision_point_of: DecisionPointOf | None = None,
     ) -> None:
@@ -69,6 +73,7 @@ class Engine:
         self.jobs = Jobs(core)
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
+        self.audit = Audit(core, checkpoints)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -76,13 +81,14 @@ class Engine:
         self._approvals = Approvals(core)
         self._retention = Retention(core)
         self._bundles = Bundles(core, self._runs)
-        self._coordinator = Coordinator(core, self.jobs, self._retention)
+        self._coordinator = Coordinator(core, self.jobs, self._retention, self.audit)
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
+        store = Store(Connection.open(address, library), settings.cell, settings.window_minimum)
+        return cls(store, settings, checkpoints=CheckpointFile(settings.checkpoint_file))
 
     def close(self) -> None:
         self.store.close()
@@ -96,8 +102,10 @@ class Engine:
     def validate_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Checked:
         return self._workflows.validate(tenant, data, media, default_id)
 
-    def save_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
-        return self._workflows.save(tenant, data, media, default_id)
+    def save_workflow(
+        self, tenant: str, data: bytes, media: Media, default_id: str | None = None, *, actor: str = "cordum"
+    ) -> Saved:
+        return self._workflows.save(tenant, data, media, default_id, actor)
 
     def workflow(self, tenant: str, workflow_id: str, version: int | None = None) -> dict[str, Any]:
         return self._workflows.get(tenant, workflow_id, version)
@@ -117,8 +125,8 @@ class Engine:
         look = self._core.look_as(tenant, run_id)
         return look.workflow, {step: state.status.public.value for step, state in look.run.steps.items()}
 
-    def delete_workflow(self, tenant: str, workflow_id: str) -> None:
-        self._workflows.delete(tenant, workflow_id)
+    def delete_workflow(self, tenant: str, workflow_id: str, *, actor: str = "cordum") -> None:
+        self._workflows.delete(tenant, workflow_id, actor)
 
     def topics(self) -> list[str]:
         """Every topic that a stored definition names, of whatever tenant: what a worker's patterns are held against."""
@@ -158,8 +166,14 @@ class Engine:
     ) -> Page:
         return self._runs.list(tenant, workflow_id, status, limit, after)
 
-    def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
-        return self._runs.timeline(tenant, run_id, limit, after)
+    def timeline(
+        self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50, order: str = "asc"
+    ) -> Page:
+        return self._runs.timeline(tenant, run_id, limit, after, order)
+
+    def decisions(self, tenant: str, job: JobId, *, after: str | None = None, limit: int = 50) -> Page:
+        """What the policy has ever said of this job's step."""
+        return self._runs.decisions(tenant, job, limit, after)
 
     def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
         """End a run now. `compensate`: undo what it has done."""

@@ -112,18 +112,25 @@ def _resolution(
     look: Look, record: dict[str, str], decision: str, caller: Caller, comment: str, verified: bool
 ) -> Resolution:
     attempt, seen = int(record["attempt"]), question(record)
+    rule = record["rule_id"]
     if decision == "rejected":
         message = comment or f"rejected by {caller.person}"
         failure = Failure("approval_rejected", message)
-        return Resolution(decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure, seen=seen)
+        return Resolution(
+            decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure, seen=seen, rule_id=rule
+        )
     if record["gate"] == "policy":
         # The attempt has not begun; the planner decides once more and finds this very request approved.
         covered = f"{record['request_hash']} {record['policy_digest']}"
         after = f"pending:{attempt - 1}"
-        return Resolution(decision, caller.person, comment, verified, after, approved_request=covered, seen=seen)
+        return Resolution(
+            decision, caller.person, comment, verified, after, approved_request=covered, seen=seen, rule_id=rule
+        )
     output: dict[str, JSON] = {"decision": decision, "decided_by": caller.person, "reason": comment or None}
     after = f"succeeded:{attempt}"
-    return Resolution(decision, caller.person, comment, verified, after, output=codec.to_json(output), seen=seen)
+    return Resolution(
+        decision, caller.person, comment, verified, after, output=codec.to_json(output), seen=seen, rule_id=rule
+    )
 
 
 def _stale(seen: dict[str, str], now: dict[str, str]) -> StateConflict:

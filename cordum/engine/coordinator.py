@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from cordum.engine.audit import Audit
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.retention import Retention
@@ -25,15 +26,30 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs, retention: Retention) -> None:
+    def __init__(self, core: Core, jobs: Jobs, retention: Retention, audit: Audit) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
         self._retention = retention
+        self._audit = audit
 
     def coordinate(self) -> None:
-        """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
-        self.sweep()
+        """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit."""
+        swept = self.sweep() is not None
+        self._advance_while_due()
+        if swept:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Whatever is wrong with the audit, runs go on; it stays unsealed, and that is shown."""
+        try:
+            self._audit.seal()
+        except Unavailable:
+            raise
+        except Exception:
+            _LOG.exception("the audit cannot be sealed")
+
+    def _advance_while_due(self) -> None:
         leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
         seen: set[str] = set()
         while due := self._advance_due():

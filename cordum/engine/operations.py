@@ -54,7 +54,7 @@ class Operations:
         signal: dict[str, Any] = {"name": name, "payload": payload}
         if correlation is not None:
             signal["correlation"] = correlation
-        reply = self._core.store.runs.signal(run_id, token or uuid.uuid4().hex, signal, caller.person)
+        reply = self._core.store.runs.signal(caller.tenant, run_id, token or uuid.uuid4().hex, signal, caller.person)
         if reply is SignalReply.ENDED:
             self._refuse_ended(self._core.look_as(caller.tenant, run_id))
         self._core.advance(run_id)

@@ -152,6 +152,7 @@ class Policies:
             note,
             open_tenants=policy.open_tenants,
             request=known,
+            tenant=self._core.settings.admin_tenant,
         )
 
     def publish_file(self, source: bytes, actor: str) -> None:

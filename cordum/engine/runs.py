@@ -22,16 +22,18 @@ from cordum.domain.undoing import compensated_steps
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core
+from cordum.engine.event_views import decisions_among, event_view
 from cordum.engine.looks import Look
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unavailable, Unprocessable
+from cordum.errors import Forbidden, IdempotencyKeyReused, NotFound, Problem, Unavailable, Unprocessable
 from cordum.store.quotas import Standing
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
 _OLD_NEWS_MS = 1000
+_SCANNED = 1000  # events that are read at once to find some of them
 
 
 class Runs:
@@ -162,12 +164,30 @@ class Runs:
                     return Page(items, position)
         return Page(items)
 
-    def timeline(self, tenant: str, run_id: str, limit: int, after: str | None) -> Page:
+    def timeline(self, tenant: str, run_id: str, limit: int, after: str | None, order: str = "asc") -> Page:
+        """Events by their numbers, rising or falling."""
         self._core.check_tenant(tenant, run_id)
-        first = int(after) + 1 if after else 1
-        events = self._store.timeline(run_id, first, limit)
+        if order == "asc":
+            events = self._store.timeline(run_id, int(after or 0) + 1, limit)
+        else:
+            last = int(after) - 1 if after else self._store.timeline_length(run_id)
+            first = max(last - limit + 1, 1)
+            events = self._store.timeline(run_id, first, last - first + 1)[::-1]
         following = str(events[-1]["seq"]) if len(events) == limit else None
-        return Page([views.event_view(run_id, event) for event in events], following)
+        return Page([event_view(run_id, event) for event in events], following)
+
+    def decisions(self, tenant: str, job: JobId, limit: int, after: str | None) -> Page:
+        """Everything that the policy has ever said of this job's step, oldest first."""
+        look = self._core.look(job.run_id)
+        if look is None or look.run.tenant != tenant or look.workflow.instances.get(job.step) is None:
+            raise NotFound(f"there is no job {job}")
+        found: list[dict[str, Any]] = []
+        position = int(after or 0)
+        while len(found) <= limit and (events := self._store.timeline(job.run_id, position + 1, _SCANNED)):
+            found += decisions_among(job.run_id, job.step, events)
+            position = events[-1]["seq"]
+        shown = found[:limit]
+        return Page(shown, str(shown[-1]["seq"]) if len(found) > limit else None)
 
     # -- ending --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Runs, steps, events, approvals and dead letters as the documents of CONTRACT.md section 5."""
+"""Runs, steps, approvals and dead letters as the documents of CONTRACT.md section 5."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ from cordum.store.runs import Snapshot
 
 _HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RETRYING})
 WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
+
+
+SYSTEM = "cordum"
+"""Who did what no person and no worker has done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,38 +282,6 @@ def _run_wait(look: _Shown) -> dict[str, Any] | None:
         return None
     waits = (_step_wait(ref, look) for ref in sorted(look.snapshot.run.steps, key=look.workflow.instances.order))
     return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
-
-
-# -- events ------------------------------------------------------------------------------------------------------
-
-
-def event_view(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    time = rfc3339(event["at_ms"])
-    return {
-        "seq": event["seq"],
-        "time": time,
-        "timestamp": time,
-        "type": event["type"],
-        "run_id": run_id,
-        "step_id": event.get("step_id"),
-        "job_id": event.get("job_id"),
-        "attempt": event.get("attempt"),
-        "actor": event.get("actor"),
-        "from": event.get("from"),
-        "to": event.get("to"),
-        "data": event.get("data", {}),
-        "message": _message(event),
-    }
-
-
-def _message(event: Mapping[str, Any]) -> str:
-    """One line for people."""
-    data = event.get("data", {})
-    about = f"{event['step_id']}: " if event.get("step_id") else ""
-    text = str(event["type"]).replace(".", " ").replace("_", " ")
-    error = data.get("error") or {}
-    detail = error.get("message") or data.get("reason") or data.get("decision") or data.get("topic") or data.get("note")
-    return f"{about}{text}" + (f" ({detail})" if detail else "")
 
 
 # -- approvals and dead letters ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cordum.store.api_keys import ApiKeys
 from cordum.store.approvals import Approvals
+from cordum.store.audit import Audit
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
 from cordum.store.figures import FigureReader
@@ -33,6 +34,7 @@ class Store:
         self.jobs = Jobs(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)
+        self.audit = Audit(self.connection, self.keys)
         self.approvals = Approvals(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)

@@ -41,7 +41,8 @@ class Resolution:
     output: str = ""
     failure: Failure | None = None
     approved_request: str = ""
-    seen: str = ""  # what was asked, under which policy and of whom, as the person saw it: see `question`
+    rule_id: str = ""  # the policy's, where one has asked
+    seen: str = "  "  # what was asked, under which policy and of whom, as the person saw it: see `question`
 
 
 def question(record: Mapping[str, str]) -> str:
@@ -78,6 +79,7 @@ class Approvals:
         """
         own = keys.RunKeys.of(job.run_id)
         status = resolution.after.partition(":")[0]
+        request, digest, _ = resolution.seen.split(" ", 2)
         event = Event(
             f"approval.{resolution.decision}",
             job.step,
@@ -85,7 +87,13 @@ class Approvals:
             source="waiting",
             target="running" if status == "settling" else status,
             actor=resolution.person,
-            data={"comment": resolution.comment, "verified": resolution.verified},
+            data={
+                "comment": resolution.comment,
+                "verified": resolution.verified,
+                "request_hash": request,
+                "policy_snapshot": digest or None,
+                "rule_id": resolution.rule_id or None,
+            },
         )
         reply = self._connection.run(
             "resolve_approval",
@@ -102,7 +110,10 @@ class Approvals:
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
                 "stats": self._cell.stats,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
             run_id=job.run_id,
             job_id=str(job),
             step=job.step,

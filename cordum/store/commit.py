@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cordum.domain.audit import audited
 from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
 from cordum.domain.quotas import Quota
@@ -133,9 +134,15 @@ class CommitWriter:
             "kept": self._kept(plan),
             "linked": self._linked(plan.compensation),
             "told": self._number(keys.RunKeys.of(self._compensated).timeline) if plan.finished else None,
+            "audited": self._audited(plan),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
+
+    def _audited(self, plan: Plan) -> dict[str, Any] | None:
+        """Whose audit the plan's events go into, and which do, by their places."""
+        numbers = [number for number, event in enumerate(plan.events) if audited(event)]
+        return {"tenant": self._run.tenant, "events": numbers} if numbers else None
 
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
         """Which instances leave the run's open state, and which facts they may have."""
@@ -278,9 +285,8 @@ class CommitWriter:
         """What `_release.lua` needs to send the job; the order is that of its header."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
-        event = Event(
-            "step.queued", job.step, job.attempt, source="pending", target="queued", data={"topic": job.topic}
-        )
+        allowed = {"topic": job.topic, "rule_id": job.rule_id, "policy_snapshot": job.policy_digest}
+        event = Event("step.queued", job.step, job.attempt, source="pending", target="queued", data=allowed)
         return "\n".join(
             (
                 self._own.steps,

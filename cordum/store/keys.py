@@ -117,6 +117,24 @@ class CellKeys:
         """Hash: one API key."""
         return self._key("api_key", key_id)
 
+    def audit(self, tenant: str) -> str:
+        """List: a tenant's audit, `<number> <milliseconds> <subject> <event JSON>` each; kept when runs are deleted."""
+        return self._key("audit", tenant)
+
+    @property
+    def audited(self) -> str:
+        """Hash: tenant -> how many records its audit has had."""
+        return self._key("audit")
+
+    def seals(self, tenant: str) -> str:
+        """List: the chain over a tenant's audit, a link and perhaps its signature for each record."""
+        return self._key("seals", tenant)
+
+    @property
+    def sealed(self) -> str:
+        """Hash: tenant -> how many of its records are sealed."""
+        return self._key("seals")
+
     @property
     def wakeups(self) -> str:
         """Sorted set: run id by the time from which somebody should advance it."""

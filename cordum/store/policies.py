@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from cordum.domain.plan import Event
 from cordum.store import keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
 
@@ -86,11 +88,13 @@ class Policies:
         *,
         open_tenants: Sequence[str] = (),
         request: str = "",
+        tenant: str = "default",
     ) -> Answered:
         """Make a policy the active one. A `request` that was answered before gets that answer again.
 
-        Any publication that succeeds takes away the note of a fault.
+        `tenant`: in whose audit it is told. Any publication that succeeds takes away the note of a fault.
         """
+        told = Event("policy.published", actor=actor, data={"policy_snapshot": digest, "how": how, "note": note})
         reply = self._connection.run(
             "publish_policy",
             {
@@ -103,7 +107,11 @@ class Policies:
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
                 "request": self._cell.policy_request(request),
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
+            event=event_text("", told),
             digest=digest,
             source=source,
             actor=actor,

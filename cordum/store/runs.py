@@ -189,9 +189,11 @@ class Runs:
             "dead_letters": self._cell.dead_letters(run.tenant),
             "stats": self._cell.stats,
             "open_runs_of": self._cell.open_runs_of(run.tenant, run.workflow_id),
+            "audit": self._cell.audit(run.tenant),
+            "audited": self._cell.audited,
         }
 
-    def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
+    def signal(self, tenant: str, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
         """Put an event from outside before a run; a repeated call with the same token changes nothing."""
         own = keys.RunKeys.of(run_id)
         data = {"name": signal["name"], "correlation": signal.get("correlation")}
@@ -205,8 +207,11 @@ class Runs:
                 "clock": self._cell.clock,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
             run_id=run_id,
+            tenant=tenant,
             token=token,
             signal=codec.to_json(signal),
             event=event_text(run_id, Event("signal.received", actor=actor, data=data)),
@@ -318,9 +323,15 @@ class Runs:
 
     def timeline(self, run_id: str, first: int, count: int) -> list[dict[str, Any]]:
         """Events numbered from `first` (counting from 1), at most `count`, in order."""
+        if count < 1:
+            return []
         key = keys.RunKeys.of(run_id).timeline
         raw: Any = self._connection.read(lambda client: client.lrange(key, first - 1, first + count - 2))
         return [_event(number, text) for number, text in enumerate(raw, first)]
+
+    def timeline_length(self, run_id: str) -> int:
+        found: Any = self._connection.read(lambda client: client.llen(keys.RunKeys.of(run_id).timeline))
+        return int(found)
 
     def newest(self, tenant: str, workflow_id: str | None, before: str | None, count: int) -> list[str]:
         """Run ids of a tenant, newest first, after the run `before`. Ids sort by time within a cell."""

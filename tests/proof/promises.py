@@ -2,7 +2,7 @@
 
 A function raises Broken, or returns how often the promise was put to the test: a refusal that had to come, a dispatch
 that had to wait. Numbers are those of the list of promises. P2 to P6, P8 and P11 can be seen whole in this way; P7 (as:
-nothing is forgotten), P10 and P14 as far as a single move shows them.
+nothing is forgotten), P10, P14 and S10 (the audit) as far as a single move shows them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cordum.domain.audit import AUDITED, first_link, next_link, read_record
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
@@ -19,7 +20,8 @@ from cordum.store.approvals import question
 from tests.proof.explorer import quotas
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
-from tests.proof.explorer.moment import Mark, Moment
+from tests.proof.explorer.moment import CELL, Mark, Moment
+from tests.proof.explorer.opening import TENANT
 
 _ENDED = frozenset(status.value for status in StepStatus if status.terminal)
 _RUN_ENDED = frozenset(status.value for status in RunStatus if status.terminal)
@@ -633,6 +635,47 @@ def p11_people_are_told_one_answer(moment: Moment, notes: Notes, law: Law) -> in
     return len(list(noted(notes, "decided", "not_decided"))) - 1 if told else 0
 
 
+# -- S10: the audit ------------------------------------------------------------------------------------------------
+
+_BY_ITSELF = AUDITED
+_OF_WORKERS = {"step.started", "step.succeeded", "step.progress", "step.worker_lost", "result.ignored"}
+
+
+def s10_the_audit_tells_all(move: Move, law: Law) -> int:
+    """What a timeline tells that is to be audited is in the audit, in its order; its numbers have no gap."""
+    records = move.after.value("audit", TENANT)
+    found = [read_record(text.encode()) for text in records]
+    numbers = [one and one.number for one in found]
+    counted = int(move.after.pairs("audit").get(TENANT, "0"))
+    demand("S10", numbers == list(range(1, counted + 1)), f"{counted} records were counted, they are {numbers}")
+    told: dict[str, list[Any]] = {}
+    for one in found:
+        if one is not None:
+            told.setdefault(one.subject, []).append(dict(one.event))
+    for run_id in move.after.run_ids:
+        wanted = [dict(event) for event in move.after.events(run_id) if _is_audited(event)]
+        there = told.get(f"run:{run_id}", [])
+        demand("S10", there == wanted, f"{run_id}: its timeline tells {wanted}, the audit {there}")
+    return len(records) > len(move.before.value("audit", TENANT))
+
+
+def _is_audited(event: Mapping[str, Any]) -> bool:
+    return event["type"] in _BY_ITSELF or ("actor" in event and event["type"] not in _OF_WORKERS)
+
+
+def s10_one_chain(move: Move, law: Law) -> int:
+    """Each seal fits to the one before it and to its record; whoever seals has sealed on its end."""
+    seals, records = move.after.value("seals", TENANT), move.after.value("audit", TENANT)
+    demand("S10", len(seals) <= len(records), f"there are {len(seals)} seals of {len(records)} records")
+    link = first_link(CELL, TENANT)
+    for number, (seal, record) in enumerate(zip(seals, records, strict=False), 1):
+        link = next_link(number, link, record.encode())
+        demand("S10", seal == link, f"seal {number} is {seal}, it has to be {link}")
+    before = move.before.value("seals", TENANT)
+    demand("S10", seals[: len(before)] == before, f"{move.call} has changed what was sealed")
+    return move.call.name == "seal"
+
+
 # -- P14: bounds -------------------------------------------------------------------------------------------------
 
 
@@ -678,6 +721,8 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
     "p14_bounded": p14_bounded,
     "p14_limits_hold": p14_limits_hold,
+    "s10_the_audit_tells_all": s10_the_audit_tells_all,
+    "s10_one_chain": s10_one_chain,
 }
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p2_one_run_for_a_key": p2_one_run_for_a_key,
@@ -685,4 +730,4 @@ OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,
     "p11_people_are_told_one_answer": p11_people_are_told_one_answer,
 }
-NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P14")
+NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P14", "S10")

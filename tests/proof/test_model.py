@@ -55,6 +55,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("save_policy_draft", "SAVED"): "a draft has no force",
     ("save_workflow", "STALE"): _DEFINITIONS,
     ("save_workflow", "UNCHANGED"): _DEFINITIONS,
+    ("seal", "STALE"): "one coordinator at a time is here; several are the explorer's",
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,

@@ -17,6 +17,7 @@ from cordum.api.schemas import (
     RunsOfWorkflowQuery,
     RunsQuery,
     StartQuery,
+    TimelineQuery,
     body,
     idempotency_key,
     input_body,
@@ -67,7 +68,7 @@ def read(caller: Caller, run_id: str) -> Response:
 @routes.get("/workflow-runs/<run:run_id>/timeline")
 @requires(Role.VIEWER)
 def timeline(caller: Caller, run_id: str) -> Response:
-    return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller)))
+    return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller, TimelineQuery)))
 
 
 @routes.get("/workflow-runs/<run:run_id>/bundle")

@@ -54,6 +54,11 @@ local function commit(plan, first, now)
   for _, ref in ipairs(plan.brought_back) do redis.call('HDEL', KEYS[plan.children], ref) end
   for _, number in ipairs(plan.taken) do redis.call('HDEL', k_inbox, number) end
   local jobs_at = at + plan.events
+  if plan.audited then
+    local told = {}
+    for i, number in ipairs(plan.audited.events) do told[i] = ARGV[at + number] end
+    audit(plan.audited.tenant, now, 'run:' .. plan.run, told)
+  end
   while at < jobs_at do
     local last = math.min(at + 1000, jobs_at) - 1
     tell(k_timeline, now, unpack(ARGV, at, last))

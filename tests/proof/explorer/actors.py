@@ -15,6 +15,7 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import Workflow
 from cordum.engine.approvals import Approvals
+from cordum.engine.audit import Audit
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
@@ -42,7 +43,8 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
-        self.coordinator = Coordinator(core, self.jobs, Retention(core))
+        self.audit = Audit(core)
+        self.coordinator = Coordinator(core, self.jobs, Retention(core), self.audit)
         self.command = tape.command
         self._notes = notes
 

@@ -102,6 +102,16 @@ def sweeper(name: str, times: int = 1) -> Actor:
     return Actor(name, lambda process: process.coordinator.sweep() and None, times)
 
 
+def sealer(name: str, times: int = 1) -> Actor:
+    """Part of a coordinator's call: links what the audit has gained to its chain."""
+
+    def act(process: Process) -> None:
+        with patch("cordum.engine.audit._PATIENCE_SEC", 60.0):
+            process.audit.seal()
+
+    return Actor(name, act, times, reads_apart=True)
+
+
 def resender(name: str, times: int = 1) -> Actor:
     """Part of a sweep: looks for messages that were lost, and sends them again."""
 
