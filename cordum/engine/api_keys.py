@@ -121,7 +121,7 @@ class ApiKeys:
         found = self._store.look_up(key_id).key
         if found is None or tenant not in (None, found.tenant):
             raise NotFound(f"there is no API key {key_id}")
-        self._store.revoke(found.tenant, key_id, by)
+        self._store.revoke(key_id, by, found.tenant)
         self._good.clear()
 
 

@@ -67,8 +67,11 @@ class ApiKeys:
         fields = codec.pairs(reply[3])
         return KeyNow(int(reply[1]), int(reply[2]) > 0, _key(fields) if fields else None)
 
-    def revoke(self, tenant: str, key_id: str, by: str) -> bool:
-        """False when there is no such key; one that is revoked already stays as it is."""
+    def revoke(self, key_id: str, by: str, tenant: str = "default") -> bool:
+        """False when there is no such key; one that is revoked already stays as it is.
+
+        `tenant`: the key's, in whose audit it is told.
+        """
         reply = self._connection.run(
             "revoke_api_key",
             {

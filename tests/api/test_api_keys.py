@@ -110,7 +110,7 @@ def test_a_revoked_key_opens_nothing_and_does_not_open_the_door_for_all(api, eng
 def test_a_key_revoked_elsewhere_is_believed_for_a_second_at_most(api, engine, ann, monkeypatch):
     assert module.BELIEVED_SEC <= 5
     assert api.get(LIST, headers=ann).status_code == 200
-    engine.store.api_keys.revoke("default", ann["X-API-Key"][3:11], "another process")
+    engine.store.api_keys.revoke(ann["X-API-Key"][3:11], "another process")
     monkeypatch.setattr(module, "BELIEVED_SEC", 0.0)
     assert api.get(LIST, headers=ann).status_code == 401
 

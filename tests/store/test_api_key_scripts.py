@@ -31,14 +31,14 @@ def test_the_same_key_sent_again_is_ours_and_another_of_its_id_is_not(world: Wor
 
 def test_a_revoked_key_stays_and_keeps_its_first_moment(world: World) -> None:
     world.store.api_keys.create(KEY, None)
-    assert world.store.api_keys.revoke("acme", "abcdefgh", "root")
+    assert world.store.api_keys.revoke("abcdefgh", "root")
     world.at(START + 7)
-    assert world.store.api_keys.revoke("acme", "abcdefgh", "root")
+    assert world.store.api_keys.revoke("abcdefgh", "root")
     found = world.store.api_keys.look_up("abcdefgh")
     assert found.any
     assert found.key is not None
     assert found.key.revoked_at == START
-    assert not world.store.api_keys.revoke("acme", "zzzzzzzz", "root")
+    assert not world.store.api_keys.revoke("zzzzzzzz", "root")
     assert world.store.api_keys.look_up("zzzzzzzz").key is None
 
 
