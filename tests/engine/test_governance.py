@@ -9,7 +9,8 @@ import pytest
 
 from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.policy import Decision, Policy, PolicyRequest
-from cordum.engine import Caller, Engine
+from cordum.domain.run import OutcomeClass
+from cordum.engine import Caller, Engine, Outcome
 from cordum.errors import IdempotencyKeyReused, Unavailable
 from tests.engine.hands import ALICE, ALLOW, BOB, Hands
 
@@ -234,3 +235,44 @@ def test_a_replay_counts_children_and_limits_and_overrides(engine: Engine, hands
     engine.save_workflow("default", f"id: own\n{own}".encode(), "yaml")
     engine.start_run(ALICE, "own", {})
     assert engine.policies.replay(ALICE, ALLOW, workflow_id="own")["changed"] == 0
+
+
+# --- what a decision costs ---
+
+
+def commands_of_a_run(hands: Hands) -> dict[str, int]:
+    """How often Redis was asked for what, scripts and what is in them, while a run of two jobs went by."""
+    engine = hands.engine
+    engine.save_workflow("default", b"id: cost\nsteps: {a: {topic: job.t}, b: {topic: job.u, depends_on: [a]}}", "yaml")
+    engine.policies.rules(ALICE)  # each process reads a policy once
+    client = engine.store.connection._client
+    client.config_resetstat()
+    run_id = engine.start_run(ALICE, "cost", {}).id
+    for step, topic in (("a", "job.t"), ("b", "job.u")):
+        job = f"{run_id}:{step}@1"
+        assert engine.jobs.claim(job, topic, 3, hands.worker.incarnation, "n").word == "CLAIMED"
+        engine.jobs.record(job, topic, hands.worker.incarnation, "n", Outcome(OutcomeClass.SUCCESS, 1))
+        engine._core.advance(run_id)
+    found = {name: one["calls"] for name, one in client.info("commandstats").items()}
+    # The clock is set once for each millisecond that scripts fall into: how often is chance.
+    ours = ("cmdstat_config", "cmdstat_info", "cmdstat_set")
+    return {name: calls for name, calls in found.items() if name.split("|")[0] not in ours}
+
+
+def test_a_decision_asks_redis_nothing_however_many_rules_there_are(engine: Engine, hands: Hands) -> None:
+    commands_of_a_run(hands)  # what is read and loaded once
+    few = commands_of_a_run(hands)
+    rules = ", ".join(
+        f"{{id: r{number}, match: {{topics: ['job.x{number}*']}}, decision: deny}}" for number in range(200)
+    )
+    engine.publish_policy(f"{{default_decision: allow, rules: [{rules}]}}".encode(), "ann")
+    assert commands_of_a_run(hands) == few
+
+    class Asking(Answering):
+        def decide(self, request: PolicyRequest) -> Decision:
+            engine.store.policies.fault()
+            return super().decide(request)
+
+    # The control: one that asks is seen.
+    hands.engine = through(engine, Asking)
+    assert commands_of_a_run(hands) != few
