@@ -36,7 +36,8 @@ def test_they_come_by_pages(api, runs):
     first = api.get("/api/v1/concurrency?limit=1").json
     second = api.get(f"/api/v1/concurrency?limit=1&cursor={first['next_cursor']}").json
     assert {page["items"][0]["key"] for page in (first, second)} == {"deploy-prod", "deploy-dev"}
-    assert second["next_cursor"] is None
+    last = api.get(f"/api/v1/concurrency?limit=1&cursor={second['next_cursor']}").json
+    assert last == {"items": [], "next_cursor": None}
 
 
 def test_another_tenant_sees_none_of_it(api, runs):

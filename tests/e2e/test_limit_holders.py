@@ -92,7 +92,7 @@ def most_at_once(cell: Cell, killed: dict[int, float]) -> int:
 
 
 def holders(cell: Cell) -> set[str]:
-    return {job_id for usage in cell.engine.concurrency("acme") for job_id in usage["holders"]}
+    return {job_id for usage in cell.engine.concurrency("acme").items for job_id in usage["holders"]}
 
 
 def usage_is_true(cell: Cell, runs: list[str], killed: dict[int, float]) -> bool:
@@ -124,7 +124,7 @@ def test_holders_of_a_key_are_killed_at_random(cell: Cell, kills: int, seconds: 
     for run_id in runs:
         eventually(partial(cell.ended_now, run_id), f"the end of {run_id}\n{cell.logs()[-3000:]}", PATIENCE_SEC)
     assert {cell.run(run_id)["status"] for run_id in runs} == {"succeeded"}
-    assert cell.engine.concurrency("acme") == []
+    assert cell.engine.concurrency("acme").items == []
     assert most_at_once(cell, storm.killed) == LIMIT
     died = [job_id for job_id, _, _, ended in executions(cell) if ended is None]
     assert died, "nobody died holding a place"

@@ -132,7 +132,7 @@ def test_so_many_run_at_one_time_and_no_more(
     busy = crowd()
     eventually(lambda: all_ended(engine, runs), "the end of all runs")
     assert busy.most == limit
-    assert engine.concurrency("default") == []
+    assert engine.concurrency("default").items == []
     assert len(queued_at(engine, runs)) == 2 * RUNS
 
 

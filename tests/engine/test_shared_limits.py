@@ -76,11 +76,11 @@ def test_a_step_waits_for_its_key_and_says_who_has_it(hands: Timed) -> None:
     assert wait["message"] == f"the concurrency key deploy lets 1 job run at one time; 1 taken, by {first}:a@1"
     assert hands.wait(third)["message"].endswith("; 1 in line before it")
     assert hands.engine.run("default", second)["wait"]["reason"] == "concurrency_key"
-    (shown,) = hands.engine.concurrency("default")
+    (shown,) = hands.engine.concurrency("default").items
     assert (shown["kind"], shown["key"], shown["limit"]) == ("key", "deploy", 1)
     assert (shown["held"], shown["holders"]) == (1, [f"{first}:a@1"])
     assert (shown["waiting"], shown["waiters"]) == (2, [f"{second}:a@1", f"{third}:a@1"])
-    assert hands.engine.concurrency("other") == []
+    assert hands.engine.concurrency("other").items == []
 
 
 def test_the_script_that_frees_the_place_moves_the_next_step(hands: Timed) -> None:
@@ -116,7 +116,7 @@ def test_when_all_is_over_nothing_is_left(hands: Timed) -> None:
     hands.engine.cancel_run(ALICE, runs[1])
     hands.work(runs[0], "a")
     hands.work(runs[2], "a")
-    assert hands.engine.concurrency("default") == []
+    assert hands.engine.concurrency("default").items == []
     store = hands.engine.store
     assert store.connection.read(lambda client: client.keys("cordum:*:places:*")) == []
     assert store.connection.read(lambda client: client.keys("cordum:*:wait*")) == []
@@ -128,7 +128,7 @@ def test_a_key_belongs_to_a_tenant(hands: Timed) -> None:
     hands.engine.save_workflow("other", KEY.encode(), "yaml", default_id="wf")
     theirs = hands.engine.start_run(Caller("other", "bob"), "wf", {}).run
     assert theirs["steps"]["a"]["status"] == "queued"
-    assert [one["holders"] for one in hands.engine.concurrency("other")] == [[f"{theirs['id']}:a@1"]]
+    assert [one["holders"] for one in hands.engine.concurrency("other").items] == [[f"{theirs['id']}:a@1"]]
     assert hands.queued(mine) == [mine]
 
 
@@ -148,7 +148,7 @@ def test_the_more_urgent_goes_first_then_the_older(hands: Timed) -> None:
     priorities = ("batch", "interactive", "critical")
     holder = hands.start(KEY)
     batch, later, urgent = (hands.start(KEY.replace("concurrency", f"priority: {p}, concurrency")) for p in priorities)
-    (shown,) = hands.engine.concurrency("default")
+    (shown,) = hands.engine.concurrency("default").items
     assert shown["waiters"] == [f"{run_id}:a@1" for run_id in (urgent, later, batch)]
     hands.work(holder, "a")
     assert hands.queued(batch, later, urgent) == [urgent]
@@ -161,7 +161,7 @@ def test_a_place_is_waited_for_as_long_as_the_step_says(hands: Timed) -> None:
     assert hands.statuses(second)["a"] == "pending"
     hands.pass_ms(1001)
     assert hands.engine.run("default", second)["steps"]["a"]["error"]["code"] == "queue_timeout"
-    assert [one["waiting"] for one in hands.engine.concurrency("default")] == [0]
+    assert [one["waiting"] for one in hands.engine.concurrency("default").items] == [0]
 
 
 def test_a_paused_run_stands_in_no_line(hands: Timed) -> None:
@@ -194,7 +194,7 @@ def test_a_tenants_limit_holds_for_all_its_jobs(hands: Timed) -> None:
     first, second = hands.start(PLAIN), hands.start(PLAIN.replace("job.t", "job.u"))
     assert hands.queued(first, second) == [first]
     assert hands.wait(second)["message"].startswith("the policy lets 1 job of the tenant default run at one time;")
-    assert [(one["kind"], one["key"]) for one in hands.engine.concurrency("default")] == [("tenant", "default")]
+    assert [(one["kind"], one["key"]) for one in hands.engine.concurrency("default").items] == [("tenant", "default")]
     hands.work(first, "a")
     assert hands.queued(second) == [second]
 
@@ -293,5 +293,5 @@ def test_runs_start_at_the_rate_of_a_rule_about_starts(hands: Timed) -> None:
 def test_steps_of_one_plan_stand_in_line_as_they_are_defined(hands: Timed) -> None:
     steps = ", ".join(f"s{n}: {{topic: job.t, concurrency: {{key: x, limit: 1}}}}" for n in (3, 10, 2, 1))
     run_id = hands.start(f"steps: {{{steps}}}")
-    (shown,) = hands.engine.concurrency("default")
+    (shown,) = hands.engine.concurrency("default").items
     assert shown["holders"] + shown["waiters"] == [f"{run_id}:s{n}@1" for n in (3, 10, 2, 1)]
