@@ -125,10 +125,10 @@ def why(client: Client, run_id: str, as_json: bool) -> None:
         say(f"undone by {undone}")
     if waits:
         say()
-        table(("step", "reason", "why", "since"), [[one[key] for key in _COLUMNS] for one in waits])
+        table(("step", "reason", "why", "since", "until"), [[one[key] for key in _COLUMNS] for one in waits])
 
 
-_COLUMNS = ("step_id", "reason", "message", "since")
+_COLUMNS = ("step_id", "reason", "message", "since", "until")
 
 
 def _is_open(step: Mapping[str, Any]) -> bool:
@@ -139,7 +139,8 @@ def _standing(step: Mapping[str, Any]) -> dict[str, Any]:
     """Why it waits; a step that is at work says since when."""
     wait = step.get("wait")
     if wait:
-        return {key: wait[key] for key in ("reason", "message", "since", "until")}
+        held = {"holders": wait["holders"]} if "holders" in wait else {}
+        return {**{key: wait[key] for key in ("reason", "message", "since", "until")}, **held}
     return {"reason": step["status"], "message": step.get("worker"), "since": step.get("started_at"), "until": None}
 
 

@@ -15,7 +15,6 @@ from functools import cached_property
 from cordum.domain.policy_match import MATCH_ANY, Check, Match, PolicyRequest, glob_of, is_glob
 from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.workflow import JSON
-from cordum.errors import Problem
 
 __all__ = [
     # the question
@@ -277,17 +276,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Policy:
-    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published).
-
-    `not_enforced`: what its text asks for and this version would not carry out, each with its place.
-    """
+    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published)."""
 
     rules: tuple[Rule, ...]
     default: Verdict
     source: bytes
     epoch: int = 0
     tenants: Mapping[str, TenantRules] = field(default_factory=dict)
-    not_enforced: tuple[Problem, ...] = ()
 
     @cached_property
     def digest(self) -> str:

@@ -1,18 +1,13 @@
 """Reading a policy file (CONTRACT.md section 10) into rules. What is not understood is refused, never skipped:
 a rule whose condition were ignored would match more than its author meant.
-
-What is understood but would not be carried out by this version is read, so that it can be looked at and tried out
-(`read_policy`), and kept from becoming the active policy (`load_policy`).
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from cordum.domain.definition import fields, parse_document
-from cordum.domain.definition.document import pointer
 from cordum.domain.definition.evaluated import expression
 from cordum.domain.definition.places import (
     DEFAULT_LIMITS,
@@ -46,19 +41,6 @@ from cordum.domain.policy_match import SCOPE_NAMES, Bounds, Match
 from cordum.errors import DefinitionInvalid, Problem, Unprocessable
 
 _MOST = 2**53
-
-
-@dataclass(slots=True)
-class _PolicyReading(Reading):
-    not_enforced: list[Problem] = field(default_factory=list)
-
-
-def _not_enforced(place: Place, what: str) -> None:
-    """Note that this version reads `what` and would not act on it."""
-    assert isinstance(place.reading, _PolicyReading)
-    line, column = place.reading.document.position(place.path) or (None, None)
-    message = f"{what} is not enforced in this version, so a policy that relies on it cannot be active"
-    place.reading.not_enforced.append(Problem(pointer(place.path), "not_enforced", message, line, column))
 
 
 # --- match ---
@@ -295,33 +277,24 @@ POLICY: Table = {
 
 def read_policy(source: bytes, epoch: int = 0) -> Policy:
     """The policy that a YAML text defines; Unprocessable (`policy_invalid`) with every problem in it."""
-    reading, values = read_document(source, POLICY, "a policy")
+    _, values = read_document(source, POLICY, "a policy")
     return Policy(
         rules=values.get("rules", ()),
         default=values.get("default", Verdict.DENY),
         source=source,
         epoch=epoch,
         tenants=values.get("tenants", {}),
-        not_enforced=tuple(reading.not_enforced),
     )
 
 
-def load_policy(source: bytes, epoch: int = 0) -> Policy:
-    """The same for a policy that is to be active: also refused when this version would not carry all of it out."""
-    policy = read_policy(source, epoch)
-    if policy.not_enforced:
-        raise _invalid(policy.not_enforced)
-    return policy
-
-
-def read_document(source: bytes, table: Table, what: str) -> tuple[_PolicyReading, dict[str, Any]]:
+def read_document(source: bytes, table: Table, what: str) -> tuple[Reading, dict[str, Any]]:
     """What a YAML mapping says by a table of fields. Raises Unprocessable with everything that is wrong."""
     try:
         document = parse_document(source, "yaml")
     except DefinitionInvalid as error:
         raise _invalid(error.problems) from None
     problems = Problems()
-    reading = _PolicyReading(document, problems, DEFAULT_LIMITS)
+    reading = Reading(document, problems, DEFAULT_LIMITS)
     values: dict[str, Any] = {}
     with suppress(ReadingStopped):
         values = _read(Place(document.value, (), reading), table, what)

@@ -259,9 +259,10 @@ class Engine:
 
     # -- limits --------------------------------------------------------------------------------------------------
 
-    def concurrency(self, tenant: str) -> list[dict[str, Any]]:
+    def concurrency(self, tenant: str, *, limit: int = 50, after: str | None = None) -> Page:
         """What limits the tenant's jobs together and is in use, with those that hold places and those that wait."""
-        return [usage_view(usage) for usage in self.store.quotas.of_tenant(tenant)]
+        found = [usage_view(usage) for usage in self.store.quotas.of_tenant(tenant, after, limit)]
+        return Page(found, found[-1]["id"] if len(found) == limit else None)
 
     # -- policy --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
@@ -116,7 +116,7 @@ class Core:
     def _loaded(self, source: str, epoch: int) -> Policy | None:
         """What is published and cannot be read (a newer version wrote it) is as good as away."""
         try:
-            return load_policy(source.encode(), epoch)
+            return read_policy(source.encode(), epoch)
         except Unprocessable as error:
             if source != self._unreadable:  # it is asked for again and again, and told of once
                 self._unreadable = source

@@ -13,7 +13,7 @@ from typing import Any
 
 from cordum.domain.policy import Decision, Policy, PolicyRequest, Rule, RuleReport, digest_of
 from cordum.domain.policy_cases import Case, load_cases, report_of, run_cases
-from cordum.domain.policy_document import load_policy, read_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.policy_lint import lint
 from cordum.domain.policy_match import glob_of
 from cordum.domain.workflow import JSON
@@ -65,7 +65,6 @@ class Policies:
             **_explained(candidate, caller, request),
             "active": decision_view(now) if now else None,
             "changes": now is None or (now.verdict, now.constraints) != (then.verdict, then.constraints),
-            "publishable": not candidate.not_enforced,
         }
 
     def rules(self, caller: Caller) -> dict[str, Any]:
@@ -134,7 +133,7 @@ class Policies:
         Unprocessable with all its problems when it is none, or with the cases that it fails; then nothing changes. The
         same `request` again (its answer was lost) publishes nothing a second time, whatever was published since.
         """
-        policy = load_policy(source)
+        policy = read_policy(source)
         _refuse_failed(policy, load_cases(cases) if cases is not None else ())
         answered = self._publish(policy, source, actor, how, note, request)
         if answered.digest != policy.digest:
@@ -177,7 +176,7 @@ class Policies:
         source = self._store.source(target.digest)
         if source is None:
             raise NotFound(f"the text of epoch {target.epoch} is not kept")
-        policy = load_policy(source.encode())
+        policy = read_policy(source.encode())
         if answered is None:
             answered = self._publish(policy, source.encode(), actor, "rollback", note, request)
         earlier = (one.epoch for one in history if one.digest == answered.digest and one.epoch < answered.epoch)
@@ -393,5 +392,4 @@ def policy_problems(source: bytes) -> tuple[list[Problem], list[Problem]]:
         policy = read_policy(source)
     except Unprocessable as error:
         return list(error.problems), []
-    odd = [problem for problem in lint(policy) if problem not in policy.not_enforced]
-    return list(policy.not_enforced), odd
+    return [], lint(policy)

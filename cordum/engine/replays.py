@@ -48,7 +48,6 @@ def replay(
                 shown.append(_change(look, ref, state, then))
     return {
         "policy_snapshot": candidate.digest,
-        "publishable": not candidate.not_enforced,
         "runs": len(runs),
         "decisions": decisions,
         "changed": changes.total(),

@@ -10,7 +10,7 @@ from cordum.domain.audit import audited
 from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
 from cordum.domain.quotas import Quota
-from cordum.domain.routing import queue_list
+from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, stats
@@ -95,7 +95,10 @@ class CommitWriter:
         self._values += [event_text(self._run.id, event) for event in plan.events]
         if plan.finished is not None:
             self._values.append(event_text(self._compensated, plan.finished))
-        self._values += [self._entry(job) if job.quotas else self._record(job) for job in _by_priority(plan.jobs)]
+        self._values += [
+            self._entry(job, number) if job.quotas else self._record(job)
+            for number, job in enumerate(_by_priority(plan.jobs))
+        ]
         control = own_json(self._control(plan, new_run is not None, rate))
         return Commit(control, list(self._numbers), self._values)
 
@@ -271,11 +274,11 @@ class CommitWriter:
         registry = self._cell.quotas(self._run.tenant)
         return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
 
-    def _entry(self, job: Job) -> str:
-        """What is needed to send a job on that waits for its quotas; whose turn it is goes by priority, then time."""
+    def _entry(self, job: Job, number: int) -> str:
+        """What is needed to send a job on that waits for its quotas."""
         topic, tenant = job.topic, self._run.tenant
         way = (
-            *(job.priority * 10**13 + job.since, topic, job.priority, self._cell.window(topic)),
+            *(_turn(job, number), topic, job.priority, self._cell.window(topic)),
             *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
         )
         names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
@@ -346,6 +349,16 @@ class CommitWriter:
             *("topic", letter.topic or "", "worker", letter.worker or "", "first_at", letter.first_at),
             *("evidence", to_json(dict(letter.evidence))),
         ]
+
+
+_AGES_MS = 4 * 10**12  # longer than anybody waits
+_MOST_TOLD_APART = 512
+
+
+def _turn(job: Job, number: int) -> int:
+    """Whose turn it is: by priority, then time, then the order within a plan; exact as a score of Redis."""
+    rank = PRIORITIES.index(job.priority)
+    return (rank * _AGES_MS + job.since) * _MOST_TOLD_APART + min(number, _MOST_TOLD_APART - 1)
 
 
 def _by_priority(jobs: Iterable[Job]) -> list[Job]:

@@ -71,18 +71,17 @@ class Quotas:
         from_end = ahead % quota.most - quota.most
         pipe.zrange(self._cell.places(quota.id), from_end, from_end, withscores=True)
 
-    def of_tenant(self, tenant: str) -> list[Usage]:
-        """All that somebody holds or waits for, but for rates; in the order of their ids."""
+    def of_tenant(self, tenant: str, after: str | None, count: int) -> list[Usage]:
+        """What somebody holds or waits for, but for rates; in the order of their ids, from `after` on."""
         names: Any = self._connection.read(lambda client: client.hgetall(self._cell.quotas(tenant)))
-        ids = sorted(names)
+        ids = sorted(one for one in names if after is None or one > after)[:count]
         holders = self._holders(ids)
         counts = self._ask(ids, lambda pipe, one: pipe.zcard(self._cell.waiters(one)))
         lines = self._ask(ids, lambda pipe, one: pipe.zrange(self._cell.waiters(one), 0, _MOST_NAMED - 1))
         found = []
         for one, (held, some), waiting, line in zip(ids, holders, counts, lines, strict=True):
             kind, name, most = json.loads(names[one])
-            if held or waiting:
-                found.append(Usage(one, kind, name, most, held, int(waiting), some, tuple(line)))
+            found.append(Usage(one, kind, name, most, held, int(waiting), some, tuple(line)))
         return found
 
     def _holders(self, ids: list[str]) -> list[tuple[int, tuple[str, ...]]]:

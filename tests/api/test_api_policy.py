@@ -114,9 +114,10 @@ def test_simulate_shows_what_another_text_would_change(api, engine):
     assert (shown["decision"], shown["active"]["decision"], shown["changes"]) == ("deny", "allow", True)
     assert post(api, "simulate", body | {"policy": FIRST}).json["changes"] is False
     assert post(api, "evaluate", {"topic": "job.sre.logs"}).json["decision"] == "allow"
-    throttled = "rules: [{id: t, decision: throttle}]"
+    throttled = "rules: [{id: t, decision: throttle, velocity: {max_requests: 1, window_sec: 1}}]"
     shown = post(api, "simulate", body | {"policy": throttled}).json
-    assert (shown["decision"], shown["publishable"]) == ("throttle", False)
+    assert shown["decision"] == "throttle"
+    assert shown["velocity"] == {"max_requests": 1, "window_sec": 1.0, "key": "tenant", "counted": "default"}
 
 
 def test_rules_are_shown_as_the_file_has_them(api):

@@ -23,6 +23,7 @@ DEFINITION = {
     "steps": {
         "gate": {"type": "approval", "input": {"approval_reason": MARK}},
         "bad": {"topic": "job.bad", "on_error": "gate"},
+        "kept": {"topic": "job.kept", "concurrency": {"key": MARK, "limit": 1}},
     },
 }
 POLICY = b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}, decision: deny}]}"

@@ -106,6 +106,18 @@ def test_get_shows_steps_and_why_the_run_waits(cli: Cli, gate: str) -> None:
     assert any(line.split()[:2] == ["ask", "waiting"] for line in shown.splitlines())
 
 
+def test_why_names_the_holders_of_what_a_run_waits_for(cli: Cli, tmp_path: Path) -> None:
+    definition = tmp_path / "dock.yaml"
+    definition.write_text("id: dock\nsteps: {a: {topic: job.t, concurrency: {key: pier, limit: 1}}}\n")
+    assert cli("apply", str(definition)).exit_code == 0
+    first, second = (json.loads(cli("run", "dock", "--json").stdout)["run_id"] for _ in range(2))
+    (waits,) = json.loads(cli("why", second, "--json").stdout)["steps"]
+    assert (waits["step_id"], waits["reason"], waits["holders"]) == ("a", "concurrency_key", [f"{first}:a@1"])
+    shown = " ".join(cli("why", second).stdout.split())
+    assert "concurrency_key" in shown
+    assert "the concurrency key pier lets 1 job run at one time; 1 taken" in shown
+
+
 def test_runs_lists_the_newest_first_and_filters(cli: Cli, gate: str) -> None:
     ids = [start(cli) for _ in range(3)]
     cli("cancel", ids[0])

@@ -11,12 +11,12 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Decision, PolicyRequest, Verdict
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import RunState, StepState
 
 ASKED = PolicyRequest("job.t", "acme")
 ONE = load_workflow(b"id: wf\nsteps: {a: {topic: job.t}}", "yaml")
-GOOD = load_policy(b"default_decision: allow", 4)
+GOOD = read_policy(b"default_decision: allow", 4)
 
 
 class Broken:
@@ -56,7 +56,7 @@ def test_a_tenant_that_fails_open_goes_and_its_decision_says_why(point: Any) -> 
 
 
 def test_while_the_policy_can_be_used_the_fail_mode_means_nothing() -> None:
-    decision = Guarded(load_policy(b"default_decision: deny", 4), 4, frozenset({"acme"})).decide(ASKED)
+    decision = Guarded(read_policy(b"default_decision: deny", 4), 4, frozenset({"acme"})).decide(ASKED)
     assert (decision.verdict, decision.fail_open) == (Verdict.DENY, False)
     assert "fail_mode" not in planned(Guarded(GOOD, 4, frozenset({"acme"}))).changes[0].after.decision
 

@@ -19,8 +19,8 @@ ASKED = PolicyRequest("job.t", "acme", "wf", risk_tags=("prod",))
 LOOSEST_FIRST = [
     Verdict.ALLOW,
     Verdict.ALLOW_WITH_CONSTRAINTS,
-    Verdict.REQUIRE_APPROVAL,
     Verdict.THROTTLE,
+    Verdict.REQUIRE_APPROVAL,
     Verdict.DENY,
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cordum.domain.ids import JobId
 from cordum.domain.planner import plan, plan_cancel
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.store.approvals import Resolution
 from cordum.store.jobs import ClaimReply, RecordReply
 from cordum.store.runs import CommitReply, CreateReply, Idempotency
@@ -241,4 +241,4 @@ def test_with_the_mark_a_finished_step_is_due(world: World) -> None:
 
 
 def test_every_refusal_under_a_policy_needs_the_text_that_was_published(world: World) -> None:
-    assert world.policy.digest == load_policy(world.policy.source).digest
+    assert world.policy.digest == read_policy(world.policy.source).digest

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from cordum.api.context import engine
 from cordum.api.identity import requires
-from cordum.api.pages import listing, page_by_id, page_query
+from cordum.api.pages import listing, page_query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 
@@ -16,5 +16,4 @@ routes = Blueprint("concurrency", __name__)
 @routes.get("/concurrency")
 @requires(Role.VIEWER)
 def list_all(caller: Caller) -> Response:
-    asked = page_query(caller)
-    return listing(caller, page_by_id(engine().concurrency(caller.tenant), asked["limit"], asked["after"]))
+    return listing(caller, engine().concurrency(caller.tenant, **page_query(caller)))

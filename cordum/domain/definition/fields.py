@@ -236,10 +236,13 @@ def mapping(
 ) -> Reader[_Record]:
     """The same, of any readers."""
 
-    def read(place: Place) -> _Record:
+    def read(place: Place) -> _Record | None:
         if not isinstance(place.value, dict):
             raise expected("a mapping", place)
         refuse_unknown_keys(place, owner, table.keys(), later)
-        return build(**read_fields(place, table))
+        values = read_fields(place, table)
+        if any(entry.required and entry.attribute not in values for entry in table.values()):
+            return None
+        return build(**values)
 
     return read

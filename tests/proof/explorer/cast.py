@@ -13,7 +13,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from cordum.domain.ids import JobId, child_run_id
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine.values import Caller, Outcome
@@ -332,7 +332,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
 
 
 def publisher(name: str, policy: str) -> Actor:
-    digest = load_policy(policy.encode()).digest
+    digest = read_policy(policy.encode()).digest
 
     def act(process: Process) -> None:
         process.store.policies.publish(digest, policy, name)

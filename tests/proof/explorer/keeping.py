@@ -10,7 +10,7 @@ from cordum.domain.instances import Role, parent_of
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.domain.turn import POLICY_RETRY_MS
@@ -121,4 +121,4 @@ def _may_wait(moment: Moment, run: RunState, fan: str | None) -> bool:
 
 @lru_cache(100)
 def _policy(source: str, epoch: int) -> Policy | None:
-    return load_policy(source.encode(), epoch) if source else None
+    return read_policy(source.encode(), epoch) if source else None

@@ -16,13 +16,9 @@ _CONCURRENCY: Table = {
 }
 
 
-def _concurrency(**given: Any) -> Concurrency | None:
-    return Concurrency(**given) if {"key", "limit"} <= given.keys() else None
-
-
 _OWN: Table = {
     "topic": Field("topic", fields.topic),
-    "concurrency": Field("concurrency", fields.record("concurrency", _CONCURRENCY, _concurrency)),
+    "concurrency": Field("concurrency", fields.record("concurrency", _CONCURRENCY, Concurrency)),
 }
 
 
