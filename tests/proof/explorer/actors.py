@@ -42,7 +42,8 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
-        self.coordinator = Coordinator(core, self.jobs, Retention(core))
+        self.retention = Retention(core)
+        self.coordinator = Coordinator(core, self.jobs, self.retention)
         self.command = tape.command
         self._notes = notes
 
