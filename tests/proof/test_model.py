@@ -37,10 +37,8 @@ EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
-_KEYS, _DEFINITIONS, _REMOVALS = (
-    "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
-)
-_SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
+_KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
+_REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
