@@ -111,3 +111,32 @@ def test_other_tenants_run_cannot_be_read_or_cancelled(api, run_id):
     assert api.get(f"/api/v1/workflow-runs/{run_id}/timeline", headers=other).status_code == 404
     assert api.post(f"/api/v1/workflow-runs/{run_id}/cancel", headers=other).status_code == 404
     assert api.get("/api/v1/workflow-runs", headers=other).json["items"] == []
+
+
+def test_a_run_is_deleted_once_it_has_ended(api, ship):
+    path = f"/api/v1/workflow-runs/{api.post(RUNS, json={}).json['run_id']}"
+    refused = api.delete(path)
+    assert (refused.status_code, refused.json["code"]) == (409, "run_active")
+    api.post(f"{path}/cancel", json={"reason": "not needed"})
+    assert api.delete(path).status_code == 204
+    assert api.get(path).status_code == 404
+    assert api.delete(path).status_code == 404
+
+
+def test_compensate_is_a_truth_value_and_nothing_like_one(api, ship):
+    path = f"/api/v1/workflow-runs/{api.post(RUNS, json={}).json['run_id']}/cancel"
+    refused = api.post(path, json={"compensate": "yes"})
+    assert (refused.status_code, refused.json["errors"][0]["path"]) == (422, "/compensate")
+    assert api.post(path, json={"compensate": True}).status_code == 204
+
+
+def test_a_bundle_holds_all_of_a_run_and_is_the_same_each_time(api, ship):
+    run_id = api.post(RUNS, json={"n": 2**53 + 1}).json["run_id"]
+    api.post(f"/api/v1/workflow-runs/{run_id}/cancel", json={"reason": "not needed"})
+    first, again = (api.get(f"/api/v1/workflow-runs/{run_id}/bundle") for _ in range(2))
+    assert first.data == again.data
+    assert first.headers["Content-Disposition"] == f'attachment; filename="{run_id}.bundle.json"'
+    assert first.json["format"] == "cordum.bundle/1"
+    assert first.json["run"]["input"] == {"n": 2**53 + 1}
+    assert first.json["definition"]["id"] == "ship"
+    assert first.json["timeline"] == api.get(f"/api/v1/workflow-runs/{run_id}/timeline?limit=200").json

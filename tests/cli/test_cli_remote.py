@@ -274,3 +274,32 @@ def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "runs", interrupted)
     answered = CliRunner().invoke(main, ["runs", "--url", "http://127.0.0.1:1"])
     assert (answered.exit_code, answered.output) == (130, "")
+
+
+def test_a_bundle_is_written_and_shown_without_an_api(cli: Cli, gate: str, tmp_path: Path) -> None:
+    run_id, file = start(cli, "-i", "text=cheese"), tmp_path / "run.json"
+    cli("approve", run_id, "--as", "ann", "--reason", "fine")
+    written = cli("bundle", run_id, "-o", str(file))
+    assert (written.exit_code, str(file) in written.stdout) == (0, True), written.output
+    shown = CliRunner().invoke(main, ["bundle", "show", str(file)])
+    assert shown.exit_code == 0, shown.output
+    assert all(word in shown.stdout for word in (run_id, "approval.requested", "approved", "cheese"))
+    assert json.loads(CliRunner().invoke(main, ["bundle", "show", str(file), "--json"]).stdout)["run"]["id"] == run_id
+    assert json.loads(cli("bundle", run_id).stdout) == json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "cordum.bundle/99"}'])
+def test_what_is_no_bundle_is_said_to_be_none(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(text)
+    refused = CliRunner().invoke(main, ["bundle", "show", str(file)])
+    assert refused.exit_code != 0
+    assert "Traceback" not in refused.output
+
+
+def test_a_run_is_deleted_and_gone(cli: Cli, gate: str) -> None:
+    run_id = start(cli)
+    assert "cancel it" in cli("delete", run_id).output
+    assert cli("cancel", run_id, "--compensate").exit_code == 0
+    assert cli("delete", run_id).stdout.split() == [run_id, "deleted"]
+    assert cli("get", run_id).exit_code != 0

@@ -180,6 +180,27 @@ def p3_children_come_and_go(move: Move, law: Law) -> int:
     return tested
 
 
+def p13_removed_whole(move: Move, law: Law) -> int:
+    """A run goes only when it has ended and nobody needs it, and then all of it goes, but for handled dead letters."""
+    gone = [run_id for run_id in move.before.run_ids if run_id not in move.after.run_ids]
+    for run_id in gone:
+        fields = move.before.fields(run_id)
+        demand("P13", fields["status"] in _RUN_ENDED, f"{run_id} was {fields['status']} and is gone")
+        left = [key for key in move.after.entries if f"{{{run_id}}}" in key and ":dead_letter:" not in key]
+        demand("P13", not left, f"{run_id} is gone, and has left {left}")
+        for key, entry in move.after.entries.items():
+            listed = key.startswith(f"cordum:{CELL}:") and entry.kind in ("zset", "set") and run_id in entry.value
+            demand("P13", not listed or key.endswith(":orphans"), f"{run_id} is gone, and listed in {key}")
+        above = fields.get("parent_run") or fields.get("compensates")
+        demand("P13", above not in move.after.run_ids, f"{run_id} is gone, {above} needs it")
+    for key in move.after.entries:
+        run_id, _, job_id = key.partition("{")[2].partition("}:dead_letter:")
+        letter = dict(zip(move.after.raw(key)[::2], move.after.raw(key)[1::2], strict=True)) if job_id else {}
+        waits = letter.get("state") == "open" and "rescued" not in letter
+        demand("P13", not waits or run_id in move.after.run_ids, f"{run_id} is gone, {job_id} waits for somebody")
+    return len(gone) or (move.word in ("NOT_FOUND", "CONFLICT") and move.call.name == "remove_run")
+
+
 def p3_undone_once(move: Move, law: Law) -> int:
     """A run that came to a bad end, and had done what can be undone, has from that move on one run that undoes it."""
     tested = 0
@@ -719,6 +740,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p10_policy_first": p10_policy_first,
     "p11_one_decision": p11_one_decision,
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
+    "p13_removed_whole": p13_removed_whole,
     "p14_bounded": p14_bounded,
     "p14_limits_hold": p14_limits_hold,
     "s10_the_audit_tells_all": s10_the_audit_tells_all,
@@ -730,4 +752,4 @@ OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,
     "p11_people_are_told_one_answer": p11_people_are_told_one_answer,
 }
-NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P14", "S10")
+NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P13", "P14", "S10")

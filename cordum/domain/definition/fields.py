@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cordum.domain.definition.language import mapping_of
 from cordum.domain.definition.places import (
@@ -245,4 +245,4 @@ def mapping(
             return None
         return build(**values)
 
-    return read
+    return cast(Reader[_Record], read)

@@ -43,8 +43,9 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
+        self.retention = Retention(core)
         self.audit = Audit(core)
-        self.coordinator = Coordinator(core, self.jobs, Retention(core), self.audit)
+        self.coordinator = Coordinator(core, self.jobs, self.retention, self.audit)
         self.command = tape.command
         self._notes = notes
 

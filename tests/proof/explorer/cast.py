@@ -16,15 +16,18 @@ from cordum.domain.ids import JobId, child_run_id
 from cordum.domain.policy_document import read_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
+from cordum.domain.states import RunStatus
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store.jobs import ClaimReply
+from cordum.store.keys import dead_letter
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW
 
 TOPIC = "job.t"
 INTERACTIVE = 3
+ENDED = frozenset(status.value for status in RunStatus if status.terminal)
 SUCCESS, RETRYABLE, FATAL = OutcomeClass.SUCCESS, OutcomeClass.RETRYABLE, OutcomeClass.FATAL
 
 
@@ -256,6 +259,27 @@ def completer(name: str, step: str, run_id: str = "r1") -> Actor:
         process.operations.by_hand(who, run_id, step, "done", {"by": name}, skip=False)
 
     return _operator(name, run_id, act)
+
+
+def remover(name: str, run_id: str = "r1", times: int = 1) -> Actor:
+    """Deletes a run once it has ended."""
+
+    def ended(moment: Moment) -> bool:
+        return run_id in moment.run_ids and moment.fields(run_id)["status"] in ENDED
+
+    actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id))
+    return replace(actor, when=ended, times=times)
+
+
+def discarder(name: str, job_id: str) -> Actor:
+    """Somebody who has looked at a dead letter and puts it away."""
+    key = dead_letter(_job(job_id).run_id, job_id)
+    return Actor(
+        name,
+        lambda process: process.command("HSET", key, "state", "discarded"),
+        1,
+        lambda moment: bool(moment.raw(key)),
+    )
 
 
 def _operator(name: str, run_id: str, do: Callable[[Process, Caller], None]) -> Actor:

@@ -7,7 +7,7 @@ different steps came to lie in a timeline, or in the audit, are left out of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -70,6 +70,12 @@ class Moment:
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = entries
+
+    def without(self, run_ids: Collection[str]) -> Moment:
+        """The same without the keys of these runs."""
+        if not run_ids:
+            return self
+        return Moment({key: one for key, one in self.entries.items() if not any(f"{{{r}}}" in key for r in run_ids)})
 
     # -- the cell ------------------------------------------------------------------------------------------------
 
