@@ -325,5 +325,12 @@ RETENTION = {
     **dict.fromkeys(("topics", "windows", "stats", "keepers"), "one entry for each topic, status or tenant there was"),
     **dict.fromkeys(("policy", "policy_history", "policy_sources", "policy_drafts"), _KEPT),
     **dict.fromkeys(("api_keys", "api_keys_of", "api_key", "workflows"), _KEPT),
+    "policy_request": "until its time, a day",
+    **dict.fromkeys(
+        ("audit", "audited", "seals", "sealed"), "kept for good: what happened outlives the run it happened in"
+    ),
+    "places": "jobs on their way; of a rate what began within its window, and a day more",
+    **dict.fromkeys(("waiters", "waiting", "alarms"), "as long as a job waits for a place"),
+    "quotas": "as long as somebody holds or waits for it",
     "workflow": "kept until it is deleted; the texts then stay until its last run is removed, its last number for good",
 }
