@@ -16,13 +16,14 @@ from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
+from cordum.engine.fleet import Fleet
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
-from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
+from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
@@ -39,6 +40,7 @@ __all__ = [
     "Caller",
     "Claim",
     "Metric",
+    "Orders",
     "Outcome",
     "Page",
     "Saved",
@@ -59,6 +61,7 @@ class Engine:
         self.jobs = Jobs(core)
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
+        self.fleet = Fleet(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -70,7 +73,9 @@ class Engine:
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
+        return cls(
+            Store(Connection.open(address, library), settings.cell, settings.window_minimum, settings.weights), settings
+        )
 
     def close(self) -> None:
         self.store.close()

@@ -21,6 +21,7 @@ from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
 from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unprocessable
+from cordum.store.queues import Pause
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
@@ -34,6 +35,7 @@ class Runs:
         self._workflows = workflows
         self._served: frozenset[str] = frozenset()
         self._served_at = 0
+        self._paused: Mapping[str, Pause] = {}
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,10 @@ class Runs:
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
-        return views.Conditions(governed=look.policy is not None, served=self._served if waits else frozenset())
+            self._paused = self._core.store.queues.paused()
+        if not waits:
+            return views.Conditions(governed=look.policy is not None, served=frozenset())
+        return views.Conditions(governed=look.policy is not None, served=self._served, paused=self._paused)
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
