@@ -246,6 +246,33 @@ class Client:
         """What limits jobs together, with those that hold a place and those that wait for one."""
         return self._list("/concurrency", limit)
 
+    # workers and queues
+
+    def workers(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Living workers: {id, name, status, pools, topics, labels, capabilities, slots, active, …}."""
+        return self._list("/workers", limit)
+
+    def worker(self, worker_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("workers", worker_id))
+
+    def drain(self, worker_id: str, *, undo: bool = False) -> dict[str, Any]:
+        """Let a worker finish what runs there and take nothing new; it is done when its status is `drained`."""
+        return self._object("DELETE" if undo else "POST", _path("workers", worker_id, "drain"))
+
+    def drain_pool(self, pool: str, *, undo: bool = False) -> dict[str, Any]:
+        """The same for every worker of a pool; done when `drained` is true."""
+        return self._object("DELETE" if undo else "POST", _path("pools", pool, "drain"))
+
+    def queues(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """{name, depth, ready, queued, running, oldest_age_sec, consumers, slots, paused} of every topic."""
+        return self._list("/queues", limit)
+
+    def pause_queue(self, topic: str, reason: str | None = None) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "pause"), **_reason(reason))
+
+    def resume_queue(self, topic: str) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "resume"))
+
     # policy
 
     def policy(self, action: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
-from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
+from cordum.domain.ids import POOL, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId, is_topic
 
 
 class _Id(BaseConverter):
@@ -47,6 +47,21 @@ class _KeyId(_Id):
     pattern = KEY_ID
 
 
+class _WorkerId(_Id):
+    pattern = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@%+-]{0,255}\Z")
+
+
+class _Pool(_Id):
+    pattern = POOL
+
+
+class _Topic(BaseConverter):
+    def to_python(self, value: str) -> str:
+        if not is_topic(value):
+            raise ValidationError
+        return value
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -63,4 +78,7 @@ def teach_ids(app: Flask) -> None:
         job=_JobId,
         key=_KeyId,
         bundle=_BundleId,
+        worker=_WorkerId,
+        pool=_Pool,
+        topic=_Topic,
     )

@@ -17,6 +17,7 @@ from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
 from cordum.cli.failpoints import failpoints
+from cordum.cli.fleet import drain, queues, workers
 from cordum.cli.flower import flower
 from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
@@ -66,6 +67,7 @@ for command in (
     *(validate, apply, test, graph, diff, schema, workflows),
     *(run, watch, get, why, timeline, runs, cancel, bundle, delete),
     *(pause, resume, retry, rerun, signal, skip, complete),
+    *(workers, queues, drain),
     *(approvals, approve, reject, dlq),
     *(policy, keys, audit),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),

@@ -20,6 +20,7 @@ from cordum.engine.bundles import Bundles
 from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core, DecisionPointOf
+from cordum.engine.fleet import Fleet
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
@@ -27,7 +28,7 @@ from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
-from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
+from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
@@ -45,6 +46,7 @@ __all__ = [
     "Caller",
     "Claim",
     "Metric",
+    "Orders",
     "Outcome",
     "Page",
     "Saved",
@@ -74,6 +76,7 @@ class Engine:
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
         self.audit = Audit(core, checkpoints)
+        self.fleet = Fleet(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -87,7 +90,7 @@ class Engine:
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        store = Store(Connection.open(address, library), settings.cell, settings.window_minimum)
+        store = Store(Connection.open(address, library), settings.cell, settings.window_minimum, settings.weights)
         return cls(store, settings, checkpoints=CheckpointFile(settings.checkpoint_file))
 
     def close(self) -> None:

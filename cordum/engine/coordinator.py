@@ -105,7 +105,8 @@ class Coordinator:
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
         self._set_windows()
-        for topics in _in_groups(self._store.jobs.topics()):
+        paused = self._store.queues.paused()
+        for topics in _in_groups([topic for topic in self._store.jobs.topics() if topic not in paused]):
             self._resend_lost(topics)
             self._store.jobs.release(*topics)
         self._retention.sweep(found.now)
@@ -125,7 +126,7 @@ class Coordinator:
             for topic in info.get("topics", ()):
                 slots[topic] = slots.get(topic, 0) + int(info.get("slots", 0))
         minimum = self._core.settings.window_minimum
-        self._store.workers.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
+        self._store.queues.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
 
 
 def _in_groups(topics: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -28,6 +28,7 @@ from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
 from cordum.errors import Forbidden, IdempotencyKeyReused, NotFound, Problem, Unavailable, Unprocessable
+from cordum.store.queues import Pause
 from cordum.store.quotas import Standing
 from cordum.store.runs import CreateReply, Idempotency
 
@@ -43,6 +44,7 @@ class Runs:
         self._workflows = workflows
         self._served: frozenset[str] = frozenset()
         self._served_at = 0
+        self._paused: Mapping[str, Pause] = {}
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -134,9 +136,11 @@ class Runs:
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
+            self._paused = self._core.store.queues.paused()
         return views.Conditions(
             governed=look.governed,
             served=self._served if waits else frozenset(),
+            paused=self._paused if waits else {},
             limited=self._limited(look),
         )
 

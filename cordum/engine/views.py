@@ -17,6 +17,7 @@ from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
 from cordum.engine.concurrency import why_limited
 from cordum.store.codec import from_json
+from cordum.store.queues import Pause
 from cordum.store.quotas import Standing
 from cordum.store.runs import Snapshot
 
@@ -32,13 +33,15 @@ SYSTEM = "cordum"
 class Conditions:
     """What a run depends on outside itself, at the moment it is shown.
 
-    `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of; asked for
-    only when a step waits for a worker. `limited`: the steps that wait for a place in what is shared with other runs.
+    `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of, `paused`:
+    those whose queue is paused; both are asked for only when a step waits for a worker. `limited`: the steps that wait
+    for a place in what is shared with other runs.
     """
 
     governed: bool
     served: frozenset[str]
     limited: Mapping[str, Standing] = field(default_factory=dict)
+    paused: Mapping[str, Pause] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,9 @@ def _why_waiting(ref: str, state: StepState, look: _Shown) -> tuple[str, str, in
 
 def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     topic = state.topic
+    if (pause := conditions.paused.get(topic or "")) is not None:
+        why = f" ({pause.reason})" if pause.reason else ""
+        return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
     if topic not in conditions.served:
         return "no_worker", (
             f"no living worker takes jobs of {topic}: start one that has its function, "

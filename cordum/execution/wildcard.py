@@ -112,6 +112,7 @@ class TopicQueues(bootsteps.StartStopStep):
         self._taken_up: set[str] = set()
         self._warned: set[tuple[str, str]] = set()
 
+        consumer.cordum_draining = False
         consumer.cordum_takes_jobs = bool(self._asked.topics or self._asked.patterns)
 
     def include_if(self, consumer: Any) -> bool:
@@ -134,6 +135,9 @@ class TopicQueues(bootsteps.StartStopStep):
             self._registered.stop()
 
     def _follow(self, consumer: Any) -> None:
+        if consumer.cordum_draining:
+            self._let_go(consumer)
+            return
         wanted = self._asked.wanted(self._registered.latest if self._registered else ())
         able = {topic for topic in wanted if self._has_function(consumer, topic)}
         # Also what somebody had added by remote control.
@@ -141,6 +145,15 @@ class TopicQueues(bootsteps.StartStopStep):
         self._tell_of(consumer, wanted - able)
         # What was taken up once and is not consumed any more was cancelled by remote control, and stays so.
         self._take_up(consumer, sorted(able - self._taken_up))
+
+    def _let_go(self, consumer: Any) -> None:
+        """Somebody drains this worker: what it takes now it would have to finish. All of it may be taken up again."""
+        topics = consumed_topics(consumer)
+        for topic in topics:
+            consumer.cancel_task_queue(topic)
+            self._taken_up.discard(topic)
+        if topics:
+            _log.warning("drained: takes no new jobs; what runs may finish")
 
     def _has_function(self, consumer: Any, topic: str) -> bool:
         return topic in consumer.app.tasks and (self._at_fork is None or topic in self._at_fork)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from cordum.store.api_keys import ApiKeys
 from cordum.store.approvals import Approvals
 from cordum.store.audit import Audit
@@ -11,6 +14,7 @@ from cordum.store.figures import FigureReader
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
+from cordum.store.queues import Queues
 from cordum.store.quotas import Quotas
 from cordum.store.retention import Retention
 from cordum.store.runs import Runs
@@ -20,18 +24,22 @@ from cordum.store.workflows import Workflows
 
 __all__ = ["Store"]
 
+NO_WEIGHTS: Mapping[str, int] = MappingProxyType({})
+
 
 class Store:
     """One cell's state, by what is kept.
 
-    Runs, jobs, approvals, ... `window` is the least number of messages a topic may have.
+    Runs, jobs, approvals, ... `window` is the least number of messages a topic may have, `weights` how many jobs a
+    tenant has in each of its turns (1 where nothing is said).
     """
 
-    def __init__(self, connection: Connection, cell: str, window: int) -> None:
+    def __init__(self, connection: Connection, cell: str, window: int, weights: Mapping[str, int] = NO_WEIGHTS) -> None:
         self.connection = connection
         self.keys = CellKeys(cell)
-        self.runs = Runs(self.connection, self.keys, window)
+        self.runs = Runs(self.connection, self.keys, window, weights)
         self.jobs = Jobs(self.connection, self.keys, window)
+        self.queues = Queues(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)
         self.audit = Audit(self.connection, self.keys)

@@ -41,12 +41,13 @@ class Commit:
 class CommitWriter:
     """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key."""
 
-    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int) -> None:
+    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int, weight: int) -> None:
         self._cell = cell
         self._run = run
         self._own = keys.RunKeys.of(run.id)
         self._first = first_key
         self._window = window
+        self._weight = weight
         self._numbers: dict[str, int] = {}
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
@@ -292,6 +293,7 @@ class CommitWriter:
         event = Event("step.queued", job.step, job.attempt, source="pending", target="queued", data=allowed)
         return "\n".join(
             (
+                str(self._weight),
                 self._own.steps,
                 job.step,
                 str(job.attempt),

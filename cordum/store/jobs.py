@@ -348,7 +348,9 @@ class Jobs:
                 "sent": self._cell.sent(queue),
                 "suspects": self._cell.suspects(queue),
                 "clock": self._cell.clock,
+                "paused": self._cell.paused,
             },
+            topic=topic,
             grace_ms=grace_ms,
             limit=_MOST_LOST,
         )
@@ -367,9 +369,11 @@ class Jobs:
                 "timeline": own.timeline,
                 "clock": self._cell.clock,
                 "stats": self._cell.stats,
+                "paused": self._cell.paused,
             },
             job_id=str(job),
             sent_at=sent_at,
+            topic=topic,
             event=event_text(job.run_id, event),
             message=job_message(str(job), topic, priority),
         )

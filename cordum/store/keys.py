@@ -175,6 +175,15 @@ class CellKeys:
         return self._key("windows")
 
     @property
+    def paused(self) -> str:
+        """Hash: topic -> since when, by whom, the window before and why its queue is paused; one a line."""
+        return self._key("paused")
+
+    def aside(self, queue_list: str) -> str:
+        """List: the messages of a list whose topic is paused."""
+        return self._key("aside", queue_list)
+
+    @property
     def stats(self) -> str:
         """Hash: how often what happened; the fields are in `stats.py`."""
         return self._key("stats")
@@ -205,8 +214,13 @@ class CellKeys:
         return self._key("workers")
 
     def worker(self, incarnation: str) -> str:
-        """Hash: what a worker said of itself."""
+        """Hash: `info`, what a worker said of itself; `registered_at`; `draining`: since when and by whom."""
         return self._key("worker", incarnation)
+
+    @property
+    def drained_pools(self) -> str:
+        """Hash: pool -> since when and by whom its workers are drained, separated by a blank."""
+        return self._key("drained_pools")
 
     def held(self, incarnation: str) -> str:
         """Set: job ids that a worker has claimed and not settled."""
@@ -332,5 +346,6 @@ RETENTION = {
     "places": "jobs on their way; of a rate what began within its window, and a day more",
     **dict.fromkeys(("waiters", "waiting", "alarms"), "as long as a job waits for a place"),
     "quotas": "as long as somebody holds or waits for it",
+    **dict.fromkeys(("paused", "aside", "drained_pools"), "until somebody resumes the queue or opens the pool"),
     "workflow": "kept until it is deleted; the texts then stay until its last run is removed, its last number for good",
 }

@@ -20,6 +20,7 @@ from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
+from cordum.store.scripts import Script
 
 _FIELDS = 1000  # so many values one read takes at most
 
@@ -103,18 +104,18 @@ class Idempotency:
 
 
 class Runs:
-    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
+    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int, weights: Mapping[str, int]) -> None:
         self._connection = connection
         self._cell = cell
         self._window = window
+        self._weights = weights
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None, rate: Quota | None = None) -> Created:
         """Store a run and its first plan in one step, if `rate` has room for one more run that begins."""
         script = self._connection.library["create_run"]
-        writer = CommitWriter(self._cell, run, len(script.keys) + 1, self._window)
-        commit = writer.write(plan, codec.run_fields(run), rate)
+        commit = self._writer(run, script).write(plan, codec.run_fields(run), rate)
         reply = self._connection.run(
             "create_run",
             {
@@ -141,6 +142,10 @@ class Runs:
             return Created(word, run.id, wait_ms=int(reply[1]))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
 
+    def _writer(self, run: RunState, script: Script) -> CommitWriter:
+        weight = self._weights.get(run.tenant, 1)
+        return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight)
+
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
         return self.apply_all([(run, plan)])[0]
@@ -152,7 +157,7 @@ class Runs:
 
     def _apply_call(self, run: RunState, plan: Plan) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
+        commit = self._writer(run, script).write(plan)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},

@@ -15,6 +15,9 @@ IDS = {
     "step": "gate",
     "key_id": "aaaaaaaa",
     "bundle_id": "b",
+    "worker_id": "w@h",
+    "pool": "gpu",
+    "topic": "job.a",
 }
 
 BODIES = {

@@ -139,7 +139,7 @@ class Rig:
 
     def heartbeat(self, worker: str) -> list[str]:
         info = WorkerInfo(worker, "elsewhere", worker, 1, 1, (), 0)
-        self.heard[worker] = self.worker.jobs.renew(info, self.heard.get(worker, ()))
+        self.heard[worker] = self.worker.jobs.renew(info, self.heard.get(worker, ())).stops
         return self.heard[worker]
 
     def leave(self, worker: str) -> None:

@@ -37,6 +37,7 @@ EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
+_OPERATORS = "operators of workers and queues are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 UNREACHABLE: dict[tuple[str, str], str] = {
@@ -49,11 +50,18 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("delete_workflow", "IN_USE"): _DEFINITIONS,
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
     ("keep_run", "KEPT"): _REMOVALS,
+    ("drain_worker", "CHANGED"): _OPERATORS,
+    ("drain_worker", "NOT_FOUND"): _OPERATORS,
+    ("drain_worker", "UNCHANGED"): _OPERATORS,
+    ("pause_queue", "PAUSED"): _OPERATORS,
+    ("pause_queue", "UNCHANGED"): _OPERATORS,
     ("read_api_key", "KEY"): _KEYS,
     ("remove_run", "CONFLICT"): _REMOVALS,
     ("remove_run", "NOT_FOUND"): _REMOVALS,
     ("remove_run", "REMOVED"): _REMOVALS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
+    ("resume_queue", "RESUMED"): _OPERATORS,
+    ("resume_queue", "UNCHANGED"): _OPERATORS,
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
     ("revoke_api_key", "REVOKED"): _KEYS,
     ("revoke_api_key", "UNCHANGED"): _KEYS,

@@ -115,7 +115,7 @@ def test_a_cancel_takes_the_message_out_of_the_window_and_tells_the_worker(world
     seen = world.snapshot()
     world.store.runs.apply(seen.run, plan_cancel(world.workflow, seen.run, seen.now, "bob", "enough"))
     assert world.marks() == {"a": "cancelled:1", "b": "cancelled:1", "c": "skipped:0"}
-    assert world.store.workers.renew(world.worker, {}, 5000) == ["r1:a@1"]
+    assert world.store.workers.renew(world.worker, {}, 5000)[0] == ["r1:a@1"]
     assert world.store.workers.held(world.worker) == []
     assert world.claim("b").word is ClaimReply.STALE
     assert world.record("a") is RecordReply.STALE

@@ -10,6 +10,7 @@ from cordum.api.routes import (
     audit,
     concurrency,
     dead_letters,
+    fleet,
     governance,
     graphs,
     health,
@@ -27,7 +28,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
-    for resource in (workflows, runs, graphs, approvals, dead_letters, concurrency, api_keys, audit):
+    for resource in (workflows, runs, graphs, approvals, dead_letters, concurrency, fleet, api_keys, audit):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
     app.register_blueprint(governance.routes, url_prefix=API_PREFIX + str(governance.routes.url_prefix))
     app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")

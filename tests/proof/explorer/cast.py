@@ -202,6 +202,17 @@ def leaver(name: str, incarnation: str) -> Actor:
 # -- people --------------------------------------------------------------------------------------------------------
 
 
+def queue_pauser(name: str) -> Actor:
+    return Actor(name, lambda process: process.store.queues.pause(TOPIC, name, "") and None)
+
+
+def queue_resumer(name: str) -> Actor:
+    """Comes when the queue is paused."""
+    return Actor(
+        name, lambda process: process.store.queues.resume(TOPIC, name) and None, 1, lambda m: TOPIC in m.pairs("paused")
+    )
+
+
 def canceller(name: str, run_id: str = "r1", *, undo: bool = False) -> Actor:
     def act(process: Process) -> None:
         process.runs.cancel(Caller(TENANT, name), run_id, None, compensate=undo)

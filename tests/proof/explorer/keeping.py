@@ -11,6 +11,7 @@ from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import read_policy
+from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.domain.turn import POLICY_RETRY_MS
@@ -28,6 +29,10 @@ def found_again(moment: Moment, run_id: str, law: Law) -> int:
         job_id = str(JobId(run_id, step, mark.attempt))
         place = _place_of(moment, law, run_id, step, mark, job_id, due)
         demand("P7", place, f"{job_id} is {mark.status}, and nobody will ever look after it")
+    for topic in moment.pairs("paused"):
+        for priority in PRIORITIES:
+            queue = queue_list(topic, priority)
+            demand("P7", not moment.raw(queue), f"{topic} is paused, and a worker finds a message of it")
     if due:
         return 0
     left = _left_to_do(moment, run_id, law)
