@@ -6,6 +6,7 @@ to the one before it, the links are signed where there is a key, and a checkpoin
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import time
@@ -16,6 +17,7 @@ from cordum.domain.audit import Checkpoint, Judge, Keyring, Record, Seal, Verdic
 from cordum.engine.audit_keys import load_keyring
 from cordum.engine.core import Core
 from cordum.engine.event_views import decision_of
+from cordum.engine.metrics import Metric
 from cordum.engine.values import Page
 from cordum.engine.views import SYSTEM, rfc3339
 from cordum.store.audit import Lengths, Paged
@@ -182,6 +184,18 @@ class Audit:
         known = sum((one.cell, one.tenant) == (self._cell, tenant) for one in points)
         report = report_of(tenant, judge.verdict(lengths.counted, lengths.sealed, seals), self.keyring)
         return report | {"checkpoints": known, "unreadable_checkpoints": unreadable}
+
+    def metrics(self) -> builtins.list[Metric]:
+        counted, sealed = self._store.totals()
+        return [
+            Metric("cordum_audit_records_total", "counter", "Records of the audit, of all tenants", {(): counted}),
+            Metric(
+                "cordum_audit_unsealed",
+                "gauge",
+                "Records that no link of their chain covers; more than a moment's worth: nobody can seal",
+                {(): counted - sealed},
+            ),
+        ]
 
     # -- handing out ---------------------------------------------------------------------------------------------
 

@@ -393,6 +393,15 @@ def test_a_coordinator_seals_when_it_sweeps(signing: Engine) -> None:
     assert (report["sealed"], report["checkpoints"]) == (1, 1)
 
 
+def test_what_is_not_sealed_is_measured(signing: Engine) -> None:
+    def figures() -> dict[str, float]:
+        return {one.name: one.samples[()] for one in signing.audit.metrics()}
+
+    assert figures() == {"cordum_audit_records_total": 1, "cordum_audit_unsealed": 1}
+    signing.audit.seal()
+    assert figures() == {"cordum_audit_records_total": 1, "cordum_audit_unsealed": 0}
+
+
 def test_nothing_is_signed_that_follows_upon_a_forged_end(
     signing: Engine, client: redis.Redis, settings: Settings, redis_address: RedisAddress
 ) -> None:
