@@ -54,6 +54,12 @@ class Record:
     event: Mapping[str, Any]
 
 
+def number_of(raw: bytes) -> int | None:
+    """The number of the record in these bytes; None when they hold none. All that a judge needs, and cheap."""
+    parts = raw.split(b" ", 3)
+    return int(parts[0]) if len(parts) == 4 and parts[0].isdigit() and len(parts[0]) < 19 else None
+
+
 def read_record(raw: bytes) -> Record | None:
     """The record in these bytes; None when they hold none."""
     try:
@@ -188,9 +194,9 @@ class Judge:
 
     def add(self, raw: bytes, seal_of: Callable[[int], bytes | None]) -> None:
         """The next record as it lies there; `seal_of` gives the seal of a number, None when it is not there."""
-        record = read_record(raw)
-        number = self._expected if record is None else record.number
-        if record is None:
+        told = number_of(raw)
+        number = self._expected if told is None else told
+        if told is None:
             self.tell(number, "unreadable", "this is no record")
         elif number < self._expected:
             self._out_of_place(number)

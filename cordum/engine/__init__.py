@@ -277,7 +277,7 @@ class Engine:
 
     def metrics(self) -> list[Metric]:
         """The cell's figures as monitoring wants them."""
-        return [*metrics_of(self.store.figures.read()), *self.policies.metrics()]
+        return [*metrics_of(self.store.figures.read()), *self.policies.metrics(), *self.audit.metrics()]
 
     # -- coordination --------------------------------------------------------------------------------------------
 

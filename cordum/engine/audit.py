@@ -6,16 +6,18 @@ to the one before it, the links are signed where there is a key, and a checkpoin
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cordum.domain.audit import Checkpoint, Judge, Keyring, Record, Seal, Verdict, first_link, next_link, read_record
 from cordum.engine.audit_keys import load_keyring
 from cordum.engine.core import Core
 from cordum.engine.event_views import decision_of
+from cordum.engine.metrics import Metric
 from cordum.engine.values import Page
 from cordum.engine.views import SYSTEM, rfc3339
 from cordum.store.audit import Lengths, Paged
@@ -25,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 _TENANTS = 100  # so many are looked after in one sweep
 _BATCH = 1000
 _PATIENCE_SEC = 0.25  # then the coordinator has other things to do
+# Until then a power cut may take from Redis what was sealed; the file must not know of more than Redis will.
+_SETTLED_SEC = 2.0
 _CHUNK = 500  # records that are read at once to find some of them
 _MOST_LOOKED_AT = 5000  # records for one page of a filtered list
 FORMAT = "cordum-audit-1"
@@ -40,6 +44,7 @@ class Audit:
         self._checkpoints = checkpoints
         self._signed: set[str] | None = None  # tenants whose chain has been signed, as far as this machine knows
         self._refused: set[str] = set()
+        self._unsettled: list[Checkpoint] = []
         self._kept = True  # whether the last checkpoint could be written
 
     # -- sealing -------------------------------------------------------------------------------------------------
@@ -53,8 +58,8 @@ class Audit:
             while more and time.monotonic() < leave:
                 point, more = self._seal_some(tenant)
                 points += [point] if point else []
-        if points:
-            self._keep(points)
+        self._unsettled += points
+        self._keep_settled()
 
     def _seal_some(self, tenant: str) -> tuple[Checkpoint | None, bool]:
         """The checkpoint after some more seals (None: nothing was sealed, or not by us), and whether there is more."""
@@ -99,7 +104,7 @@ class Audit:
         return self._signed
 
     def _checkpoint(self, tenant: str, sequence: int, link: str) -> Checkpoint:
-        at, active = round(time.time() * 1000), self.keyring.active
+        at, active = int(time.time() * 1000), self.keyring.active
         point = Checkpoint(self._cell, tenant, sequence, link, at)
         if active is None:
             return point
@@ -109,11 +114,13 @@ class Audit:
     def _known_checkpoints(self) -> tuple[list[Checkpoint], int]:
         return self._checkpoints.read() if self._checkpoints is not None else ([], 0)
 
-    def _keep(self, points: Sequence[Checkpoint]) -> None:
+    def _keep_settled(self) -> None:
         """Work goes on without the file; the next checkpoint covers what this one would have."""
-        if self._checkpoints is None:
+        until = (time.time() - _SETTLED_SEC) * 1000
+        last = {point.tenant: point for point in self._unsettled if point.at <= until}
+        self._unsettled = [point for point in self._unsettled if point.at > until]
+        if self._checkpoints is None or not last:
             return
-        last = {point.tenant: point for point in points}
         try:
             self._checkpoints.append(list(last.values()))
             self._kept = True
@@ -177,6 +184,18 @@ class Audit:
         known = sum((one.cell, one.tenant) == (self._cell, tenant) for one in points)
         report = report_of(tenant, judge.verdict(lengths.counted, lengths.sealed, seals), self.keyring)
         return report | {"checkpoints": known, "unreadable_checkpoints": unreadable}
+
+    def metrics(self) -> builtins.list[Metric]:
+        counted, sealed = self._store.totals()
+        return [
+            Metric("cordum_audit_records_total", "counter", "Records of the audit, of all tenants", {(): counted}),
+            Metric(
+                "cordum_audit_unsealed",
+                "gauge",
+                "Records that no link of their chain covers; more than a moment's worth: nobody can seal",
+                {(): counted - sealed},
+            ),
+        ]
 
     # -- handing out ---------------------------------------------------------------------------------------------
 

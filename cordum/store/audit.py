@@ -47,6 +47,18 @@ class Audit:
         )
         return bool(reply[0] == "SEALED")
 
+    def totals(self) -> tuple[int, int]:
+        """Of all tenants: records that were counted, and how many of them are sealed."""
+
+        def ask(client: redis.Redis) -> tuple[int, int]:
+            pipeline = client.pipeline(transaction=True)
+            pipeline.hvals(self._cell.audited)
+            pipeline.hvals(self._cell.sealed)
+            counted, sealed = pipeline.execute()
+            return sum(map(int, counted)), sum(map(int, sealed))
+
+        return self._connection.read(ask)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def lengths(self, tenant: str) -> Lengths:

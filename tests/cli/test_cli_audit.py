@@ -56,11 +56,12 @@ def test_an_export_is_verified_where_there_is_no_redis(run: Run, tmp_path: Path)
 
 
 def test_a_sealed_record_that_was_changed_is_told_with_its_number(
-    run: Run, redis_address: RedisAddress, tmp_path: Path
+    run: Run, redis_address: RedisAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cordum.engine import Engine
     from cordum.settings import load_settings
 
+    monkeypatch.setattr("cordum.engine.audit._SETTLED_SEC", 0.0)
     make_key(run)
     make_key(run, "bob")
     engine = Engine.connect(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,19 @@ from cordum.errors import ConfigurationRefused, Unprocessable
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings, load_settings
 from cordum.store.checkpoints import CheckpointFile
+from cordum.store.scripts import Library
 from tests.engine.hands import ALICE, ALLOW, BOB, Hands
 
 SECRET = "a secret of some length"
 TENANT = "default"
 GATED = "steps: {a: {topic: job.a}, ok: {type: approval, depends_on: [a]}}"
 RECORDS = 16
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints are written without waiting for Redis' log to be on disk."""
+    monkeypatch.setattr("cordum.engine.audit._SETTLED_SEC", 0.0)
 
 
 @pytest.fixture
@@ -383,6 +393,15 @@ def test_a_coordinator_seals_when_it_sweeps(signing: Engine) -> None:
     assert (report["sealed"], report["checkpoints"]) == (1, 1)
 
 
+def test_what_is_not_sealed_is_measured(signing: Engine) -> None:
+    def figures() -> dict[str, float]:
+        return {one.name: one.samples[()] for one in signing.audit.metrics()}
+
+    assert figures() == {"cordum_audit_records_total": 1, "cordum_audit_unsealed": 1}
+    signing.audit.seal()
+    assert figures() == {"cordum_audit_records_total": 1, "cordum_audit_unsealed": 0}
+
+
 def test_nothing_is_signed_that_follows_upon_a_forged_end(
     signing: Engine, client: redis.Redis, settings: Settings, redis_address: RedisAddress
 ) -> None:
@@ -430,6 +449,51 @@ def test_a_file_that_cannot_be_written_keeps_nobody_from_sealing(
     signing.audit.seal()
     assert signing.audit._store.lengths(TENANT).seals == 1
     assert "no checkpoint of the audit" in caplog.text
+
+
+def test_a_checkpoint_waits_until_a_power_cut_cannot_take_what_it_tells(
+    signing: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cordum.engine.audit._SETTLED_SEC", 2.0)
+    signing.audit.seal()
+    assert not settings.checkpoint_file.exists()
+    began = time.time()
+    monkeypatch.setattr("cordum.engine.audit.time.time", lambda: began + 2.1)
+    signing.audit.seal()
+    assert signing.audit.verify(TENANT)["checkpoints"] == 1
+
+
+def test_many_seal_at_once_and_there_is_one_chain(
+    signing: Engine, settings: Settings, redis_address: RedisAddress
+) -> None:
+    _seal_in_a_crowd(signing, settings, redis_address, Library())
+    report = signing.audit.verify(TENANT)
+    assert (report["status"], report["unsealed"]) == ("ok", 0)
+
+
+def test_without_its_guard_the_chain_forks(signing: Engine, settings: Settings, redis_address: RedisAddress) -> None:
+    """The negative control."""
+    _seal_in_a_crowd(signing, settings, redis_address, Library(without=[("seal", "end_of_chain")]))
+    assert signing.audit.verify(TENANT)["status"] == "compromised"
+
+
+def _seal_in_a_crowd(engine: Engine, settings: Settings, address: RedisAddress, library: Library) -> None:
+    """Eight sealers who look at the same end at the same time, again and again, while the audit grows."""
+    sealers = [Engine.connect(settings, address, library) for _ in range(8)]
+    together = threading.Barrier(len(sealers))
+
+    def seal(sealer: Engine) -> None:
+        for _ in range(20):
+            together.wait(30)
+            sealer.api_keys.create(TENANT, "ann", Role.VIEWER, by="root")
+            together.wait(30)
+            sealer.audit.seal()
+
+    with ThreadPoolExecutor(len(sealers)) as pool:
+        list(pool.map(seal, sealers))
+    for sealer in sealers:
+        sealer.audit.seal()
+        sealer.close()
 
 
 def test_checkpoints_that_were_tampered_with_are_found(signing: Engine, settings: Settings) -> None:
