@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
@@ -88,7 +87,7 @@ def rendered_input(turn: Turn, instance: Instance) -> JSON:
 
 def handled_by(turn: Turn, instance: Instance) -> list[str]:
     """The instances that name this one as their handler."""
-    if not instance.head:
+    if not instance.head or instance.step.id not in turn.workflow.handled_by:
         return []
     users = (turn.instances.sibling(instance, user) for user in turn.workflow.handled_by.get(instance.step.id, ()))
     return [user for user in users if user is not None and user in turn.steps]
@@ -117,7 +116,7 @@ def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attem
     decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
     turn.decided = True
     turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
-    turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
+    turn.steps[instance.ref] = turn.steps[instance.ref].but(decision=decision.document(), topic=step.topic)
     return decision
 
 
@@ -160,8 +159,7 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
     )
     turn.admit(
         instance.ref,
-        replace(
-            state,
+        state.but(
             status=StepStatus.READY,
             attempt=attempt,
             priority=priority_number(step.priority),
@@ -234,7 +232,7 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
     asked_under = (state.decision or {}).get("policy_snapshot")
     if turn.policy is None or turn.status is RunStatus.PAUSED or asked_under == turn.policy.digest:
         return
-    turn.steps[instance.ref] = replace(state, attempt=state.attempt - 1)
+    turn.steps[instance.ref] = state.but(attempt=state.attempt - 1)
     with turn.closing_as("superseded"):
         dispatch(turn, instance)
 
@@ -322,7 +320,7 @@ def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         return
-    turn.steps[instance.ref] = replace(state, losses=losses)
+    turn.steps[instance.ref] = state.but(losses=losses)
     dispatch(turn, instance)
     if (
         turn.steps[instance.ref].status is StepStatus.SETTLING

@@ -122,8 +122,9 @@ class Engine:
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        show: bool = True,
     ) -> Started:
-        return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
+        return self._runs.start(caller, workflow_id, input, idempotency_key, labels, show=show)
 
     def run(self, tenant: str, run_id: str) -> dict[str, Any]:
         return self._runs.get(tenant, run_id)

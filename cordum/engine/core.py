@@ -142,10 +142,12 @@ class Core:
         idempotency: Idempotency | None = None,
         check: Callable[[Policy | None, RunState], None] | None = None,
         known: tuple[Policy | None, int] | None = None,
+        show: bool = False,
     ) -> tuple[Created, Policy | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
         `check` may refuse the run under that policy, by raising. `known`: the policy and the time, read just now.
+        `show`: the answer holds the run itself.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
@@ -156,7 +158,7 @@ class Core:
             if check is not None:
                 check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency)
+            created = self.store.runs.create(run, decided, idempotency, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:

@@ -1,6 +1,6 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key.
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of idempotency runs runs_of workflow ...
--- ARGV plan fingerprint ttl_sec message digest ...
+-- ARGV plan fingerprint ttl_sec message digest show ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
 -- include clock timeline release wake commit snapshot
 local plan = cjson.decode(a_plan)
@@ -17,10 +17,11 @@ end
 if redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 local now = clock_now()
-commit(plan, 6, now)
+commit(plan, 7, now)
 if plan.again then wake(plan.run, now, a_message) end
 redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
 redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
+if a_show == '0' then return {'CREATED', plan.run} end
 return {'CREATED', plan.run, snapshot(now), redis.call('HGETALL', k_inputs)}
