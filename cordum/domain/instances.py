@@ -100,7 +100,8 @@ class Instances:
         return self._known
 
     def __getitem__(self, ref: str) -> Instance:
-        return self._known.get(ref) or self._cached(ref)
+        found = self._known.get(ref)
+        return self._cached(ref) if found is None else found
 
     def get(self, ref: str) -> Instance | None:
         """None for what is not the ref of any instance."""

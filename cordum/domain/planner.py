@@ -18,7 +18,7 @@ from cordum.domain.policy import Policy
 from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
 from cordum.domain.standing import mark_rescues
-from cordum.domain.states import RunStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.steps import settle_groups
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Workflow
@@ -201,7 +201,12 @@ def _pass(turn: Turn) -> bool:
         return False
     if turn.status is not RunStatus.PAUSED:
         start_ready_steps(turn)
-    return turn.steps != before
+    return turn.steps.keys() != before.keys() or any(_releases(before[ref], state) for ref, state in turn.steps.items())
+
+
+def _releases(before: StepState, after: StepState) -> bool:
+    """Whether another look may find more because of this step: a job that is on its way now sets nothing free."""
+    return after is not before and after.status is not StepStatus.READY and after != before
 
 
 def _show_status(turn: Turn) -> None:

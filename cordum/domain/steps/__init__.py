@@ -70,7 +70,9 @@ def settle_groups(turn: Turn) -> None:
     First what does something itself, in the order of the definition: a signal goes to the first step that waits for it.
     Then what has children, backwards, so that what lies inside something else is usually settled before it.
     """
-    everything = turn.all()
+    everything = [instance for instance in turn.all() if kind_of(instance).settle is not None]
+    if not everything:
+        return
     units = [instance for instance in everything if instance.role is Role.UNIT]
     for instance in (*units, *(owner for owner in reversed(everything) if owner.role is not Role.UNIT)):
         settle = kind_of(instance).settle
