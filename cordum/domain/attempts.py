@@ -115,8 +115,9 @@ def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attem
     assert step.topic is not None
     decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
     turn.decided = True
-    turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
-    turn.steps[instance.ref] = turn.steps[instance.ref].but(decision=decision.document(), topic=step.topic)
+    shown = decision.document()
+    turn.event("step.decision", instance.ref, attempt=attempt, data={**shown, "topic": step.topic})
+    turn.steps[instance.ref] = turn.steps[instance.ref].but(decision=shown, topic=step.topic)
     return decision
 
 

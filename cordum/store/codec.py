@@ -109,6 +109,8 @@ def _fact_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, str | int):  # nearly all; what follows takes longer to be found out
+        return str(value)
     if isinstance(value, Failure):
         return failure_text(value)
     if isinstance(value, Mapping):
