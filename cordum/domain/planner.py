@@ -194,18 +194,23 @@ def _pass(turn: Turn) -> bool:
     before = dict(turn.steps)
     write_outputs(turn)
     settle_attempts(turn)
-    settle_groups(turn)
+    jobs_only = not settle_groups(turn)
     mark_rescues(turn)
     endings.end_if_over(turn)
     if turn.ending is not None:
         return False
     if turn.status is not RunStatus.PAUSED:
         start_ready_steps(turn)
-    return turn.steps.keys() != before.keys() or any(_releases(before[ref], state) for ref, state in turn.steps.items())
+    if jobs_only and turn.steps.keys() == before.keys():
+        return any(_releases(before[ref], state) for ref, state in turn.steps.items())
+    return turn.steps != before
 
 
 def _releases(before: StepState, after: StepState) -> bool:
-    """Whether another look may find more because of this step: a job that is on its way now sets nothing free."""
+    """Whether another look may find more because of this step: among jobs one that is on its way now sets nothing free.
+
+    Not so where something has children: it says how many of their results it can do without.
+    """
     return after is not before and after.status is not StepStatus.READY and after != before
 
 
