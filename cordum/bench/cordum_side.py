@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from cordum.bench import triage
@@ -41,7 +42,8 @@ class CordumBout:
 
     def run(self, count: int) -> None:
         goal = self._ended() + count
-        ids = [self._engine.start_run(_CALLER, triage.WORKFLOW_ID, {"incident": number}).id for number in range(count)]
+        start = partial(self._engine.start_run, _CALLER, triage.WORKFLOW_ID, show=False)
+        ids = [start({"incident": number}).id for number in range(count)]
         wait_for(
             lambda: self._ended() >= goal,
             f"{count} runs of cordum",

@@ -93,7 +93,7 @@ def rendered_input(turn: Turn, instance: Instance) -> JSON:
 
 def handled_by(turn: Turn, instance: Instance) -> list[str]:
     """The instances that name this one as their handler."""
-    if not instance.head:
+    if not instance.head or instance.step.id not in turn.workflow.handled_by:
         return []
     users = (turn.instances.sibling(instance, user) for user in turn.workflow.handled_by.get(instance.step.id, ()))
     return [user for user in users if user is not None and user in turn.steps]
@@ -135,10 +135,11 @@ def _decide(
     if decision is None or (decision.fail_open and state.status is StepStatus.WAITING):
         return None
     turn.decided = True
+    shown = decision.document()
     asked = request_hash(step, payload, decision.constraints)
-    said = {**decision.document(), "topic": step.topic, "epoch": decision.epoch, "job_hash": asked}
+    said = {**shown, "topic": step.topic, "epoch": decision.epoch, "job_hash": asked}
     turn.event("step.decision", instance.ref, attempt=attempt, data=said)
-    turn.steps[instance.ref] = replace(state, decision=decision.document(), topic=step.topic)
+    turn.steps[instance.ref] = state.but(decision=shown, topic=step.topic)
     return decision, asked
 
 
@@ -218,8 +219,7 @@ def _send(
     )
     turn.admit(
         instance.ref,
-        replace(
-            state,
+        state.but(
             status=StepStatus.READY,
             attempt=attempt,
             priority=priority_number(step.priority),
@@ -307,7 +307,7 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
     now = UNAVAILABLE if turn.policy is None else turn.policy.digest
     if turn.status is RunStatus.PAUSED or now in (asked_under, UNAVAILABLE):
         return
-    turn.steps[instance.ref] = replace(state, attempt=state.attempt - 1)
+    turn.steps[instance.ref] = state.but(attempt=state.attempt - 1)
     with turn.closing_as("superseded"):
         dispatch(turn, instance)
     if turn.steps[instance.ref].attempt < state.attempt:  # nothing could be said
@@ -322,7 +322,7 @@ def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
     dispatch(turn, instance)
     after = turn.steps[instance.ref]
     if after.status is StepStatus.READY:
-        turn.steps[instance.ref] = replace(after, queue_deadline=state.queue_deadline)
+        turn.steps[instance.ref] = after.but(queue_deadline=state.queue_deadline)
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
@@ -410,7 +410,7 @@ def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         return
-    turn.steps[instance.ref] = replace(state, losses=losses)
+    turn.steps[instance.ref] = state.but(losses=losses)
     dispatch(turn, instance)
     if (
         turn.steps[instance.ref].status is StepStatus.SETTLING

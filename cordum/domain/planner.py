@@ -18,7 +18,7 @@ from cordum.domain.plan import Plan
 from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
 from cordum.domain.standing import mark_rescues
-from cordum.domain.states import RunStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.steps import settle_groups
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Workflow
@@ -204,14 +204,24 @@ def _pass(turn: Turn) -> bool:
     before = dict(turn.steps)
     write_outputs(turn)
     settle_attempts(turn)
-    settle_groups(turn)
+    jobs_only = not settle_groups(turn)
     mark_rescues(turn)
     endings.end_if_over(turn)
     if turn.ending is not None:
         return False
     if turn.status is not RunStatus.PAUSED:
         start_ready_steps(turn)
+    if jobs_only and turn.steps.keys() == before.keys():
+        return any(_releases(before[ref], state) for ref, state in turn.steps.items())
     return turn.steps != before
+
+
+def _releases(before: StepState, after: StepState) -> bool:
+    """Whether another look may find more because of this step: among jobs one that is on its way now sets nothing free.
+
+    Not so where something has children: it says how many of their results it can do without.
+    """
+    return after is not before and after.status is not StepStatus.READY and after != before
 
 
 def _show_status(turn: Turn) -> None:

@@ -102,4 +102,4 @@ def _count_anew(turn: Turn, away: Mapping[str, StepState]) -> None:
         state = turn.steps[instance.ref]
         if state.status is StepStatus.PENDING and instance.role in (Role.FAN, Role.LOOP) and state.started:
             over = sum(parent_of(ref) == instance.ref for ref in away)
-            turn.steps[instance.ref] = replace(state, settled=over)
+            turn.steps[instance.ref] = state.but(settled=over)

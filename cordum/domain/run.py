@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from cordum.domain.context import Write
 from cordum.domain.quotas import Quota
@@ -45,12 +46,14 @@ class Failure:
         return shown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepState:
     """One step of one run. Times are milliseconds since the epoch, by Redis' clock.
 
     `attempt` is the number of the latest attempt (0: none yet); `retries` counts the retryable outcomes that used up
     `max_retries`, `losses` the attempts whose worker died; both restart with a generation.
+
+    Not with slots: `made` and `but` then need not touch the many facts that a step does not have.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -92,6 +95,24 @@ class StepState:
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
     taken_over: bool = False  # from the run that this one repeats: nothing of it happened here
+
+    @classmethod
+    def made(cls, facts: dict[str, Any]) -> StepState:
+        """The same as `StepState(**facts)`, at a fraction of its cost; takes the dictionary over."""
+        if not facts.keys() <= cls.__dataclass_fields__.keys():
+            raise TypeError(f"a step has no {', '.join(sorted(facts.keys() - cls.__dataclass_fields__.keys()))}")
+        state = object.__new__(cls)
+        object.__setattr__(state, "__dict__", facts)
+        return state
+
+    def but(self, **facts: Any) -> StepState:
+        """The same as `dataclasses.replace`, at a fraction of its cost."""
+        return self.made({**self.__dict__, **facts})
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What was ever said of the step; all else is as in a step that has not begun."""
+        return self.__dict__
 
     @property
     def revoked(self) -> bool:

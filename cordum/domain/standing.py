@@ -56,7 +56,7 @@ def _chain(turn: Turn, handler: str | None) -> Standing:
 
 def of_all(turn: Turn, steps: Iterable[str]) -> Standing:
     """The standings of several dependencies as one. A skip waits until all of them are settled."""
-    found = {standing(turn, step) for step in steps}
+    found = [standing(turn, step) for step in steps]
     if not found:
         return Standing.SATISFIED
     for worst in (Standing.OPEN, Standing.UNSATISFIED, Standing.SATISFIED):

@@ -231,7 +231,7 @@ class Turn:
         """A job that was decided and not sent is pending again; its attempt is not used."""
         before = self.steps[step]
         self._leave(step, before)
-        self.steps[step] = replace(before, status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
+        self.steps[step] = before.but(status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
 
     def reset(self, step: str) -> None:
         """What has ended is pending again; attempts are counted on, so that job ids stay unique."""
@@ -274,7 +274,7 @@ class Turn:
         if before.status is not status and not may_plan(before.status, status):
             raise AssertionError(f"{step}: no transition {before.status} -> {status}")
         self._leave(step, before)
-        after = replace(before, status=status, **facts)
+        after = before.but(status=status, **facts)
         self.steps[step] = after
         self.event(
             event,
@@ -321,7 +321,7 @@ class Turn:
         instance, state = self.instances[step], self.steps[step]
         if instance.head and instance.step.output_path is not None and not state.written:
             self.write(instance.step.id, instance.step.output_path, self.output_of(step))
-            self.steps[step] = replace(state, written=True)
+            self.steps[step] = state.but(written=True)
 
     def complete(self, step: str, output: JSON, actor: str, comment: str) -> None:
         """Succeed because a person says so."""
@@ -398,7 +398,7 @@ class Turn:
         state = self.steps[step]
         if state.dead_letter is not None:
             self._rescued.append(state.dead_letter)
-        self.steps[step] = replace(state, rescued=True)
+        self.steps[step] = state.but(rescued=True)
 
     def send(self, job: Job) -> None:
         self._jobs.append(job)
@@ -467,7 +467,7 @@ class Turn:
     def _changes(self) -> Iterator[StepChange]:
         for step, after in (*self.steps.items(), *self._archived.items()):
             before = self.run.steps.get(step)
-            if after != before:
+            if after is not before and after != before:
                 yield StepChange(step, before, after)
 
     def _now(self, step: str) -> StepStatus | None:

@@ -145,8 +145,9 @@ class Engine:
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        show: bool = True,
     ) -> Started:
-        return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
+        return self._runs.start(caller, workflow_id, input, idempotency_key, labels, show=show)
 
     def try_start(
         self, caller: Caller, workflow_id: str, input: dict[str, JSON], labels: Mapping[str, str] | None = None

@@ -191,11 +191,13 @@ class Core:
         idempotency: Idempotency | None = None,
         check: Callable[[DecisionPoint | None, RunState], Quota | None] | None = None,
         known: tuple[Guarded | None, int] | None = None,
+        show: bool = False,
     ) -> tuple[Created, Guarded | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
         `check` may refuse the run under that policy, by raising, and names the rate within which such runs may begin;
         TooManyRequests when that has no room. `known`: the policy and the time, read just now.
+        `show`: the answer holds the run itself.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
@@ -205,7 +207,7 @@ class Core:
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency, rate)
+            created = self.store.runs.create(run, decided, idempotency, rate, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:

@@ -55,8 +55,13 @@ class Runs:
         input_: dict[str, JSON],
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        *,
+        show: bool = True,
     ) -> Started:
-        """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
+        """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it.
+
+        `show`: the run as it was started comes with the answer; else it is read when it is asked for.
+        """
         found, known = self._core.version_and_decider_now(caller.tenant, workflow_id)
         version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
@@ -73,6 +78,7 @@ class Runs:
             self._idempotency(idempotency_key, input_, labels or {}),
             check=_refuse_by_policy,
             known=known,
+            show=show,
         )
         if created.word is CreateReply.KEY_REUSED:
             raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")

@@ -110,6 +110,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "taken_over": _flag,
 }
 _ABSENT = StepState()
+_STATUSES = {status.value: status for status in StepStatus}
 
 
 def _fact_text(value: Any) -> str:
@@ -117,6 +118,8 @@ def _fact_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, str | int):  # nearly all; what follows takes longer to be found out
+        return str(value)
     if isinstance(value, Failure):
         return failure_text(value)
     if isinstance(value, Mapping):
@@ -128,25 +131,26 @@ def _fact_text(value: Any) -> str:
 
 def changed_facts(step: str, before: StepState | None, after: StepState) -> Iterable[str]:
     """Alternating hash fields and values of the facts that differ."""
-    for name in FACTS:
-        value = getattr(after, name)
-        if value != getattr(before or _ABSENT, name):
+    known = before or _ABSENT
+    for name in {**known.facts, **after.facts} if before else after.facts:
+        value, old = getattr(after, name), getattr(known, name)
+        if value is not old and value != old and name in FACTS:
             yield f"{step}#{name}"
             yield _fact_text(value)
 
 
 def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, StepState]:
     """The steps of a run from its two hashes, in the order of `marks`."""
-    grouped: dict[str, dict[str, Any]] = {step: {} for step in marks}
-    for field, text in facts.items():
-        step, _, name = field.rpartition("#")
-        if text and name in FACTS and step in grouped:
-            grouped[step][name] = FACTS[name](text)
-    states = {}
+    grouped: dict[str, dict[str, Any]] = {}
     for step, text in marks.items():
         status, _, attempt = text.partition(":")
-        states[step] = StepState(status=StepStatus(status), attempt=int(attempt), **grouped[step])
-    return states
+        grouped[step] = {"status": _STATUSES[status], "attempt": int(attempt)}
+    for field, text in facts.items():
+        step, _, name = field.rpartition("#")
+        read = FACTS.get(name)
+        if text and read is not None and step in grouped:
+            grouped[step][name] = read(text)
+    return {step: StepState.made(found) for step, found in grouped.items()}
 
 
 # What scripts keep of a step beside its facts.

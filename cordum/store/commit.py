@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from cordum.domain.audit import audited
@@ -289,8 +290,13 @@ class CommitWriter:
         """What `_release.lua` needs to send the job; the order is that of its header."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
-        allowed = {"topic": job.topic, "rule_id": job.rule_id, "policy_snapshot": job.policy_digest}
-        event = Event("step.queued", job.step, job.attempt, source="pending", target="queued", data=allowed)
+        event = attempt_event_text(
+            "step.queued",
+            JobId(self._run.id, job.step, job.attempt),
+            source="pending",
+            target="queued",
+            data=(("topic", job.topic), ("rule_id", job.rule_id), ("policy_snapshot", job.policy_digest)),
+        )
         return "\n".join(
             (
                 str(self._weight),
@@ -300,7 +306,7 @@ class CommitWriter:
                 self._own.timeline,
                 queue,
                 self._cell.sent(queue),
-                event_text(self._run.id, event),
+                event,
                 job_message(job_id, job.topic, job.priority),
             )
         )
@@ -372,6 +378,35 @@ def _topics_of(plan: Plan) -> list[str]:
     """Topics that gain a job or a free place."""
     touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
     return [topic for topic in dict.fromkeys(touched) if topic]
+
+
+# Stands for the run's id in what events of many runs have alike: no name of a step or a worker holds this character.
+_RUN = "\x7f"
+
+
+def attempt_event_text(
+    type_: str,
+    job: JobId,
+    source: str | None = None,
+    target: str | None = None,
+    actor: str | None = None,
+    data: tuple[tuple[str, str | None], ...] = (),
+) -> str:
+    """`event_text` of what happens to attempts again and again, from a template made once for all runs."""
+    return _template(type_, job.step, job.attempt, source, target, actor, data).replace(_RUN, job.run_id)
+
+
+@lru_cache(maxsize=4096)
+def _template(
+    type_: str,
+    step: str,
+    attempt: int,
+    source: str | None,
+    target: str | None,
+    actor: str | None,
+    data: tuple[tuple[str, str], ...],
+) -> str:
+    return event_text(_RUN, Event(type_, step, attempt, source, target, actor, dict(data)))
 
 
 def event_text(run_id: str, event: Event) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 COORDINATOR_QUEUE = "cordum.coordinator"
 
@@ -62,31 +62,31 @@ def dead_letter(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CellKeys:
-    """The global keys of one cell."""
+    """The global keys of one cell. Those that depend on nothing else are made once: they go with every call."""
 
     cell: str
 
     def _key(self, *parts: str) -> str:
         return ":".join(("cordum", self.cell, *parts))
 
-    @property
+    @cached_property
     def clock(self) -> str:
         """String: the latest time seen, in milliseconds; time never goes back."""
         return self._key("clock")
 
-    @property
+    @cached_property
     def policy(self) -> str:
         """Hash: the active policy {epoch, digest, source, ...}."""
         return self._key("policy")
 
-    @property
+    @cached_property
     def policy_history(self) -> str:
         """List: which policies became active, oldest first."""
         return self._key("policy", "history")
 
-    @property
+    @cached_property
     def policy_sources(self) -> str:
         """Hash: digest -> text of every policy that was active."""
         return self._key("policy", "sources")
@@ -95,12 +95,12 @@ class CellKeys:
         """Hash: what a request to publish was answered; it expires."""
         return self._key("policy", "request", hashlib.sha256(request.encode()).hexdigest())
 
-    @property
+    @cached_property
     def policy_drafts(self) -> str:
         """Hash: id -> time, digest, author and text of a draft."""
         return self._key("policy", "drafts")
 
-    @property
+    @cached_property
     def api_keys(self) -> str:
         """Sorted set: ids of all API keys ever made, by the time they were made."""
         return self._key("api_keys")
@@ -108,7 +108,7 @@ class CellKeys:
     def api_keys_of(self, tenant: str) -> str:
         return self._key("api_keys", tenant)
 
-    @property
+    @cached_property
     def session_secret(self) -> str:
         """String: what the console's sessions are signed with."""
         return self._key("session_secret")
@@ -121,7 +121,7 @@ class CellKeys:
         """List: a tenant's audit, `<number> <milliseconds> <subject> <event JSON>` each; kept when runs are deleted."""
         return self._key("audit", tenant)
 
-    @property
+    @cached_property
     def audited(self) -> str:
         """Hash: tenant -> how many records its audit has had."""
         return self._key("audit")
@@ -130,37 +130,37 @@ class CellKeys:
         """List: the chain over a tenant's audit, a link and perhaps its signature for each record."""
         return self._key("seals", tenant)
 
-    @property
+    @cached_property
     def sealed(self) -> str:
         """Hash: tenant -> how many of its records are sealed."""
         return self._key("seals")
 
-    @property
+    @cached_property
     def wakeups(self) -> str:
         """Sorted set: run id by the time from which somebody should advance it."""
         return self._key("wakeups")
 
-    @property
+    @cached_property
     def timers(self) -> str:
         """Sorted set: run id by the earliest time at which something happens to it by time alone."""
         return self._key("timers")
 
-    @property
+    @cached_property
     def fired(self) -> str:
         """Sorted set: run id by the time at which its timer went off, until a commit has taken note of it."""
         return self._key("fired")
 
-    @property
+    @cached_property
     def swept(self) -> str:
         """Hash: when the last sweep was, and until when leases are spared after an outage."""
         return self._key("swept")
 
-    @property
+    @cached_property
     def coordinator(self) -> str:
         """List: the coordinators' Celery queue."""
         return COORDINATOR_QUEUE
 
-    @property
+    @cached_property
     def topics(self) -> str:
         """Set: every topic that a stored definition names."""
         return self._key("topics")
@@ -169,12 +169,12 @@ class CellKeys:
         """Hash: job id -> what `release` needs to put the ready job onto its queue."""
         return self._key("parked", topic)
 
-    @property
+    @cached_property
     def windows(self) -> str:
         """Hash: topic -> how many unfinished messages it may have."""
         return self._key("windows")
 
-    @property
+    @cached_property
     def paused(self) -> str:
         """Hash: topic -> since when, by whom, the window before and why its queue is paused; one a line."""
         return self._key("paused")
@@ -183,7 +183,7 @@ class CellKeys:
         """List: the messages of a list whose topic is paused."""
         return self._key("aside", queue_list)
 
-    @property
+    @cached_property
     def stats(self) -> str:
         """Hash: how often what happened; the fields are in `stats.py`."""
         return self._key("stats")
@@ -208,7 +208,7 @@ class CellKeys:
         """Hash: messages that seem lost, and since when."""
         return self._key("suspects", queue_list)
 
-    @property
+    @cached_property
     def workers(self) -> str:
         """Sorted set: worker incarnation by the end of its lease."""
         return self._key("workers")
@@ -261,7 +261,7 @@ class CellKeys:
     def open_approvals(self, tenant: str) -> str:
         return self._key("approvals", tenant, "open")
 
-    @property
+    @cached_property
     def asked(self) -> str:
         """Sorted set: job ids of the open approvals of all tenants by the time they were requested."""
         return self._key("approvals")

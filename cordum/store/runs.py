@@ -7,6 +7,7 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -83,8 +84,8 @@ class StepOf(NamedTuple):
 class Created(NamedTuple):
     """The reply to a creation: the id of the run that counts.
 
-    When it was created just now, also the run itself and the inputs of its jobs; when it was throttled, after how long
-    there is room.
+    When it was created just now and shall be shown, also the run itself and the inputs of its jobs; when it was throttled,
+    after how long there is room.
     """
 
     word: CreateReply
@@ -109,11 +110,23 @@ class Runs:
         self._cell = cell
         self._window = window
         self._weights = weights
+        self._shared_keys = lru_cache(maxsize=1024)(self._make_shared_keys)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None, rate: Quota | None = None) -> Created:
-        """Store a run and its first plan in one step, if `rate` has room for one more run that begins."""
+    def create(
+        self,
+        run: RunState,
+        plan: Plan,
+        idempotency: Idempotency | None,
+        rate: Quota | None = None,
+        *,
+        show: bool = False,
+    ) -> Created:
+        """Store a run and its first plan in one step, if `rate` has room for one more run that begins.
+
+        `show`: the reply holds the run.
+        """
         script = self._connection.library["create_run"]
         commit = self._writer(run, script).write(plan, codec.run_fields(run), rate)
         reply = self._connection.run(
@@ -134,9 +147,10 @@ class Runs:
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
             digest=run.digest,
+            show="1" if show else "0",
         )
         word = CreateReply(reply[0])
-        if word is CreateReply.CREATED:
+        if word is CreateReply.CREATED and show:
             return Created(word, run.id, _snapshot(reply[2]), _inputs(codec.pairs(reply[3])))
         if word is CreateReply.THROTTLED:
             return Created(word, run.id, wait_ms=int(reply[1]))
@@ -174,27 +188,33 @@ class Runs:
     def _commit_keys(self, run: RunState) -> dict[str, str]:
         own = keys.RunKeys.of(run.id)
         return {
+            **self._shared_keys(run.tenant, run.workflow_id),
             "run": own.run,
             "steps": own.steps,
             "facts": own.facts,
             "inputs": own.inputs,
             "outputs": own.outputs,
             "timeline": own.timeline,
+            "context": own.context,
+            "inbox": own.inbox,
+        }
+
+    def _make_shared_keys(self, tenant: str, workflow_id: str) -> dict[str, str]:
+        """Those that all runs of a workflow have in common."""
+        return {
             "clock": self._cell.clock,
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
-            "context": own.context,
-            "inbox": own.inbox,
             "wakeups": self._cell.wakeups,
             "coordinator": self._cell.coordinator,
-            "approvals": self._cell.approvals(run.tenant),
-            "open_approvals": self._cell.open_approvals(run.tenant),
+            "approvals": self._cell.approvals(tenant),
+            "open_approvals": self._cell.open_approvals(tenant),
             "asked": self._cell.asked,
-            "dead_letters": self._cell.dead_letters(run.tenant),
+            "dead_letters": self._cell.dead_letters(tenant),
             "stats": self._cell.stats,
-            "open_runs_of": self._cell.open_runs_of(run.tenant, run.workflow_id),
-            "audit": self._cell.audit(run.tenant),
+            "open_runs_of": self._cell.open_runs_of(tenant, workflow_id),
+            "audit": self._cell.audit(tenant),
             "audited": self._cell.audited,
         }
 

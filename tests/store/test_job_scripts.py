@@ -440,3 +440,23 @@ def test_once_hands_a_name_out_once_over_all_attempts(world: World) -> None:
     world.claim("a", attempt=2)
     assert not world.store.jobs.once(JobId("r1", "a", 2), "mail")
     assert world.store.jobs.once(JobId("r1", "a", 2), "sms")
+
+
+def test_a_first_success_writes_no_facts_that_only_failures_need(world: World) -> None:
+    world.create(ONE)
+    world.claim("a")
+    world.record("a")
+    kept = world.everything()["cordum:run:{r1}:facts"]
+    assert not {"a#outcome", "a#failure", "a#retry_after_ms"} & set(kept)
+    assert world.snapshot().run.steps["a"].completed_at == START
+
+
+def test_a_success_takes_back_what_an_earlier_attempt_said_of_its_failure(world: World) -> None:
+    world.create("steps: {a: {topic: job.t, retry: {max_retries: 1, initial_backoff_sec: 0}}}")
+    world.claim("a")
+    world.record("a", outcome=OutcomeClass.RETRYABLE)
+    world.advance()
+    world.claim("a", attempt=2)
+    world.record("a", attempt=2)
+    state = world.snapshot().run.steps["a"]
+    assert (state.failure, state.outcome) == (None, OutcomeClass.SUCCESS)

@@ -1,6 +1,6 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key.
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of audit audited idempotency runs runs_of workflow ...
--- ARGV plan fingerprint ttl_sec message digest ...
+-- ARGV plan fingerprint ttl_sec message digest show ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE THROTTLED
 -- include clock timeline audit release waited quota wake commit snapshot
 local plan = cjson.decode(a_plan)
@@ -20,10 +20,11 @@ local now = clock_now()
 local rate = plan.rate and quotas_of(plan.rate)[1]
 if rate and must_wait(rate, '0', now) then return {'THROTTLED', string.format('%.0f', room_at(rate) - now)} end -- guard: start_rate
 if rate then take_place(rate, plan.run, '', now) end
-commit(plan, 6, now)
+commit(plan, 7, now)
 if plan.again then wake(plan.run, now, a_message) end
 redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
 redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
+if a_show == '0' then return {'CREATED', plan.run} end
 return {'CREATED', plan.run, snapshot(now), redis.call('HGETALL', k_inputs)}

@@ -24,8 +24,11 @@ if outcome == 'success' then
 end
 local done = outcome == 'success'
 redis.call('HSET', k_steps, a_step, (done and 'succeeded:' or 'settling:') .. a_attempt)
-redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now),
-  a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms)
+redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now))
+-- A first attempt that has succeeded has nothing to say here, and no earlier one has left anything: most steps are shorter for it.
+if not (done and a_attempt == '1') then
+  redis.call('HSET', k_facts, a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms)
+end
 if done then
   redis.call('HSET', k_outputs, a_step, a_output)
   tell(k_timeline, now, a_event)
