@@ -404,7 +404,7 @@ def _template(
     source: str | None,
     target: str | None,
     actor: str | None,
-    data: tuple[tuple[str, str], ...],
+    data: tuple[tuple[str, str | None], ...],
 ) -> str:
     return event_text(_RUN, Event(type_, step, attempt, source, target, actor, dict(data)))
 

@@ -84,8 +84,8 @@ class StepOf(NamedTuple):
 class Created(NamedTuple):
     """The reply to a creation: the id of the run that counts.
 
-    When it was created just now and shall be shown, also the run itself and the inputs of its jobs; when it was throttled,
-    after how long there is room.
+    When it was created just now and shall be shown, also the run itself and the inputs of its jobs; when it was
+    throttled, after how long there is room.
     """
 
     word: CreateReply
