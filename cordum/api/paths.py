@@ -10,6 +10,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
 from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
+from cordum.domain.schedules import SCHEDULE_ID
 
 
 class _Id(BaseConverter):
@@ -47,6 +48,10 @@ class _KeyId(_Id):
     pattern = KEY_ID
 
 
+class _ScheduleId(_Id):
+    pattern = SCHEDULE_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -63,4 +68,5 @@ def teach_ids(app: Flask) -> None:
         job=_JobId,
         key=_KeyId,
         bundle=_BundleId,
+        schedule=_ScheduleId,
     )

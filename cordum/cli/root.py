@@ -23,6 +23,7 @@ from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, get, run, runs, timeline
 from cordum.cli.scenarios import test
+from cordum.cli.schedules import schedule
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
 from cordum.errors import ConfigurationRefused, CordumError
@@ -65,6 +66,7 @@ for command in (
     *(run, watch, get, why, timeline, runs, cancel),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
+    schedule,
     *(policy, keys),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):

@@ -174,6 +174,7 @@ class RunState:
     paused_at: int | None = None
     paused_by: str | None = None
     rerun_of: str | None = None
+    triggered_by: str | None = None  # the schedule or hook that has started it for `created_by`
     reason: str | None = None  # of a rerun that is about to begin
     depth: int = 0  # how many parents are above it
     writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
+from cordum.engine.schedules import Schedules
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
@@ -64,7 +65,8 @@ class Engine:
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
         self._approvals = Approvals(core)
-        self._coordinator = Coordinator(core, self.jobs)
+        self.schedules = Schedules(core, self._runs, self._workflows)
+        self._coordinator = Coordinator(core, self.jobs, self.schedules)
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:

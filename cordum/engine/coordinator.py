@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
+from cordum.engine.schedules import Schedules
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
 
@@ -24,10 +25,11 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs) -> None:
+    def __init__(self, core: Core, jobs: Jobs, schedules: Schedules) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
+        self._schedules = schedules
 
     def coordinate(self) -> None:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
@@ -79,13 +81,14 @@ class Coordinator:
     # -- what happens by time ------------------------------------------------------------------------------------
 
     def sweep(self) -> Sweep | None:
-        """Timers, leases, lost messages, free places; None when somebody has swept just now."""
+        """Timers, schedules, leases, lost messages, free places; None when somebody has swept just now."""
         settings = self._core.settings
         found = self._store.wakeups.sweep(settings.sweep_ms, settings.lease_ms)
         if found is None:
             return None
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
+        self._schedules.carry_on_all(found.schedules)
         self._set_windows()
         for topics in _in_groups(self._store.jobs.topics()):
             self._resend_lost(topics)

@@ -49,7 +49,7 @@ class Runs:
         found, known = self._core.version_and_policy_now(caller.tenant, workflow_id)
         version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
-        _check_input(workflow, input_)
+        check_input(workflow, input_)
         created, policy = self._core.create(
             Start(
                 tenant=caller.tenant,
@@ -60,7 +60,7 @@ class Runs:
                 labels=labels or {},
             ),
             self._idempotency(idempotency_key, input_, labels or {}),
-            check=_refuse_by_policy,
+            check=refuse_by_policy,
             known=known,
         )
         if created.word is CreateReply.KEY_REUSED:
@@ -142,7 +142,7 @@ class Runs:
             self._core.change(lambda: self._core.look(run_id), decide)
 
 
-def _check_input(workflow: Workflow, input_: JSON) -> None:
+def check_input(workflow: Workflow, input_: JSON) -> None:
     """Unprocessable with everything in which the input is not what the workflow takes."""
     wrong = violations(workflow.input_schema, input_) if workflow.input_schema is not None else ()
     if wrong:
@@ -151,7 +151,7 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
 
 
-def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
+def refuse_by_policy(policy: Policy | None, run: RunState) -> None:
     """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
     request = PolicyRequest(
         START_TOPIC,

@@ -11,6 +11,7 @@ from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
 from cordum.store.runs import Runs
+from cordum.store.schedules import Schedules
 from cordum.store.wakeups import Wakeups
 from cordum.store.workers import Workers
 from cordum.store.workflows import Workflows
@@ -34,6 +35,7 @@ class Store:
         self.approvals = Approvals(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)
+        self.schedules = Schedules(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)

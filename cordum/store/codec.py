@@ -207,6 +207,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         "deadline": _fact_text(run.deadline),
         **_parent_fields(run),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
+        **({"triggered_by": run.triggered_by} if run.triggered_by else {}),
     }
 
 

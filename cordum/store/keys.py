@@ -57,6 +57,16 @@ def dead_letter(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
 
 
+def schedule_name(tenant: str, schedule_id: str) -> str:
+    """A schedule among those of all tenants; neither part holds a blank."""
+    return f"{tenant} {schedule_id}"
+
+
+def named_schedule(name: str) -> tuple[str, str]:
+    tenant, _, schedule_id = name.partition(" ")
+    return tenant, schedule_id
+
+
 @dataclass(frozen=True, slots=True)
 class CellKeys:
     """The global keys of one cell."""
@@ -216,6 +226,19 @@ class CellKeys:
         """Set: the runs of a workflow that have not ended."""
         return self._key("runs", tenant, workflow_id, "open")
 
+    def schedules(self, tenant: str) -> str:
+        """Set: ids of schedules."""
+        return self._key("schedules", tenant)
+
+    def schedule(self, tenant: str, schedule_id: str) -> str:
+        """Hash: one schedule, as it is and where it stands."""
+        return self._key("schedule", tenant, schedule_id)
+
+    @property
+    def schedules_due(self) -> str:
+        """Sorted set: `schedule_name` by the time at which somebody has to look at it."""
+        return self._key("schedules")
+
     def definitions(self, tenant: str) -> str:
         """String: how often a definition has been saved or deleted."""
         return self._key("definitions", tenant)
@@ -232,5 +255,8 @@ class CellKeys:
         return self._key("workflow", tenant, workflow_id)
 
     def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:
-        """String: run id and fingerprint of the request that used this key."""
+        """String: run id and fingerprint of the request that used this key.
+
+        Keys of people hold no blanks: `tick …` and `hook …` are cordum's own.
+        """
         return self._key("idempotency", tenant, workflow_id, hashlib.sha256(key.encode()).hexdigest())

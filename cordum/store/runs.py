@@ -19,6 +19,7 @@ from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
+from cordum.store.schedules import ScheduleStep
 
 _FIELDS = 1000  # so many values one read takes at most
 
@@ -30,6 +31,7 @@ class CreateReply(StrEnum):
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
     WORKFLOW_GONE = "WORKFLOW_GONE"
+    SCHEDULE_MOVED = "SCHEDULE_MOVED"
 
 
 class SignalReply(StrEnum):
@@ -87,11 +89,15 @@ class Created(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it)."""
+    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it).
+
+    `scope`: within what the key is one; None: the workflow.
+    """
 
     key: str
     fingerprint: str
     ttl_sec: int
+    scope: str | None = None
 
 
 class Runs:
@@ -102,8 +108,10 @@ class Runs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> Created:
-        """Store a run and its first plan in one step."""
+    def create(
+        self, run: RunState, plan: Plan, idempotency: Idempotency | None, tick: ScheduleStep | None = None
+    ) -> Created:
+        """Store a run and its first plan in one step, and with them the step of the schedule that it is a run of."""
         script = self._connection.library["create_run"]
         commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
         reply = self._connection.run(
@@ -111,11 +119,13 @@ class Runs:
             {
                 **self._commit_keys(run),
                 "idempotency": self._cell.idempotency(
-                    run.tenant, run.workflow_id, idempotency.key if idempotency else ""
+                    run.tenant, *((idempotency.scope or run.workflow_id, idempotency.key) if idempotency else ("", ""))
                 ),
                 "runs": self._cell.runs(run.tenant),
                 "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
                 "workflow": self._cell.workflow(run.tenant, run.workflow_id),
+                "schedule": self._cell.schedule(run.tenant, tick.schedule_id if tick else ""),
+                "schedules_due": self._cell.schedules_due,
             },
             commit.more_keys,
             commit.values,
@@ -124,6 +134,7 @@ class Runs:
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
             digest=run.digest,
+            tick=tick.control(run.tenant) if tick else "",
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED:

@@ -14,10 +14,14 @@ ASIDE_MS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over."""
+    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over.
+
+    `schedules`: those that have a tick to carry out, as (tenant, id).
+    """
 
     timers: int
     expired: list[str]
+    schedules: list[tuple[str, str]]
 
 
 class Wakeups:
@@ -50,10 +54,14 @@ class Wakeups:
                 "wakeups": self._cell.wakeups,
                 "workers": self._cell.workers,
                 "swept": self._cell.swept,
+                "schedules_due": self._cell.schedules_due,
+                "stats": self._cell.stats,
                 "clock": self._cell.clock,
             },
             limit=limit,
             sweep_ms=sweep_ms,
             lease_ms=lease_ms,
         )
-        return Sweep(int(reply[1]), list(reply[2])) if reply[0] == "SWEPT" else None
+        if reply[0] != "SWEPT":
+            return None
+        return Sweep(int(reply[1]), list(reply[2]), [keys.named_schedule(name) for name in reply[3]])

@@ -29,6 +29,7 @@ POLICY = b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}
 
 # What a request needs besides its path, so that it fails for nothing else than the object.
 BODIES = {
+    "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},
     **{f"operations.{name}": {"reason": "because"} for name in ("retry", "rerun", "skip", "complete")},
@@ -42,6 +43,8 @@ def owned(engine, api):
     ann = headers(engine, "tenant-a", "ann", Role.OPERATOR)
     assert api.post("/api/v1/workflows", json=DEFINITION, headers=ann).status_code == 201
     run = api.post(f"/api/v1/workflows/{WORKFLOW}/runs", json={"secret": MARK}, headers=ann).json["run_id"]
+    wanted = {"id": f"{MARK}-nightly", "workflow_id": WORKFLOW, "cron": "0 3 * * *"}
+    schedule = api.post("/api/v1/schedules", json=wanted, headers=ann).json["id"]
     key = headers(engine, "tenant-a", f"{MARK}-person", Role.VIEWER)["X-API-Key"][3:11]
     return {
         "workflow_id": (WORKFLOW, "no-flow"),
@@ -50,6 +53,7 @@ def owned(engine, api):
         "key_id": (key, "aaaaaaaa"),
         "step": ("gate", "no-step"),
         "name": ("go", "no-signal"),
+        "schedule_id": (schedule, "no-schedule"),
     }
 
 

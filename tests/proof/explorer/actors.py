@@ -20,6 +20,7 @@ from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.runs import Runs
+from cordum.engine.schedules import Schedules
 from cordum.engine.workflows import Workflows
 from cordum.errors import NotFound
 from cordum.settings import Settings
@@ -41,7 +42,8 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
-        self.coordinator = Coordinator(core, self.jobs)
+        self.schedules = Schedules(core, self.runs, self.workflows)
+        self.coordinator = Coordinator(core, self.jobs, self.schedules)
         self.command = tape.command
         self._notes = notes
 
