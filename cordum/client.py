@@ -213,6 +213,17 @@ class Client:
     def reject(self, job_id: str, reason: str) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "reject"), **_reason(reason))
 
+    def signal_by_correlation(
+        self, name: str, correlation: str, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Hand an event to every run that waits for it; with none it is kept for the first that will.
+
+        Returns {delivered_to: [run ids], kept}.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        said = _json({"correlation": correlation, "payload": payload})
+        return self._object("POST", _path("signals", name), headers=headers, **said)
+
     # schedules
 
     def schedules(self, limit: int | None = None) -> list[dict[str, Any]]:

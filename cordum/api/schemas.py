@@ -188,6 +188,13 @@ class SignalBody(Strict):
     correlation = Text(validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters"))
 
 
+class SignalByCorrelationBody(Strict):
+    payload = Anything(allow_none=True)
+    correlation = Text(
+        required=True, validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters")
+    )
+
+
 class RerunBody(RejectBody):
     from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
 

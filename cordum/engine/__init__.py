@@ -23,6 +23,7 @@ from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
 from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
 from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
@@ -65,6 +66,7 @@ class Engine:
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
         self._approvals = Approvals(core)
+        self.signals = Signals(core)
         self.schedules = Schedules(core, self._runs, self._workflows)
         self._coordinator = Coordinator(core, self.jobs, self.schedules)
 

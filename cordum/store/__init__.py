@@ -12,6 +12,7 @@ from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
 from cordum.store.runs import Runs
 from cordum.store.schedules import Schedules
+from cordum.store.signals import Signals
 from cordum.store.wakeups import Wakeups
 from cordum.store.workers import Workers
 from cordum.store.workflows import Workflows
@@ -36,6 +37,7 @@ class Store:
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)
         self.schedules = Schedules(self.connection, self.keys)
+        self.signals = Signals(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)

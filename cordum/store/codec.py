@@ -96,6 +96,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "child_version": int,
     "child_generation": int,
     "correlation": _plain,
+    "awaits": _plain,
     "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,

@@ -57,6 +57,21 @@ def dead_letter(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
 
 
+def signal_digest(name: str, correlation: str) -> str:
+    """What a signal is about, as part of a key."""
+    return hashlib.sha256(f"{name}\n{correlation}".encode()).hexdigest()[:32]
+
+
+def wait_name(run_id: str, step: str) -> str:
+    """A step that waits; neither part holds a blank."""
+    return f"{run_id} {step}"
+
+
+def named_wait(name: str) -> tuple[str, str]:
+    run_id, _, step = name.partition(" ")
+    return run_id, step
+
+
 def schedule_name(tenant: str, schedule_id: str) -> str:
     """A schedule among those of all tenants; neither part holds a blank."""
     return f"{tenant} {schedule_id}"
@@ -225,6 +240,18 @@ class CellKeys:
     def open_runs_of(self, tenant: str, workflow_id: str) -> str:
         """Set: the runs of a workflow that have not ended."""
         return self._key("runs", tenant, workflow_id, "open")
+
+    def signal_waiting(self, tenant: str, about: str) -> str:
+        """Set: `wait_name` of the steps that wait for signals about this (`signal_digest`)."""
+        return self._key("signals_waiting", tenant, about)
+
+    def kept_signals(self, tenant: str, about: str) -> str:
+        """List: signals that nobody has waited for yet: `expires, token, event, signal`, one a line."""
+        return self._key("signals_kept", tenant, about)
+
+    def kept_index(self, tenant: str) -> str:
+        """Sorted set: tokens of the signals that are kept, by when they expire."""
+        return self._key("signals_kept", tenant)
 
     def schedules(self, tenant: str) -> str:
         """Set: ids of schedules."""

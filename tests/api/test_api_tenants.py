@@ -29,6 +29,7 @@ POLICY = b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}
 
 # What a request needs besides its path, so that it fails for nothing else than the object.
 BODIES = {
+    "signals.send": {"correlation": "c"},
     "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},

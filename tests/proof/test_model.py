@@ -38,20 +38,28 @@ PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
+_SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
 UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
+    ("create_run", "SCHEDULE_MOVED"): _SCHEDULES,
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
+    ("delete_schedule", "DELETED"): _SCHEDULES,
+    ("delete_schedule", "NOT_FOUND"): _SCHEDULES,
     ("delete_workflow", "DELETED"): _DEFINITIONS,
     ("delete_workflow", "IN_USE"): _DEFINITIONS,
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
+    **{("deliver_signal", word): _SIGNALS for word in ("DELIVERED", "FULL", "KEPT", "KEY_REUSED", "MOVED", "REPLAYED")},
     ("read_api_key", "KEY"): _KEYS,
+    ("read_schedule", "SCHEDULE"): _SCHEDULES,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
     ("revoke_api_key", "REVOKED"): _KEYS,
     ("revoke_api_key", "UNCHANGED"): _KEYS,
     ("save_policy_draft", "SAVED"): "a draft has no force",
+    ("save_schedule", "MOVED"): _SCHEDULES,
+    ("save_schedule", "SAVED"): _SCHEDULES,
     ("save_workflow", "STALE"): _DEFINITIONS,
     ("save_workflow", "UNCHANGED"): _DEFINITIONS,
     ("send_signal", "ENDED"): _SIGNALS,

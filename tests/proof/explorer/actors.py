@@ -21,6 +21,7 @@ from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.runs import Runs
 from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
 from cordum.engine.workflows import Workflows
 from cordum.errors import NotFound
 from cordum.settings import Settings
@@ -42,6 +43,7 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
+        self.signals = Signals(core)
         self.schedules = Schedules(core, self.runs, self.workflows)
         self.coordinator = Coordinator(core, self.jobs, self.schedules)
         self.command = tape.command
