@@ -224,6 +224,24 @@ class Client:
         said = _json({"correlation": correlation, "payload": payload})
         return self._object("POST", _path("signals", name), headers=headers, **said)
 
+    # inbound webhooks
+
+    def hooks(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/hooks", limit)
+
+    def hook(self, hook_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("hooks", hook_id))
+
+    def create_hook(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """`wanted`: {start: {workflow_id, input}} or {signal: {name, correlation, payload}}, with templates of `body`.
+
+        The answer's `secret` is shown this once.
+        """
+        return self._object("POST", "/hooks", **_json(dict(wanted)))
+
+    def delete_hook(self, hook_id: str) -> None:
+        self._request("DELETE", _path("hooks", hook_id))
+
     # schedules
 
     def schedules(self, limit: int | None = None) -> list[dict[str, Any]]:

@@ -104,6 +104,14 @@ class Settings:
     idempotency_ttl_sec: int = field(
         default=7 * _DAY_SEC, metadata=_rule("how long an Idempotency-Key is remembered", minimum=1)
     )
+    hook_master_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_rule(
+            "32 characters or more that the secrets of inbound webhooks are derived from; absent: kept in Redis",
+            pattern="[!-~]{32,}",
+        ),
+    )
     allow_anonymous_approval: bool = field(
         default=False, metadata=_rule("anonymous may approve anonymous' run; never in production")
     )

@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
+from cordum.domain.hooks import HOOK_ID
 from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
 from cordum.domain.schedules import SCHEDULE_ID
 
@@ -52,6 +53,10 @@ class _ScheduleId(_Id):
     pattern = SCHEDULE_ID
 
 
+class _HookId(_Id):
+    pattern = HOOK_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -69,4 +74,5 @@ def teach_ids(app: Flask) -> None:
         key=_KeyId,
         bundle=_BundleId,
         schedule=_ScheduleId,
+        hook=_HookId,
     )

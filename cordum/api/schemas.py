@@ -294,6 +294,26 @@ class NewScheduleBody(ScheduleBody):
     id = Text(validate=validate.Regexp(SCHEDULE_ID, error="id_format: not a schedule id"))
 
 
+class HookStart(Strict):
+    workflow_id = Text(required=True, validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    version = Count(1, 10**9)
+    input = Anything()
+
+
+class HookSignal(Strict):
+    name = Text(required=True, validate=validate.Regexp(STEP_ID, error="id_format: not the name of a signal"))
+    correlation = Text(required=True)
+    payload = Anything(allow_none=True)
+
+
+class HookBody(Strict):
+    """What a delivery does: one of both."""
+
+    start = fields.Nested(HookStart)
+    signal = fields.Nested(HookSignal)
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
 class BackfillBody(Strict):
     first = Text(required=True, data_key="from")
     last = Text(required=True, data_key="to")

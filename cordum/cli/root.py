@@ -16,6 +16,7 @@ from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
 from cordum.cli.failpoints import failpoints
 from cordum.cli.flower import flower
+from cordum.cli.hooks import hook
 from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
@@ -66,7 +67,7 @@ for command in (
     *(run, watch, get, why, timeline, runs, cancel),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(approvals, approve, reject, dlq),
-    schedule,
+    *(schedule, hook),
     *(policy, keys),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):

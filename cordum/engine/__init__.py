@@ -16,6 +16,7 @@ from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
+from cordum.engine.hooks import Delivery, Hooks
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
@@ -40,6 +41,7 @@ __all__ = [
     # what it is given and gives
     "Caller",
     "Claim",
+    "Delivery",
     "Metric",
     "Outcome",
     "Page",
@@ -67,6 +69,7 @@ class Engine:
         self._operations = Operations(core)
         self._approvals = Approvals(core)
         self.signals = Signals(core)
+        self.hooks = Hooks(core, self._workflows, self.signals)
         self.schedules = Schedules(core, self._runs, self._workflows)
         self._coordinator = Coordinator(core, self.jobs, self.schedules)
 

@@ -24,7 +24,7 @@ class Signals:
         self, caller: Caller, name: str, correlation: str, payload: JSON, key: str | None, scope: str | None = None
     ) -> Delivered:
         """Hand it to every step that waits for it, or keep it for the first that will; a key makes it one delivery."""
-        named = self._core.settings.idempotency_ttl_sec if key else _UNNAMED_TTL_SEC
+        named = max(self._core.settings.idempotency_ttl_sec, _UNNAMED_TTL_SEC) if key else _UNNAMED_TTL_SEC
         token, within = key or uuid.uuid4().hex, scope or f"signal {name}"
         delivery = Delivery(caller.tenant, name, correlation, payload, caller.person, token, within, named)
         done = self._delivered(delivery)

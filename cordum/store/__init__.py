@@ -7,6 +7,7 @@ from cordum.store.approvals import Approvals
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
 from cordum.store.figures import FigureReader
+from cordum.store.hooks import Hooks
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
@@ -38,6 +39,7 @@ class Store:
         self.policies = Policies(self.connection, self.keys)
         self.schedules = Schedules(self.connection, self.keys)
         self.signals = Signals(self.connection, self.keys)
+        self.hooks = Hooks(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)

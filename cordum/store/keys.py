@@ -261,6 +261,19 @@ class CellKeys:
         """Hash: one schedule, as it is and where it stands."""
         return self._key("schedule", tenant, schedule_id)
 
+    def hooks(self, tenant: str) -> str:
+        """Set: ids of inbound webhooks."""
+        return self._key("hooks", tenant)
+
+    def hook(self, hook_id: str) -> str:
+        """Hash: one inbound webhook; ids are one in the cell."""
+        return self._key("hook", hook_id)
+
+    @property
+    def hook_master(self) -> str:
+        """String: what hooks' secrets are derived from, where no setting says so."""
+        return self._key("hook_master")
+
     @property
     def schedules_due(self) -> str:
         """Sorted set: `schedule_name` by the time at which somebody has to look at it."""

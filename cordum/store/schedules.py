@@ -93,8 +93,8 @@ class Schedules:
         return [_now(reply) for reply in replies]
 
     def _read_call(self, tenant: str, schedule_id: str) -> Call:
-        names = {"schedule": self._cell.schedule(tenant, schedule_id), "clock": self._cell.clock}
-        return self._connection.call("read_schedule", names)
+        names = {"record": self._cell.schedule(tenant, schedule_id), "clock": self._cell.clock}
+        return self._connection.call("read_record", names)
 
     def save(self, step: ScheduleStep) -> bool:
         """False when the schedule is not any more what was seen."""

@@ -122,7 +122,7 @@ def p2_a_delivery_is_one_signal(moment: Moment, notes: Notes, law: Law) -> int:
 def p2_a_delivery_does_it_once(move: Move, law: Law) -> int:
     """What a delivery does, its repetition does not do again."""
     known = move.call.name == "deliver_signal" and bool(move.before.raw(move.call.keys[3]))
-    demand("P2", not known or _untouched(move), f"{move.call} was made before, and was carried out once more")
+    demand("P2", not known or move.before is move.after, f"{move.call} was made before, and was carried out once more")
     return known
 
 

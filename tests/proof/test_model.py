@@ -52,7 +52,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
     **{("deliver_signal", word): _SIGNALS for word in ("DELIVERED", "FULL", "KEPT", "KEY_REUSED", "MOVED", "REPLAYED")},
     ("read_api_key", "KEY"): _KEYS,
-    ("read_schedule", "SCHEDULE"): _SCHEDULES,
+    ("read_record", "RECORD"): _SCHEDULES,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
     ("revoke_api_key", "REVOKED"): _KEYS,

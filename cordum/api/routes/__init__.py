@@ -10,6 +10,7 @@ from cordum.api.routes import (
     dead_letters,
     graphs,
     health,
+    hooks,
     metrics,
     operations,
     policy,
@@ -26,6 +27,6 @@ def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
-    for resource in (workflows, runs, graphs, approvals, dead_letters, api_keys, schedules, signals):
+    for resource in (workflows, runs, graphs, approvals, dead_letters, api_keys, schedules, signals, hooks):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
     app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")
