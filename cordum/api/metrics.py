@@ -18,6 +18,11 @@ def exposition(metrics: Iterable[Metric]) -> str:
 def _lines(metric: Metric) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.help}"
     yield f"# TYPE {metric.name} {metric.kind}"
+    histogram = metric.kind == "histogram"
+    sample = f"{metric.name}_bucket" if histogram else metric.name
     for labels, value in metric.samples.items():
         shown = ",".join(f'{name}="{text.translate(_ESCAPES)}"' for name, text in labels)
-        yield f"{metric.name}{{{shown}}} {value:.15g}" if shown else f"{metric.name} {value:.15g}"
+        yield f"{sample}{{{shown}}} {value:.15g}" if shown else f"{sample} {value:.15g}"
+    if histogram:
+        yield f"{metric.name}_sum {metric.sum:.15g}"
+        yield f"{metric.name}_count {max(metric.samples.values()):.15g}"
