@@ -166,6 +166,8 @@ class Settings:
     # limits
     max_definition_bytes: int = field(default=256 * _KIB, metadata=_rule("largest workflow definition", minimum=1))
     max_steps: int = field(default=1_000, metadata=_rule("most steps in a workflow", minimum=1))
+    max_items: int = field(default=1_000, metadata=_rule("most items of one `for_each`", minimum=1))
+    max_subworkflow_depth: int = field(default=10, metadata=_rule("how deep sub-workflows may nest", minimum=1))
     max_inline_result_bytes: int = field(
         default=256 * _KIB, metadata=_rule("largest result kept beside its step; larger apart", minimum=1)
     )

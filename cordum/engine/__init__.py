@@ -248,6 +248,8 @@ def _limits(settings: Settings) -> Limits:
         run_timeouts_ms=_milliseconds(timeouts.workflows),
         queue_timeout_ms=None if waiting is None else round(waiting * 1000),
         max_losses=settings.max_losses,
+        max_items=settings.max_items,
+        max_depth=settings.max_subworkflow_depth,
     )
 
 

@@ -70,7 +70,7 @@ local function commit(plan, first, now)
     local topic = plan.topics[job.topic]
     local turns = KEYS[topic.turns]
     -- Straight onto its queue when nobody waits before it.
-    if redis.call('EXISTS', turns) == 0 and has_room(topic.name, KEYS[topic.window], plan.window) then
+    if redis.call('EXISTS', turns) == 0 and room(topic.name, KEYS[topic.window], plan.window) > 0 then
       send(job.id, ARGV[at], KEYS[topic.window], now)
     else
       redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])

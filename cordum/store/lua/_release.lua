@@ -14,7 +14,7 @@ local function next_turn(turns, ready, score)
   -- Behind every other list of the same priority: scores of one priority lie within 1e12 of each other.
   local floor = math.floor(score / 1e12) * 1e12
   local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', floor + 1e12), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
-  redis.call('ZADD', turns, string.format('%.0f', tonumber(last[2]) + 1), ready)
+  if last[1] ~= ready then redis.call('ZADD', turns, string.format('%.0f', tonumber(last[2]) + 1), ready) end
 end
 
 local function enter_turns(turns, ready, priority)
@@ -24,18 +24,19 @@ local function enter_turns(turns, ready, priority)
   redis.call('ZADD', turns, string.format('%.0f', last[2] and tonumber(last[2]) + 1 or floor), ready)
 end
 
-local function has_room(topic, window, minimum)
-  return redis.call('SCARD', window) < tonumber(redis.call('HGET', k_windows, topic) or minimum)
+local function room(topic, window, minimum)
+  return tonumber(redis.call('HGET', k_windows, topic) or minimum) - redis.call('SCARD', window)
 end
 
 local function send(job_id, record, window, now)
   local steps, step, attempt, timeline, list, sent, event, message = parse_record(record)
-  if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return end
+  if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
   redis.call('SADD', window, job_id)
   redis.call('ZADD', sent, string.format('%.0f', now), job_id)
   redis.call('LPUSH', list, message)
   tell(timeline, now, event)
+  return 1
 end
 
 -- The next job of a list and its record. Jobs that were taken back have left their ids; they cost their tenant no turn.
@@ -52,11 +53,12 @@ local function next_record(ready, parked)
 end
 
 local function release(topic, window, turns, parked, now, minimum)
-  while true do
-    local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-    if not turn[1] or not has_room(topic, window, minimum) then return end
+  local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
+  local left = turn[1] and room(topic, window, minimum) or 0
+  while turn[1] and left > 0 do
     local job_id, record = next_record(turn[1], parked)
     next_turn(turns, turn[1], tonumber(turn[2]))
-    if record then send(job_id, record, window, now) end
+    if record then left = left - send(job_id, record, window, now) end
+    turn = left > 0 and redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES') or {}
   end
 end
