@@ -15,6 +15,8 @@ IDS = {
     "step": "gate",
     "key_id": "aaaaaaaa",
     "bundle_id": "b",
+    "schedule_id": "nightly",
+    "hook_id": "hook-0",
 }
 
 BODIES = {

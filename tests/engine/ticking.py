@@ -15,14 +15,14 @@ ANN = Caller("acme", "ann")
 QUICK = b"{steps: {n: {type: transform, input: {x: 1}}}}"
 
 
-def overdue(engine: Engine, schedule_id: str, ticks: int, **wanted: str) -> None:
-    """A schedule that nobody has looked at for so many ticks of a minute, the latest of which is its last."""
+def overdue(engine: Engine, schedule_id: str, ticks: int, ended_min: int = 0, **wanted: str) -> None:
+    """A schedule that nobody has looked at for so many ticks of a minute, the last of which was `ended_min` ago."""
     store, asked = engine.store.schedules, {"workflow_id": "quick", "cron": "* * * * *", **wanted}
     engine.save_workflow("acme", QUICK, "yaml", "quick")
     engine.schedules.create(ANN, {"id": schedule_id, "paused": True, **asked})
     seen = store.read("acme", [schedule_id])[0]
     assert seen.kept is not None
-    last = seen.now // MINUTE * MINUTE
+    last = (seen.now // MINUTE - ended_min) * MINUTE
     first = last - (ticks - 1) * MINUTE
     schedule = replace(seen.kept.schedule, ends_at=last)
     after = replace(seen.kept, schedule=schedule, standing=Standing(first), paused=False)
