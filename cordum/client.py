@@ -235,6 +235,74 @@ class Client:
     def reject(self, job_id: str, reason: str) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "reject"), **_reason(reason))
 
+    def signal_by_correlation(
+        self, name: str, correlation: str, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Hand an event to every run that waits for it; with none it is kept for the first that will.
+
+        Returns {delivered_to: [run ids], kept}.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        said = _json({"correlation": correlation, "payload": payload})
+        return self._object("POST", _path("signals", name), headers=headers, **said)
+
+    # inbound webhooks
+
+    def hooks(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/hooks", limit)
+
+    def hook(self, hook_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("hooks", hook_id))
+
+    def create_hook(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """`wanted`: {start: {workflow_id, input}} or {signal: {name, correlation, payload}}, with templates of `body`.
+
+        The answer's `secret` is shown this once.
+        """
+        return self._object("POST", "/hooks", **_json(dict(wanted)))
+
+    def delete_hook(self, hook_id: str) -> None:
+        self._request("DELETE", _path("hooks", hook_id))
+
+    # schedules
+
+    def schedules(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/schedules", limit)
+
+    def schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("schedules", schedule_id))
+
+    def create_schedule(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """`wanted`: {workflow_id, cron, id?, timezone?, input?, overlap?, catch_up?, starts_at?, ends_at?, …}."""
+        return self._object("POST", "/schedules", **_json(dict(wanted)))
+
+    def replace_schedule(self, schedule_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        return self._object("PUT", _path("schedules", schedule_id), **_json(dict(wanted)))
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Forget a schedule; its runs stay."""
+        self._request("DELETE", _path("schedules", schedule_id))
+
+    def pause_schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "pause"))
+
+    def resume_schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "resume"))
+
+    def next_ticks(self, schedule_id: str, count: int = 10) -> list[str]:
+        """When its next runs begin, RFC 3339."""
+        answered = self._object("GET", _path("schedules", schedule_id, "next"), query={"count": count})
+        return [str(tick) for tick in answered["items"]]
+
+    def trigger_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Start one of its runs now; returns the run."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", _path("schedules", schedule_id, "trigger"), headers=headers)
+
+    def backfill_schedule(self, schedule_id: str, first: str, last: str) -> dict[str, Any]:
+        """A run for each tick of a past range that has none. Returns {ticks, runs: [{tick, run_id, created}]}."""
+        return self._object("POST", _path("schedules", schedule_id, "backfill"), **_json({"from": first, "to": last}))
+
     # dead letters
 
     def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:

@@ -115,6 +115,14 @@ class Settings:
         default=None,
         metadata=_rule("file of the audit's checkpoints; absent: `audit-checkpoints.jsonl` in the data directory"),
     )
+    hook_master_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_rule(
+            "32 characters or more that the secrets of inbound webhooks are derived from; absent: kept in Redis",
+            pattern="[!-~]{32,}",
+        ),
+    )
     allow_anonymous_approval: bool = field(
         default=False, metadata=_rule("anonymous may approve anonymous' run; never in production")
     )

@@ -9,7 +9,9 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
+from cordum.domain.hooks import HOOK_ID
 from cordum.domain.ids import POOL, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId, is_topic
+from cordum.domain.schedules import SCHEDULE_ID
 
 
 class _Id(BaseConverter):
@@ -62,6 +64,14 @@ class _Topic(BaseConverter):
         return value
 
 
+class _ScheduleId(_Id):
+    pattern = SCHEDULE_ID
+
+
+class _HookId(_Id):
+    pattern = HOOK_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -81,4 +91,6 @@ def teach_ids(app: Flask) -> None:
         worker=_WorkerId,
         pool=_Pool,
         topic=_Topic,
+        schedule=_ScheduleId,
+        hook=_HookId,
     )

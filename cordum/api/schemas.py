@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any
 
 from flask import request
@@ -17,6 +18,7 @@ from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
 from cordum.domain.ids import RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
+from cordum.domain.schedules import SCHEDULE_ID, CatchUp, Overlap
 from cordum.domain.states import RunStatus
 from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
@@ -246,6 +248,13 @@ class SignalBody(Strict):
     correlation = Text(validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters"))
 
 
+class SignalByCorrelationBody(Strict):
+    payload = Anything(allow_none=True)
+    correlation = Text(
+        required=True, validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters")
+    )
+
+
 class RerunBody(RejectBody):
     from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
 
@@ -279,6 +288,88 @@ class ApiKeyBody(Strict):
     )
     expires_in_sec = Count(1, MAX_KEY_AGE_SEC)
     description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class Mapped(fields.Raw):
+    """A JSON object."""
+
+    default_error_messages = SAID
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.make_error("type", input=value)
+        return value
+
+
+class Labels(Mapped):
+    default_error_messages = SAID | {
+        "invalid": f"type: must map at most {MAX_LABELS} plain names to texts of at most {MAX_LABEL_CHARS} characters"
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        labels = super()._deserialize(value, attr, data, **kwargs)
+        plain = all(
+            _LABEL_NAME.match(name) and isinstance(text, str) and len(text) <= MAX_LABEL_CHARS
+            for name, text in labels.items()
+        )
+        if not plain or len(labels) > MAX_LABELS:
+            raise self.make_error("invalid", input=value)
+        return labels
+
+
+def _choice(choices: type[StrEnum]) -> Text:
+    names = list(choices)
+    return Text(validate=validate.OneOf(names, error=f"invalid_choice: must be one of {', '.join(names)}"))
+
+
+class ScheduleBody(Strict):
+    """What a schedule does from now on; whatever is left out has its default."""
+
+    workflow_id = Text(required=True, validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    version = Count(1, 10**9)
+    cron = Text(required=True)
+    timezone = Text()
+    input = Mapped()
+    overlap = _choice(Overlap)
+    catch_up = _choice(CatchUp)
+    starts_at = Text(allow_none=True)
+    ends_at = Text(allow_none=True)
+    paused = Flag()
+    labels = Labels()
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class NewScheduleBody(ScheduleBody):
+    id = Text(validate=validate.Regexp(SCHEDULE_ID, error="id_format: not a schedule id"))
+
+
+class HookStart(Strict):
+    workflow_id = Text(required=True, validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    version = Count(1, 10**9)
+    input = Anything()
+
+
+class HookSignal(Strict):
+    name = Text(required=True, validate=validate.Regexp(STEP_ID, error="id_format: not the name of a signal"))
+    correlation = Text(required=True)
+    payload = Anything(allow_none=True)
+
+
+class HookBody(Strict):
+    """What a delivery does: one of both."""
+
+    start = fields.Nested(HookStart)
+    signal = fields.Nested(HookSignal)
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class BackfillBody(Strict):
+    first = Text(required=True, data_key="from")
+    last = Text(required=True, data_key="to")
+
+
+class TicksQuery(Strict):
+    count = WholeNumber(load_default=10, validate=validate.Range(1, 100, error="number_range: must be from 1 to 100"))
 
 
 # --- reading ---
@@ -319,6 +410,15 @@ def idempotency_key() -> str | None:
         problem = Problem("/headers/Idempotency-Key", "id_format", "must be 1 to 255 visible ASCII characters")
         raise InvalidInput("the Idempotency-Key is not usable", code="header_invalid", problems=[problem])
     return key
+
+
+def moment(text: str, name: str) -> int:
+    """A time that the body has under `name`, in milliseconds since the epoch."""
+    found = milliseconds(text)
+    if found is None:
+        problem = Problem(f"/{name}", "time_format", "must be an RFC 3339 time such as 2026-01-31T08:00:00Z")
+        raise Unprocessable("the body is not usable", problems=[problem])
+    return found
 
 
 def labels(pairs: list[tuple[str, str]]) -> dict[str, str]:

@@ -51,6 +51,8 @@ def _shown(settings: Settings, key: str) -> Any:
     value = getattr(settings, key)
     if key == "audit_key" and value is not None:
         return f"{value.partition(':')[0]}:…"
+    if key == "hook_master_key" and value is not None:
+        return "(set)"
     if key != "redis_url" or value is None:
         return None if value is None else str(value)
     from cordum.redis_address import RedisAddress

@@ -19,6 +19,7 @@ from cordum.cli.doctor import doctor
 from cordum.cli.failpoints import failpoints
 from cordum.cli.fleet import drain, queues, workers
 from cordum.cli.flower import flower
+from cordum.cli.hooks import hook
 from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
@@ -26,6 +27,7 @@ from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, delete, get, run, runs, timeline
 from cordum.cli.scenarios import test
+from cordum.cli.schedules import schedule
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
 from cordum.errors import ConfigurationRefused, CordumError
@@ -69,6 +71,7 @@ for command in (
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(workers, queues, drain),
     *(approvals, approve, reject, dlq),
+    *(schedule, hook),
     *(policy, keys, audit),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):

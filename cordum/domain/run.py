@@ -91,6 +91,7 @@ class StepState:
     child_version: int | None = None
     child_generation: int = 1  # the child's end counts from this generation on
     correlation: str | None = None  # what a signal must carry to be this step's
+    awaits: str | None = None  # name of the signal that finds the step by its correlation
     written: bool = False  # its output stands in the context
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
@@ -201,6 +202,7 @@ class RunState:
     paused_at: int | None = None
     paused_by: str | None = None
     rerun_of: str | None = None
+    triggered_by: str | None = None  # the schedule or hook that has started it for `created_by`
     reason: str | None = None  # of a rerun that is about to begin
     depth: int = 0  # how many parents are above it
     writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)

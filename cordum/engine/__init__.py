@@ -21,6 +21,7 @@ from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core, DecisionPointOf
 from cordum.engine.fleet import Fleet
+from cordum.engine.hooks import Delivery, Hooks
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
@@ -28,6 +29,8 @@ from cordum.engine.policies import Policies
 from cordum.engine.results import shaped
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
+from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
 from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
@@ -45,6 +48,7 @@ __all__ = [
     # what it is given and gives
     "Caller",
     "Claim",
+    "Delivery",
     "Metric",
     "Orders",
     "Outcome",
@@ -84,7 +88,10 @@ class Engine:
         self._approvals = Approvals(core)
         self._retention = Retention(core)
         self._bundles = Bundles(core, self._runs)
-        self._coordinator = Coordinator(core, self.jobs, self._retention, self.audit)
+        self.signals = Signals(core)
+        self.hooks = Hooks(core, self._workflows, self.signals)
+        self.schedules = Schedules(core, self._runs, self._workflows)
+        self._coordinator = Coordinator(core, self.jobs, self._retention, self.audit, self.schedules)
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:

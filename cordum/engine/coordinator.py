@@ -14,6 +14,7 @@ from cordum.engine.audit import Audit
 from cordum.engine.core import Core
 from cordum.engine.jobs import Jobs
 from cordum.engine.retention import Retention
+from cordum.engine.schedules import Schedules
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
 
@@ -26,12 +27,13 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs, retention: Retention, audit: Audit) -> None:
+    def __init__(self, core: Core, jobs: Jobs, retention: Retention, audit: Audit, schedules: Schedules) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
         self._retention = retention
         self._audit = audit
+        self._schedules = schedules
 
     def coordinate(self) -> None:
         """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit."""
@@ -97,13 +99,14 @@ class Coordinator:
     # -- what happens by time ------------------------------------------------------------------------------------
 
     def sweep(self) -> Sweep | None:
-        """Timers, leases, lost messages, free places; None when somebody has swept just now."""
+        """Timers, schedules, leases, lost messages, free places; None when somebody has swept just now."""
         settings = self._core.settings
         found = self._store.wakeups.sweep(settings.sweep_ms, settings.lease_ms)
         if found is None:
             return None
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
+        self._schedules.carry_on_all(found.schedules)
         self._set_windows()
         paused = self._store.queues.paused()
         for topics in _in_groups([topic for topic in self._store.jobs.topics() if topic not in paused]):

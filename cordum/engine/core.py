@@ -27,6 +27,7 @@ from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
+from cordum.store.schedules import ScheduleStep
 
 DecisionPointOf = Callable[[Policy], DecisionPoint]
 """Who decides while a policy is active: the policy itself, or something that stands in for it."""
@@ -192,22 +193,24 @@ class Core:
         check: Callable[[DecisionPoint | None, RunState], Quota | None] | None = None,
         known: tuple[Guarded | None, int] | None = None,
         show: bool = False,
+        tick: ScheduleStep | None = None,
     ) -> tuple[Created, Guarded | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
         `check` may refuse the run under that policy, by raising, and names the rate within which such runs may begin;
         TooManyRequests when that has no room. `known`: the policy and the time, read just now.
         `show`: the answer holds the run itself.
+        `tick`: the step of the schedule that it is a run of; both are written, or neither.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
             policy, now = known or self.decider_now()
             known = None
-            run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
+            run_id = run_id or self.new_run_id(now)
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency, rate, show=show)
+            created = self.store.runs.create(run, decided, idempotency, rate, tick, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:
@@ -217,6 +220,9 @@ class Core:
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
+
+    def new_run_id(self, now: int) -> str:
+        return new_run_id(self.settings.cell, now, os.urandom(10))
 
     def _start_children(self, parent: RunState, decided: Plan) -> None:
         """Start the child runs that a committed plan asks for; until they exist, every look at it asks again."""

@@ -10,12 +10,18 @@ from cordum.domain.states import RunStatus
 from cordum.store.figures import Figures, TopicFigures
 from cordum.store.stats import APPROVAL_WAIT_SEC
 
+# Upper bounds in milliseconds; `sweep.lua` has the same.
+LATENESS_BUCKETS = ("100", "250", "500", "1000", "2000", "5000", "10000", "30000", "60000", "+Inf")
+
 Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One figure, once for each combination of labels. Labels are topics, states and reasons, never ids."""
+    """One figure, once for each combination of labels. Labels are topics, states and reasons, never ids.
+
+    The samples of a histogram are its buckets, cumulative; `sum` is the sum of what they hold.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -31,7 +37,14 @@ class Metric:
 
 
 def metrics_of(figures: Figures) -> list[Metric]:
-    return [*_of_runs(figures), *_of_jobs(figures), *_of_topics(figures), *_of_troubles(figures), *_of_people(figures)]
+    return [
+        *_of_runs(figures),
+        *_of_jobs(figures),
+        *_of_topics(figures),
+        *_of_troubles(figures),
+        *_of_timers(figures),
+        *_of_people(figures),
+    ]
 
 
 def _of_runs(figures: Figures) -> Iterator[Metric]:
@@ -80,6 +93,20 @@ def _of_troubles(figures: Figures) -> Iterator[Metric]:
     yield _counter(figures, "policy_unavailable", "Looks at runs that dispatched nothing, for want of a decision")
     yield _counter(figures, "decisions_fail_open", "Jobs dispatched without a policy, because their tenant fails open")
     yield _counter(figures, "commits", "Plans brought to be committed, by result", "result")
+
+
+def _of_timers(figures: Figures) -> Iterator[Metric]:
+    """How late timers go off: time-outs, back-offs, delays, expiries, reminders are all one timer of their run."""
+    buckets: dict[Labels, float] = {}
+    total = 0
+    for bound in LATENESS_BUCKETS:
+        total += figures.counters.get(f"timer_lateness:{bound}", 0)
+        shown = bound if bound == "+Inf" else f"{int(bound) / 1000:g}"
+        buckets[(("le", shown),)] = total
+    help_ = "How long after its time a timer was seen to have gone off"
+    late_sec = figures.counters.get("timer_lateness:sum", 0) / 1000
+    series: dict[str, dict[Labels, float]] = {"_bucket": buckets, "_sum": {(): late_sec}, "_count": {(): total}}
+    yield Metric("cordum_timer_lateness_seconds", "histogram", help_, {}, series)
 
 
 def _of_people(figures: Figures) -> Iterator[Metric]:

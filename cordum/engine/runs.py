@@ -65,7 +65,7 @@ class Runs:
         found, known = self._core.version_and_decider_now(caller.tenant, workflow_id)
         version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
-        _check_input(workflow, input_)
+        check_input(workflow, input_)
         created, policy = self._core.create(
             Start(
                 tenant=caller.tenant,
@@ -76,7 +76,7 @@ class Runs:
                 labels=labels or {},
             ),
             self._idempotency(idempotency_key, input_, labels or {}),
-            check=_refuse_by_policy,
+            check=refuse_by_policy,
             known=known,
             show=show,
         )
@@ -102,7 +102,7 @@ class Runs:
         """Refuse what a start would be refused for, whatever the policy says."""
         found, _ = self._core.version_and_decider_now(caller.tenant, workflow_id)
         _, digest = self._workflows.required(workflow_id, found)
-        _check_input(self._core.workflow(caller.tenant, workflow_id, digest), input_)
+        check_input(self._core.workflow(caller.tenant, workflow_id, digest), input_)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Runs:
             self._core.change(lambda: self._core.look(run_id), decide)
 
 
-def _check_input(workflow: Workflow, input_: JSON) -> None:
+def check_input(workflow: Workflow, input_: JSON) -> None:
     """Unprocessable with everything in which the input is not what the workflow takes."""
     wrong = violations(workflow.input_schema, input_) if workflow.input_schema is not None else ()
     if wrong:
@@ -221,7 +221,7 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
 
 
-def _refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> Quota | None:
+def refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> Quota | None:
     """Steps are decided when their turn comes; a run as a whole only where a rule is about starts.
 
     The rate that the rule allows, if it does, is for the commit to judge.

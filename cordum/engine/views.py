@@ -86,7 +86,7 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
         "error": json.loads(fields["error"]) if fields.get("error") else None,
         "generation": int(fields["generation"]),
         "created_by": fields["created_by"],
-        "triggered_by": fields["created_by"],
+        "triggered_by": fields.get("triggered_by") or fields["created_by"],
         "rerun_of": fields.get("rerun_of"),
         "parent": _parent(fields),
         "compensates": fields.get("compensates"),

@@ -11,6 +11,7 @@ from cordum.store.audit import Audit
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
 from cordum.store.figures import FigureReader
+from cordum.store.hooks import Hooks
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
@@ -18,6 +19,8 @@ from cordum.store.queues import Queues
 from cordum.store.quotas import Quotas
 from cordum.store.retention import Retention
 from cordum.store.runs import Runs
+from cordum.store.schedules import Schedules
+from cordum.store.signals import Signals
 from cordum.store.wakeups import Wakeups
 from cordum.store.workers import Workers
 from cordum.store.workflows import Workflows
@@ -48,6 +51,9 @@ class Store:
         self.policies = Policies(self.connection, self.keys)
         self.quotas = Quotas(self.connection, self.keys)
         self.retention = Retention(self.connection, self.keys)
+        self.schedules = Schedules(self.connection, self.keys)
+        self.signals = Signals(self.connection, self.keys)
+        self.hooks = Hooks(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys, window)
         self.workers = Workers(self.connection, self.keys)
         self.workflows = Workflows(self.connection, self.keys)

@@ -104,6 +104,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "child_version": int,
     "child_generation": int,
     "correlation": _plain,
+    "awaits": _plain,
     "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,
@@ -223,6 +224,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         **_parent_fields(run),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
         **({"compensates": run.compensates} if run.compensates else {}),
+        **({"triggered_by": run.triggered_by} if run.triggered_by else {}),
     }
 
 

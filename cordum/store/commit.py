@@ -12,9 +12,9 @@ from cordum.domain.ids import JobId
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
 from cordum.domain.quotas import Quota
 from cordum.domain.routing import PRIORITIES, queue_list
-from cordum.domain.run import RunState
+from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
-from cordum.store import keys, stats
+from cordum.store import keys, names, stats
 from cordum.store.codec import (
     ALL_FACTS,
     archived_text,
@@ -132,6 +132,8 @@ class CommitWriter:
             "brought_back": list(plan.brought_back),
             "children": self._number(self._own.children) if plan.brought_back else None,
             "taken": [str(number) for number in plan.taken],
+            "awaited": [self._awaited(*wait) for wait in _waits(plan, after=True)],
+            "unawaited": [self._awaited(*wait) for wait in _waits(plan, after=False)],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
@@ -153,6 +155,18 @@ class CommitWriter:
         """Which instances leave the run's open state, and which facts they may have."""
         refs = [ref for ref in plan.archived if ref in self._run.steps]
         return {"refs": refs, "facts": ALL_FACTS} if refs else None
+
+    def _awaited(self, step: str, name: str, correlation: str) -> dict[str, Any]:
+        """A step that begins or ceases to wait for a signal by its correlation."""
+        about, tenant = names.signal_digest(name, correlation), self._run.tenant
+        return {
+            "member": names.wait_name(self._run.id, step),
+            "step": step,
+            "waiting": self._number(self._cell.signal_waiting(tenant, about)),
+            "kept": self._number(self._cell.kept_signals(tenant, about)),
+            "index": self._number(self._cell.kept_index(tenant)),
+            "once": self._number(self._own.once),
+        }
 
     def _to_stir(self, plan: Plan) -> list[str]:
         """Runs that have to look because of this one: children whose step is over, or the parent at the end."""
@@ -367,6 +381,21 @@ def _turn(job: Job, number: int) -> int:
     """Whose turn it is: by priority, then time, then the order within a plan; exact as a score of Redis."""
     rank = PRIORITIES.index(job.priority)
     return (rank * _AGES_MS + job.since) * _MOST_TOLD_APART + min(number, _MOST_TOLD_APART - 1)
+
+
+def _waits(plan: Plan, *, after: bool) -> Iterable[tuple[str, str, str]]:
+    """Steps that wait after a plan and did not before, or the other way round: (step, signal, correlation)."""
+    for change in plan.changes:
+        here, there = (change.after, change.before) if after else (change.before, change.after)
+        found = _wait_of(here)
+        if found is not None and _wait_of(there) is None:
+            yield change.step, *found
+
+
+def _wait_of(state: StepState | None) -> tuple[str, str] | None:
+    if state is None or state.status is not StepStatus.WAITING or state.awaits is None:
+        return None
+    return state.awaits, state.correlation or ""
 
 
 def _by_priority(jobs: Iterable[Job]) -> list[Job]:

@@ -217,7 +217,7 @@ class CellKeys:
         """Hash: `info`, what a worker said of itself; `registered_at`; `draining`: since when and by whom."""
         return self._key("worker", incarnation)
 
-    @property
+    @cached_property
     def drained_pools(self) -> str:
         """Hash: pool -> since when and by whom its workers are drained, separated by a blank."""
         return self._key("drained_pools")
@@ -240,12 +240,12 @@ class CellKeys:
         """Sorted set: job ids that wait for a place, in the order of their turn."""
         return self._key("waiters", quota)
 
-    @property
+    @cached_property
     def waiting(self) -> str:
         """Hash: job id -> what `_quota.lua` needs to send it on, of every job that waits for a place."""
         return self._key("waiting")
 
-    @property
+    @cached_property
     def alarms(self) -> str:
         """Sorted set: keys of waiters by the time at which their rate has room again."""
         return self._key("alarms")
@@ -285,12 +285,12 @@ class CellKeys:
         """Sorted set: ended runs that could have gone but are needed, by the time at which that was seen."""
         return self._key("needed", tenant)
 
-    @property
+    @cached_property
     def keepers(self) -> str:
         """Sorted set: tenants with ended runs, by the time from which somebody should look at those."""
         return self._key("keepers")
 
-    @property
+    @cached_property
     def orphans(self) -> str:
         """Set: runs that belonged to one that was removed."""
         return self._key("orphans")
@@ -298,6 +298,44 @@ class CellKeys:
     def open_runs_of(self, tenant: str, workflow_id: str) -> str:
         """Set: the runs of a workflow that have not ended."""
         return self._key("runs", tenant, workflow_id, "open")
+
+    def signal_waiting(self, tenant: str, about: str) -> str:
+        """Set: `wait_name` of the steps that wait for signals about this (`signal_digest`)."""
+        return self._key("signals_waiting", tenant, about)
+
+    def kept_signals(self, tenant: str, about: str) -> str:
+        """List: signals that nobody has waited for yet: `expires, token, event, signal`, one a line."""
+        return self._key("signals_kept", tenant, about)
+
+    def kept_index(self, tenant: str) -> str:
+        """Sorted set: tokens of the signals that are kept, by when they expire."""
+        return self._key("signals_kept", tenant)
+
+    def schedules(self, tenant: str) -> str:
+        """Set: ids of schedules."""
+        return self._key("schedules", tenant)
+
+    def schedule(self, tenant: str, schedule_id: str) -> str:
+        """Hash: one schedule, as it is and where it stands."""
+        return self._key("schedule", tenant, schedule_id)
+
+    def hooks(self, tenant: str) -> str:
+        """Set: ids of inbound webhooks."""
+        return self._key("hooks", tenant)
+
+    def hook(self, hook_id: str) -> str:
+        """Hash: one inbound webhook; ids are one in the cell."""
+        return self._key("hook", hook_id)
+
+    @cached_property
+    def hook_master(self) -> str:
+        """String: what hooks' secrets are derived from, where no setting says so."""
+        return self._key("hook_master")
+
+    @cached_property
+    def schedules_due(self) -> str:
+        """Sorted set: `schedule_name` by the time at which somebody has to look at it."""
+        return self._key("schedules")
 
     def definitions(self, tenant: str) -> str:
         """String: how often a definition has been saved or deleted."""
@@ -315,7 +353,10 @@ class CellKeys:
         return self._key("workflow", tenant, workflow_id)
 
     def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:
-        """String: run id and fingerprint of the request that used this key."""
+        """String: run id and fingerprint of the request that used this key.
+
+        Keys of people hold no blanks: `tick …` and `hook …` are cordum's own.
+        """
         return self._key("idempotency", tenant, workflow_id, hashlib.sha256(key.encode()).hexdigest())
 
 
@@ -346,6 +387,11 @@ RETENTION = {
     "places": "jobs on their way; of a rate what began within its window, and a day more",
     **dict.fromkeys(("waiters", "waiting", "alarms"), "as long as a job waits for a place"),
     "quotas": "as long as somebody holds or waits for it",
+    "signal_waiting": _MARK,
+    **dict.fromkeys(("kept_signals", "kept_index"), "until their step takes them, or until their time"),
+    **dict.fromkeys(("schedules", "schedule", "hooks", "hook"), _KEPT),
+    "schedules_due": "as the schedules it lists",
+    "hook_master": _BOUNDED,
     **dict.fromkeys(("paused", "aside", "drained_pools"), "until somebody resumes the queue or opens the pool"),
     "workflow": "kept until it is deleted; the texts then stay until its last run is removed, its last number for good",
 }

@@ -21,6 +21,7 @@ from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
+from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
 
 _FIELDS = 1000  # so many values one read takes at most
@@ -34,6 +35,7 @@ class CreateReply(StrEnum):
     POLICY_CHANGED = "POLICY_CHANGED"
     WORKFLOW_GONE = "WORKFLOW_GONE"
     THROTTLED = "THROTTLED"
+    SCHEDULE_MOVED = "SCHEDULE_MOVED"
 
 
 class SignalReply(StrEnum):
@@ -97,11 +99,15 @@ class Created(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it)."""
+    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it).
+
+    `scope`: within what the key is one; None: the workflow.
+    """
 
     key: str
     fingerprint: str
     ttl_sec: int
+    scope: str | None = None
 
 
 class Runs:
@@ -120,12 +126,13 @@ class Runs:
         plan: Plan,
         idempotency: Idempotency | None,
         rate: Quota | None = None,
+        tick: ScheduleStep | None = None,
         *,
         show: bool = False,
     ) -> Created:
         """Store a run and its first plan in one step, if `rate` has room for one more run that begins.
 
-        `show`: the reply holds the run.
+        `tick`: the step of the schedule that it is a run of, written with it. `show`: the reply holds the run.
         """
         script = self._connection.library["create_run"]
         commit = self._writer(run, script).write(plan, codec.run_fields(run), rate)
@@ -134,11 +141,13 @@ class Runs:
             {
                 **self._commit_keys(run),
                 "idempotency": self._cell.idempotency(
-                    run.tenant, run.workflow_id, idempotency.key if idempotency else ""
+                    run.tenant, *((idempotency.scope or run.workflow_id, idempotency.key) if idempotency else ("", ""))
                 ),
                 "runs": self._cell.runs(run.tenant),
                 "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
                 "workflow": self._cell.workflow(run.tenant, run.workflow_id),
+                "schedule": self._cell.schedule(run.tenant, tick.schedule_id if tick else ""),
+                "schedules_due": self._cell.schedules_due,
             },
             commit.more_keys,
             commit.values,
@@ -148,6 +157,7 @@ class Runs:
             message=coordinator_message(),
             digest=run.digest,
             show="1" if show else "0",
+            tick=tick.control(run.tenant) if tick else "",
         )
         word = CreateReply(reply[0])
         if word is CreateReply.CREATED and show:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cordum.store import keys
+from cordum.store import keys, names
 from cordum.store.connection import Connection
 from cordum.store.envelope import coordinator_message
 
@@ -14,11 +14,15 @@ ASIDE_MS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over. `now`: Redis' time."""
+    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over. `now`: Redis' time.
+
+    `schedules`: those that have a tick to carry out, as (tenant, id).
+    """
 
     timers: int
     expired: list[str]
     now: int
+    schedules: list[tuple[str, str]]
 
 
 class Wakeups:
@@ -55,6 +59,8 @@ class Wakeups:
                 "wakeups": self._cell.wakeups,
                 "workers": self._cell.workers,
                 "swept": self._cell.swept,
+                "schedules_due": self._cell.schedules_due,
+                "stats": self._cell.stats,
                 "clock": self._cell.clock,
                 "alarms": self._cell.alarms,
                 "waiting": self._cell.waiting,
@@ -65,4 +71,6 @@ class Wakeups:
             sweep_ms=sweep_ms,
             lease_ms=lease_ms,
         )
-        return Sweep(int(reply[1]), list(reply[2]), int(reply[3])) if reply[0] == "SWEPT" else None
+        if reply[0] != "SWEPT":
+            return None
+        return Sweep(int(reply[1]), list(reply[2]), int(reply[3]), [names.named_schedule(name) for name in reply[4]])

@@ -18,6 +18,8 @@ IDS = {
     "worker_id": "w@h",
     "pool": "gpu",
     "topic": "job.a",
+    "schedule_id": "nightly",
+    "hook_id": "hook-0",
 }
 
 BODIES = {

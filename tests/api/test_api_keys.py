@@ -190,6 +190,7 @@ def test_each_route_is_open_to_the_roles_that_include_its_own(app, api, engine):
         path = path.replace("<job:job_id>", "r:s@1").replace("<key:key_id>", "aaaaaaaa")
         path = path.replace("<bundle:bundle_id>", "x").replace("<step:name>", "go").replace("<ref:step>", "s")
         path = path.replace("<worker:worker_id>", "w").replace("<pool:pool>", "p").replace("<topic:topic>", "job.a")
+        path = path.replace("<schedule:schedule_id>", "x").replace("<hook:hook_id>", "x")
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for role, key in keys.items():
                 answered = api.open(path, method=method, headers=key)

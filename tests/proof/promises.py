@@ -16,6 +16,7 @@ from cordum.domain.audit import AUDITED, first_link, next_link, read_record
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
+from cordum.domain.times import milliseconds
 from cordum.store.approvals import question
 from tests.proof.explorer import quotas
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
@@ -109,6 +110,83 @@ def _taken_by_one_step(move: Move, run_id: str, law: Law) -> None:
 
 def _new_events(move: Move, run_id: str) -> Sequence[Mapping[str, Any]]:
     return move.after.events(run_id)[len(move.before.events(run_id)) :]
+
+
+def p2_a_delivery_is_one_signal(moment: Moment, notes: Notes, law: Law) -> int:
+    """A key that was answered stands for what it said first; another signal with it is refused."""
+    told: dict[str, set[str]] = {}
+    answers = list(noted(notes, "delivered"))
+    for _, key, payload in answers:
+        told.setdefault(key, set()).add(payload)
+    for key, payloads in told.items():
+        demand("P2", len(payloads) == 1, f"the delivery {key} was taken for {sorted(payloads)}")
+    return len(answers) - len(told)
+
+
+def p2_a_delivery_does_it_once(move: Move, law: Law) -> int:
+    """What a delivery does, its repetition does not do again."""
+    known = move.call.name == "deliver_signal" and bool(move.before.raw(move.call.keys[3]))
+    demand("P2", not known or move.before is move.after, f"{move.call} was made before, and was carried out once more")
+    return known
+
+
+def p7_who_waits_is_found(move: Move, law: Law) -> int:
+    """Whoever waits for a signal by its correlation is listed, or has it; nothing is kept while somebody is listed."""
+    waiting = move.after.everything_of("signals_waiting")
+    listed = {tuple(member.split(" ")) for members in waiting.values() for member in members}
+    for about, members in waiting.items():
+        kept = move.after.everything_of("signals_kept").get(about)
+        demand("P7", not (members and kept), f"a signal is kept, and {sorted(members)} wait for it")
+    for run_id in move.after.run_ids:
+        for step, mark in move.after.marks(run_id).items():
+            waits = mark.status == "waiting" and bool(move.after.fact(run_id, step, "awaits"))
+            known = (run_id, step) in listed
+            if waits:
+                found = known or bool(move.after.of_run(run_id, "inbox"))
+                demand("P7", found, f"{step} of {run_id} waits, and no signal will find it")
+            else:
+                demand("P7", not known, f"{step} of {run_id} is {mark}, and listed as waiting")
+    return len(listed)
+
+
+def p14_so_many_are_kept(move: Move, law: Law) -> int:
+    """Here everybody who sends allows for the same number of signals that are kept."""
+    most = move.arg("most") if move.call.name == "deliver_signal" else None
+    kept = len(move.after.pairs("signals_kept", "default"))
+    demand("P14", most is None or kept <= int(most), f"{kept} signals are kept, {most} may be")
+    return kept
+
+
+def p2_one_run_for_a_tick(move: Move, law: Law) -> int:
+    """A tick has one run at most, never before its time, and none while its schedule is paused."""
+    if move.call.name != "create_run" or move.word != "CREATED":
+        return 0
+    new = set(move.after.run_ids) - set(move.before.run_ids)
+    known = [_tick(move.before, run_id) for run_id in move.before.run_ids]
+    tested = 0
+    for schedule, tick in (_tick(move.after, run_id) for run_id in new):
+        if schedule:
+            demand("P2", (schedule, tick) not in known, f"{schedule} has two runs for {tick}")
+            early = (milliseconds(tick) or 0) > move.after.now
+            demand("P2", not early, f"{schedule} has a run for {tick}, and it is {move.after.now}")
+            paused = move.before.pairs("schedule", "default", schedule).get("paused") == "1"
+            demand("P2", not paused, f"{schedule} is paused, and has a run for {tick}")
+            tested += 1
+    return tested
+
+
+def _tick(moment: Moment, run_id: str) -> tuple[str, str]:
+    labels = json.loads(moment.fields(run_id)["labels"])
+    return labels.get("schedule", ""), labels.get("scheduled_for", "")
+
+
+def p2_a_paused_schedule_stays_so(moment: Moment, notes: Notes, law: Law) -> int:
+    """Nobody resumes one here: what was told to be paused is."""
+    told = list(noted(notes, "schedule_paused"))
+    for _, schedule in told:
+        paused = moment.pairs("schedule", "default", schedule).get("paused") == "1"
+        demand("P2", paused, f"{schedule} was told to be paused, and goes on")
+    return len(told)
 
 
 # -- P3: states --------------------------------------------------------------------------------------------------
@@ -723,6 +801,10 @@ def p14_limits_hold(move: Move, law: Law) -> int:
 OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p1_definitions_stay": p1_definitions_stay,
     "p2_a_signal_counts_once": p2_a_signal_counts_once,
+    "p2_a_delivery_does_it_once": p2_a_delivery_does_it_once,
+    "p14_so_many_are_kept": p14_so_many_are_kept,
+    "p7_who_waits_is_found": p7_who_waits_is_found,
+    "p2_one_run_for_a_tick": p2_one_run_for_a_tick,
     "p3_only_legal_moves": p3_only_legal_moves,
     "p3_one_ending": p3_one_ending,
     "p3_children_come_and_go": p3_children_come_and_go,
@@ -747,6 +829,8 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "s10_one_chain": s10_one_chain,
 }
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
+    "p2_a_delivery_is_one_signal": p2_a_delivery_is_one_signal,
+    "p2_a_paused_schedule_stays_so": p2_a_paused_schedule_stays_so,
     "p2_one_run_for_a_key": p2_one_run_for_a_key,
     "p6_executed_once_an_attempt": p6_executed_once_an_attempt,
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,

@@ -40,15 +40,20 @@ FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script 
 _OPERATORS = "operators of workers and queues are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
+_SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
 UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
     ("create_run", "THROTTLED"): "no rule is about starts here; the explorer has one",
+    ("create_run", "SCHEDULE_MOVED"): _SCHEDULES,
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
+    ("delete_schedule", "DELETED"): _SCHEDULES,
+    ("delete_schedule", "NOT_FOUND"): _SCHEDULES,
     ("delete_workflow", "DELETED"): _DEFINITIONS,
     ("delete_workflow", "IN_USE"): _DEFINITIONS,
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
+    **{("deliver_signal", word): _SIGNALS for word in ("DELIVERED", "FULL", "KEPT", "KEY_REUSED", "MOVED", "REPLAYED")},
     ("keep_run", "KEPT"): _REMOVALS,
     ("drain_worker", "CHANGED"): _OPERATORS,
     ("drain_worker", "NOT_FOUND"): _OPERATORS,
@@ -59,6 +64,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("remove_run", "CONFLICT"): _REMOVALS,
     ("remove_run", "NOT_FOUND"): _REMOVALS,
     ("remove_run", "REMOVED"): _REMOVALS,
+    ("read_record", "RECORD"): _SCHEDULES,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
     ("resume_queue", "RESUMED"): _OPERATORS,
     ("resume_queue", "UNCHANGED"): _OPERATORS,
@@ -66,6 +72,8 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("revoke_api_key", "REVOKED"): _KEYS,
     ("revoke_api_key", "UNCHANGED"): _KEYS,
     ("save_policy_draft", "SAVED"): "a draft has no force",
+    ("save_schedule", "MOVED"): _SCHEDULES,
+    ("save_schedule", "SAVED"): _SCHEDULES,
     ("save_workflow", "STALE"): _DEFINITIONS,
     ("save_workflow", "UNCHANGED"): _DEFINITIONS,
     ("seal", "STALE"): "one coordinator at a time is here; several are the explorer's",

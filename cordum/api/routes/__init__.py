@@ -14,10 +14,13 @@ from cordum.api.routes import (
     governance,
     graphs,
     health,
+    hooks,
     metrics,
     operations,
     policy,
     runs,
+    schedules,
+    signals,
     workflows,
 )
 
@@ -28,7 +31,10 @@ def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
-    for resource in (workflows, runs, graphs, approvals, dead_letters, concurrency, fleet, api_keys, audit):
+    for resource in (
+        *(workflows, runs, graphs, approvals, dead_letters, concurrency, fleet),
+        *(schedules, signals, hooks, api_keys, audit),
+    ):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
     app.register_blueprint(governance.routes, url_prefix=API_PREFIX + str(governance.routes.url_prefix))
     app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")

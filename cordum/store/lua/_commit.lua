@@ -39,6 +39,24 @@ local function keep(plan, now)
   end
 end
 
+-- A signal that came before its step: the oldest that has not expired.
+local function take_kept(wait, now)
+  local record = redis.call('LPOP', KEYS[wait.kept])
+  while record do
+    local expires, token, event, signal = string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+    redis.call('ZREM', KEYS[wait.index], token)
+    if tonumber(expires) > now then
+      redis.call('HSET', KEYS[wait.once], 'signal:' .. token .. '#' .. wait.step, 1)
+      redis.call('HSET', k_inbox, redis.call('HINCRBY', k_run, 'signals_sent', 1), signal)
+      redis.call('HINCRBY', k_run, 'signals', 1)
+      tell(k_timeline, now, event)
+      return true
+    end
+    record = redis.call('LPOP', KEYS[wait.kept])
+  end
+  return false
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -102,6 +120,10 @@ local function commit(plan, first, now)
   end
   for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
+  for _, wait in ipairs(plan.unawaited) do redis.call('SREM', KEYS[wait.waiting], wait.member) end
+  for _, wait in ipairs(plan.awaited) do
+    if take_kept(wait, now) then plan.again = true else redis.call('SADD', KEYS[wait.waiting], wait.member) end
+  end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
   if plan.kept then keep(plan, now) end

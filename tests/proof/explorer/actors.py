@@ -22,6 +22,8 @@ from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
+from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
 from cordum.engine.workflows import Workflows
 from cordum.errors import NotFound
 from cordum.settings import Settings
@@ -45,7 +47,9 @@ class Process:
         self.operations = Operations(core)
         self.retention = Retention(core)
         self.audit = Audit(core)
-        self.coordinator = Coordinator(core, self.jobs, self.retention, self.audit)
+        self.signals = Signals(core)
+        self.schedules = Schedules(core, self.runs, self.workflows)
+        self.coordinator = Coordinator(core, self.jobs, self.retention, self.audit, self.schedules)
         self.command = tape.command
         self._notes = notes
 

@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from typing import Any
 from unittest.mock import patch
 
 from cordum.domain.ids import JobId, child_run_id
@@ -19,6 +21,7 @@ from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
+from cordum.store import names
 from cordum.store.jobs import ClaimReply
 from cordum.store.keys import dead_letter
 from tests.proof.explorer.actors import Actor, Process
@@ -248,6 +251,22 @@ def signaller(name: str, token: str, signal: str = "go", run_id: str = "r1", tim
     return replace(_operator(name, run_id, act), times=times)
 
 
+def correlator(name: str, key: str, payload: str = "said", most_kept: int = 10) -> Actor:
+    """Sends the signal `go` about `it` to whoever waits, and notes the answer; its delivery is named by `key`."""
+
+    def act(process: Process) -> None:
+        try:
+            with patch("cordum.engine.signals.MAX_KEPT", most_kept):
+                process.signals.send(Caller(TENANT, name), "go", "it", payload, key)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+        else:
+            process.note("delivered", key, payload)
+
+    # Looking who waits and saying it are two calls, between which others come.
+    return Actor(name, act, reads_apart=True)
+
+
 def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     """Comes when the run has failed."""
 
@@ -364,6 +383,54 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
                     process.note("started", key, body, started.run["id"])
 
     return Actor(name, act)
+
+
+# -- schedules -----------------------------------------------------------------------------------------------------
+
+SCHEDULE = "s"
+
+
+def maker(name: str, **wanted: Any) -> Actor:
+    """Makes a schedule that ticks each minute."""
+
+    def act(process: Process) -> None:
+        try:
+            asked = {"id": SCHEDULE, "workflow_id": WORKFLOW, "cron": "* * * * *", **wanted}
+            process.schedules.create(Caller(TENANT, "alice"), asked)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+
+    return Actor(name, act)
+
+
+def ticker(name: str) -> Actor:
+    """Part of a sweep: carries a schedule out that is due."""
+
+    def act(process: Process) -> None:
+        counted = count()
+        with patch("cordum.engine.core.new_run_id", lambda cell, now, _: f"{cell}-{name}-{now}-{next(counted)}"):
+            process.schedules.carry_on(TENANT, SCHEDULE)
+
+    return Actor(name, act, 1, _schedule_due)
+
+
+def schedule_pauser(name: str) -> Actor:
+    """Notes that it was told so."""
+
+    def act(process: Process) -> None:
+        try:
+            process.schedules.pause(Caller(TENANT, name), SCHEDULE)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+        else:
+            process.note("schedule_paused", SCHEDULE)
+
+    return Actor(name, act, 1, lambda moment: bool(moment.pairs("schedule", TENANT, SCHEDULE)))
+
+
+def _schedule_due(moment: Moment) -> bool:
+    due = moment.pairs("schedules").get(names.schedule_name(TENANT, SCHEDULE))
+    return due is not None and int(due) <= moment.now
 
 
 def publisher(name: str, policy: str) -> Actor:
