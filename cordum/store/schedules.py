@@ -10,7 +10,7 @@ from typing import Any
 
 from cordum.domain.cron import Cron
 from cordum.domain.schedules import CatchUp, Overlap, Schedule, Standing
-from cordum.store import codec, keys
+from cordum.store import codec, keys, names
 from cordum.store.connection import Call, Connection
 
 _COUNTERS = ("fired", "skipped", "missed", "refused")

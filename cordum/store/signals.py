@@ -9,7 +9,7 @@ from typing import Any
 
 from cordum.domain.plan import Event
 from cordum.domain.workflow import JSON
-from cordum.store import codec, keys
+from cordum.store import codec, keys, names
 from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 from cordum.store.envelope import coordinator_message
