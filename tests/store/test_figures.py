@@ -173,6 +173,12 @@ def overflowing(world: World) -> None:
     world.create("steps: {" + ", ".join(f"s{i}: {{topic: job.t}}" for i in range(40)) + "}")
 
 
+def fired_late(world: World) -> None:
+    world.create("steps: {a: {type: delay, delay_sec: 1}}")
+    world.at(START + 1400)
+    world.store.wakeups.sweep(1000, 5000)
+
+
 ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=succeeded}": 1}
 
 
@@ -226,6 +232,7 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         ),
         (resent, {"cordum_messages_resent_total": 1}),
         (claimed_twice, {"cordum_claims_stale_total": 1}),
+        (fired_late, {"cordum_timer_lateness_seconds{le=0.5}": 1, "cordum_timer_lateness_seconds{le=+Inf}": 1}),
         (recorded_late, {"cordum_results_stale_total": 1}),
         (recorded_by_another, {"cordum_results_stale_total": 1}),
         (conflicting, {"cordum_commits_total{result=committed}": 2, "cordum_commits_total{result=conflict}": 1}),
