@@ -116,7 +116,7 @@ def test_clocks_that_change_skip_and_double_no_tick(clock: Clock) -> None:
     clock.at(autumn)
     clock.engine.coordinate()
     clock.play(autumn + 48 * HOUR, step=10 * MINUTE)
-    assert clock.ticks()[3:] == ["10-25T00:30", "10-26T01:30"]
+    assert clock.ticks()[-2:] == ["10-25T00:30", "10-26T01:30"]  # the runs of the spring have been removed
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,15 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         ),
         (resent, {"cordum_messages_resent_total": 1}),
         (claimed_twice, {"cordum_claims_stale_total": 1}),
-        (fired_late, {"cordum_timer_lateness_seconds{le=0.5}": 1, "cordum_timer_lateness_seconds{le=+Inf}": 1}),
+        (
+            fired_late,
+            {
+                "cordum_timer_lateness_seconds_bucket{le=0.5}": 1,
+                "cordum_timer_lateness_seconds_bucket{le=+Inf}": 1,
+                "cordum_timer_lateness_seconds_sum": 0.4,
+                "cordum_timer_lateness_seconds_count": 1,
+            },
+        ),
         (recorded_late, {"cordum_results_stale_total": 1}),
         (recorded_by_another, {"cordum_results_stale_total": 1}),
         (conflicting, {"cordum_commits_total{result=committed}": 2, "cordum_commits_total{result=conflict}": 1}),
