@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
-from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
+from cordum.domain.ids import BULK_ID, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
 
 
 class _Id(BaseConverter):
@@ -47,6 +47,10 @@ class _KeyId(_Id):
     pattern = KEY_ID
 
 
+class _BulkId(_Id):
+    pattern = BULK_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -62,5 +66,6 @@ def teach_ids(app: Flask) -> None:
         ref=_StepRef,
         job=_JobId,
         key=_KeyId,
+        bulk=_BulkId,
         bundle=_BundleId,
     )

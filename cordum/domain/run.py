@@ -89,6 +89,10 @@ class StepState:
     written: bool = False  # its output stands in the context
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
+    discarded: bool = False  # a person has said that nothing is to be done about it
+    replay_of: str | None = None  # the dead letter that this generation tries again
+    edited: str | None = None  # JSON text of the input that a person has given it instead of its own
+    past: tuple[Mapping[str, JSON], ...] = ()  # how this generation's earlier attempts ended, the latest ones only
 
     @property
     def revoked(self) -> bool:
@@ -180,6 +184,7 @@ class RunState:
     items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
     inbox: tuple[Signal, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)  # JSON texts of what failing steps were given as their own
     children: Mapping[str, ChildRun | None] = field(default_factory=dict)
     pins: Mapping[tuple[str, int | None], Pin | None] = field(default_factory=dict)
     parent: Parent | None = None

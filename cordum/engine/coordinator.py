@@ -10,7 +10,9 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
@@ -24,14 +26,18 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs) -> None:
+    def __init__(self, core: Core, jobs: Jobs, letters: DeadLetters, bulk_retries: BulkRetries) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
+        self._letters = letters
+        self._bulk_retries = bulk_retries
 
     def coordinate(self) -> None:
         """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
-        self.sweep()
+        if (found := self.sweep()) is not None:
+            self._bulk_retries.carry_on()
+            self._letters.trim(found.at)
         leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
         seen: set[str] = set()
         while due := self._advance_due():

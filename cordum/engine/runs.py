@@ -17,6 +17,7 @@ from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
@@ -131,15 +132,16 @@ class Runs:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def cancel(self, caller: Caller, run_id: str, reason: str | None) -> None:
+    def cancel(self, caller: Caller, run_id: str, reason: str | None, *, dry_run: bool = False) -> Preview | None:
         """End the run now; an ended one stays as it is."""
 
-        def decide(look: Look) -> Plan:
+        def decide(look: Look) -> Plan | None:
+            if look.run.status.terminal:
+                return None
             return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason)
 
-        look = self._core.look_as(caller.tenant, run_id)
-        if not look.run.status.terminal:
-            self._core.change(lambda: self._core.look(run_id), decide)
+        self._core.look_as(caller.tenant, run_id)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
 
 def _check_input(workflow: Workflow, input_: JSON) -> None:

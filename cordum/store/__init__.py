@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cordum.store.api_keys import ApiKeys
 from cordum.store.approvals import Approvals
+from cordum.store.bulk_retries import BulkRetries
 from cordum.store.connection import Connection
 from cordum.store.dead_letters import DeadLetters
 from cordum.store.figures import FigureReader
@@ -32,6 +33,7 @@ class Store:
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)
         self.approvals = Approvals(self.connection, self.keys)
+        self.bulk_retries = BulkRetries(self.connection, self.keys)
         self.dead_letters = DeadLetters(self.connection, self.keys)
         self.policies = Policies(self.connection, self.keys)
         self.wakeups = Wakeups(self.connection, self.keys)

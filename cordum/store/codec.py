@@ -60,6 +60,10 @@ def _plain(text: str) -> str:
     return text
 
 
+def _sequence(text: str) -> tuple[Any, ...]:
+    return tuple(orjson.loads(text))
+
+
 def _flag(text: str) -> bool:
     return text == "1"
 
@@ -99,6 +103,10 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,
+    "discarded": _flag,
+    "replay_of": _plain,
+    "edited": _plain,
+    "past": _sequence,
 }
 _ABSENT = StepState()
 
@@ -112,6 +120,8 @@ def _fact_text(value: Any) -> str:
         return failure_text(value)
     if isinstance(value, Mapping):
         return own_json(dict(value))
+    if isinstance(value, tuple):
+        return own_json([dict(part) for part in value]) if value else ""
     return str(value)
 
 

@@ -205,6 +205,40 @@ class CellKeys:
         """Sorted set: job ids of dead letters by time."""
         return self._key("dead_letters", tenant)
 
+    def open_letters(self, tenant: str) -> str:
+        """Sorted set by text: `<group>|<milliseconds>|<job id>` of each dead letter that nobody has dealt with."""
+        return self._key("dead_letters", tenant, "open")
+
+    def handled_letters(self, tenant: str) -> str:
+        """Sorted set: job ids of dead letters by the time they were dealt with."""
+        return self._key("dead_letters", tenant, "handled")
+
+    def letter_groups(self, tenant: str) -> str:
+        """Hash: group of dead letters that are open -> JSON, what they have in common."""
+        return self._key("dead_letters", tenant, "groups")
+
+    @property
+    def letter_tenants(self) -> str:
+        """Hash: tenant with dead letters -> by how many those that nobody has dealt with are more than are kept."""
+        return self._key("dead_letters")
+
+    @property
+    def bulk_retries(self) -> str:
+        """Set: ids of the bulk retries that go on."""
+        return self._key("bulk_retries")
+
+    def bulk_retries_of(self, tenant: str) -> str:
+        """Sorted set: ids of a tenant's bulk retries by the time they were begun."""
+        return self._key("bulk_retries", tenant)
+
+    def bulk_retry(self, bulk_id: str) -> str:
+        """Hash: one bulk retry, how far it is and what has come of it."""
+        return self._key("bulk_retry", bulk_id)
+
+    def bulk_letters(self, bulk_id: str) -> str:
+        """List: the job ids of the dead letters that a bulk retry is to try again, in order."""
+        return self._key("bulk_retry", bulk_id, "letters")
+
     def runs(self, tenant: str) -> str:
         """Sorted set: run ids by the time they were created."""
         return self._key("runs", tenant)

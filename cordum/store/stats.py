@@ -30,7 +30,8 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
             counts[f"attempts_ended:{outcome}:{gone.topic or ''}"] += 1
     for letter in plan.dead_letters:
         counts[f"dead_letters:{letter.reason_code}"] += 1
-    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued) - len(plan.replayed)
+    handled = len(plan.rescued) + len(plan.replayed) + len(plan.discarded)
+    counts["dead_letters_open"] += len(plan.dead_letters) - handled
     return {field: count for field, count in counts.items() if count}
 
 

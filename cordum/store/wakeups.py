@@ -14,10 +14,11 @@ ASIDE_MS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over."""
+    """`timers`: how many timers were due. `expired`: worker incarnations whose lease is over. `at`: milliseconds."""
 
     timers: int
     expired: list[str]
+    at: int
 
 
 class Wakeups:
@@ -56,4 +57,4 @@ class Wakeups:
             sweep_ms=sweep_ms,
             lease_ms=lease_ms,
         )
-        return Sweep(int(reply[1]), list(reply[2])) if reply[0] == "SWEPT" else None
+        return Sweep(int(reply[1]), list(reply[2]), int(reply[3])) if reply[0] == "SWEPT" else None

@@ -31,6 +31,8 @@ POLICY = b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}
 BODIES = {
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},
+    "dead_letters.retry_many": {"reason": "because", "filter": {}},
+    "dead_letters.stop_bulk_retry": {"reason": "because"},
     **{f"operations.{name}": {"reason": "because"} for name in ("retry", "rerun", "skip", "complete")},
 }
 
@@ -42,11 +44,14 @@ def owned(engine, api):
     ann = headers(engine, "tenant-a", "ann", Role.OPERATOR)
     assert api.post("/api/v1/workflows", json=DEFINITION, headers=ann).status_code == 201
     run = api.post(f"/api/v1/workflows/{WORKFLOW}/runs", json={"secret": MARK}, headers=ann).json["run_id"]
+    wanted = {"filter": {}, "reason": MARK}
+    bulk = api.post("/api/v1/dlq/retry", json=wanted, headers=ann).json["id"]
     key = headers(engine, "tenant-a", f"{MARK}-person", Role.VIEWER)["X-API-Key"][3:11]
     return {
         "workflow_id": (WORKFLOW, "no-flow"),
         "run_id": (run, run[:-4] + ("0000" if run[-4:] != "0000" else "1111")),
         "job_id": (f"{run}:gate@1", f"{run}:gate@7"),
+        "bulk_id": (bulk, "bulk-" + 20 * "0"),
         "key_id": (key, "aaaaaaaa"),
         "step": ("gate", "no-step"),
         "name": ("go", "no-signal"),

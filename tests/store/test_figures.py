@@ -152,6 +152,11 @@ def overflowing(world: World) -> None:
     world.create("steps: {" + ", ".join(f"s{i}: {{topic: job.t}}" for i in range(40)) + "}")
 
 
+def too_many_dead_letters(world: World) -> None:
+    failed(world)
+    world.store.dead_letters.trim("default", [], 0)
+
+
 ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=succeeded}": 1}
 
 
@@ -209,6 +214,7 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         (recorded_by_another, {"cordum_results_stale_total": 1}),
         (conflicting, {"cordum_commits_total{result=committed}": 2, "cordum_commits_total{result=conflict}": 1}),
         (decided_under_an_older_policy, {"cordum_commits_total{result=policy_changed}": 1}),
+        (too_many_dead_letters, {"cordum_dead_letters_open": 1, "cordum_dead_letters_over_limit": 1}),
         (rescued, ENDED_WELL | {"cordum_dead_letters_total{reason=error}": 1}),
         (
             asked,

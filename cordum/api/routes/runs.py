@@ -9,6 +9,7 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
+    ActionQuery,
     NoQuery,
     ReasonBody,
     RunsOfWorkflowQuery,
@@ -21,7 +22,7 @@ from cordum.api.schemas import (
     query,
 )
 from cordum.domain.roles import Role
-from cordum.engine import Caller
+from cordum.engine import Caller, Preview
 from cordum.errors import NotFound
 
 routes = Blueprint("runs", __name__)
@@ -67,17 +68,18 @@ def timeline(caller: Caller, run_id: str) -> Response:
 @routes.post("/workflow-runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    engine().cancel_run(caller, run_id, body(ReasonBody).get("reason"))
-    return no_content()
+    dry_run, reason = query(ActionQuery)["dry_run"], body(ReasonBody).get("reason")
+    return _cancelled(engine().cancel_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/workflows/<workflow:workflow_id>/runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Response:
-    query(NoQuery)
-    reason = body(ReasonBody).get("reason")
+    dry_run, reason = query(ActionQuery)["dry_run"], body(ReasonBody).get("reason")
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
-    engine().cancel_run(caller, run_id, reason)
-    return no_content()
+    return _cancelled(engine().cancel_run(caller, run_id, reason, dry_run=dry_run))
+
+
+def _cancelled(preview: Preview | None) -> Response:
+    return no_content() if preview is None else answer(preview)

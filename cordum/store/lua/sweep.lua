@@ -18,4 +18,4 @@ if now - last > tonumber(a_lease_ms) then spare_until = now + tonumber(a_lease_m
 redis.call('HSET', k_swept, 'at', string.format('%.0f', now), 'spare_until', string.format('%.0f', spare_until))
 local expired = redis.call('ZRANGEBYSCORE', k_workers, '-inf', '(' .. string.format('%.0f', now))
 if now < spare_until then expired = redis.call('ZRANGEBYSCORE', k_workers, '-inf', '0') end
-return {'SWEPT', tostring(#due), expired}
+return {'SWEPT', tostring(#due), expired, string.format('%.0f', now)}

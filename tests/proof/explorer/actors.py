@@ -15,8 +15,10 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import Workflow
 from cordum.engine.approvals import Approvals
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.runs import Runs
@@ -41,7 +43,9 @@ class Process:
         self.workflows = Workflows(core)
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
-        self.coordinator = Coordinator(core, self.jobs)
+        self.letters = DeadLetters(core)
+        self.bulk_retries = BulkRetries(core, self.letters)
+        self.coordinator = Coordinator(core, self.jobs, self.letters, self.bulk_retries)
         self.command = tape.command
         self._notes = notes
 
