@@ -154,6 +154,8 @@ class DeadLetters:
             if found is None:
                 raise StateConflict(f"{job_id} has just been tried again", code="dead_letter_replayed")
             step, state, put_away = found
+            if state.rescued:
+                _refuse_undiscardable({**record, "state": "rescued"})
             if state.discarded:
                 return None
             return plan_discard(

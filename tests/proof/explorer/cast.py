@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 from cordum.domain.ids import JobId, child_run_id
@@ -232,6 +233,51 @@ def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
 
     actor = _operator(name, run_id, lambda process, who: process.operations.retry(who, run_id, "again"))
     return replace(actor, when=failed, times=times)
+
+
+def letter_retrier(name: str, job_id: str, edit: tuple[Any] | None = None) -> Actor:
+    """Comes when there is the dead letter."""
+
+    def act(process: Process, who: Caller) -> None:
+        process.letters.retry(who, job_id, "again", edit)
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def discarder(name: str, job_id: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.letters.discard(who, job_id, "known")
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def _letter(job_id: str) -> Callable[[Moment], bool]:
+    run_id = _job(job_id).run_id
+    return lambda moment: bool(moment.of_run(run_id, f"dead_letter:{job_id}"))
+
+
+def bulk_beginner(name: str, *job_ids: str, times: int = 1) -> Actor:
+    """Begins the one bulk retry that there is here."""
+    facts = {"tenant": TENANT, "actor": name, "reason": "again", "filter": "{}", "left_out": "0"}
+
+    def act(process: Process) -> None:
+        process.store.bulk_retries.begin(TENANT, "bulk", 10.0, facts, job_ids)
+
+    return Actor(name, act, times, _letter(job_ids[0]))
+
+
+def bulk_carrier(name: str, times: int = 1) -> Actor:
+    """A coordinator that carries bulk retries on."""
+    return Actor(
+        name, lambda process: process.bulk_retries.carry_on(), times, lambda moment: bool(moment.value("bulk_retries"))
+    )
+
+
+def bulk_stopper(name: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.bulk_retries.stop(who, "bulk", "enough")
+
+    return replace(_operator(name, "r1", act), when=lambda moment: bool(moment.value("bulk_retry", "bulk")))
 
 
 def skipper(name: str, step: str, run_id: str = "r1") -> Actor:
