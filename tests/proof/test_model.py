@@ -38,7 +38,10 @@ PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
+_LETTERS = "nobody deals with dead letters here; the explorer does"
 UNREACHABLE: dict[tuple[str, str], str] = {
+    ("begin_bulk_retry", "BEGUN"): _LETTERS,
+    ("begin_bulk_retry", "EXISTS"): _LETTERS,
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
@@ -46,7 +49,10 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("delete_workflow", "DELETED"): _DEFINITIONS,
     ("delete_workflow", "IN_USE"): _DEFINITIONS,
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
+    ("next_of_bulk_retry", "LETTERS"): _LETTERS,
     ("read_api_key", "KEY"): _KEYS,
+    ("record_of_bulk_retry", "RECORDED"): _LETTERS,
+    ("record_of_bulk_retry", "STALE"): _LETTERS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
     ("revoke_api_key", "REVOKED"): _KEYS,
@@ -57,6 +63,9 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,
+    ("stop_bulk_retry", "STOPPED"): _LETTERS,
+    ("stop_bulk_retry", "UNCHANGED"): _LETTERS,
+    ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
 
