@@ -156,6 +156,10 @@ class Settings:
     )
 
     # dead letters
+    forward_dead_letters: bool = field(
+        default=False,
+        metadata=_rule("each dead letter of a job is also a message on the queue `dlq.<topic>`, for `@dead_letter`"),
+    )
     dead_letters_kept: int = field(
         default=10_000,
         metadata=_rule(

@@ -75,7 +75,13 @@ class Engine:
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
+        store = Store(
+            Connection.open(address, library),
+            settings.cell,
+            settings.window_minimum,
+            forward_dead_letters=settings.forward_dead_letters,
+        )
+        return cls(store, settings)
 
     def close(self) -> None:
         self.store.close()

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from cordum.domain.routing import dead_letter_queue
 from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.core import Core
 from cordum.engine.dead_letters import DeadLetters
@@ -95,6 +96,8 @@ class Coordinator:
         self._set_windows()
         for topics in _in_groups(self._store.jobs.topics()):
             self._resend_lost(topics)
+            if settings.forward_dead_letters:
+                self._resend_lost([dead_letter_queue(topic) for topic in topics])
             self._store.jobs.release(*topics)
         return found
 

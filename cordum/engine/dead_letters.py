@@ -210,6 +210,17 @@ class DeadLetters:
             **({"dry_run": True} if dry_run else {}),
         }
 
+    def take(self, job_id: str, topic: str, nonce: str, worker: str) -> dict[str, Any] | None:
+        """The letter with its input, to the first who asks for it; None to everybody else.
+
+        `nonce` tells one delivery of its message from another.
+        """
+        job = JobId.parse(job_id)
+        if job is None or not self._store.take(job, topic, nonce, worker):
+            return None
+        tenant = self._core.store.runs.tenant_of(job.run_id)
+        return self.get(tenant, job_id) if tenant is not None else None
+
     # -- retention -----------------------------------------------------------------------------------------------
 
     def trim(self, now: int) -> int:

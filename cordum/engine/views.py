@@ -357,6 +357,8 @@ def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
         "handled_by": record.get("handled_by") or None,
         "handled_reason": record.get("handled_reason") or None,
         "handled_at": _time(record.get("handled_at")),
+        "taken_by": record.get("taken_by"),
+        "taken_at": _time(record.get("taken_at")),
         "first_at": rfc3339(int(record["first_at"])),
         "failed_at": at,
         "last_at": at,

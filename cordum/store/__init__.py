@@ -22,13 +22,14 @@ __all__ = ["Store"]
 class Store:
     """One cell's state, by what is kept.
 
-    Runs, jobs, approvals, ... `window` is the least number of messages a topic may have.
+    Runs, jobs, approvals, ... `window` is the least number of messages a topic may have. `forward_dead_letters`: those
+    of jobs are also messages on a queue.
     """
 
-    def __init__(self, connection: Connection, cell: str, window: int) -> None:
+    def __init__(self, connection: Connection, cell: str, window: int, *, forward_dead_letters: bool = False) -> None:
         self.connection = connection
         self.keys = CellKeys(cell)
-        self.runs = Runs(self.connection, self.keys, window)
+        self.runs = Runs(self.connection, self.keys, window, forward_dead_letters)
         self.jobs = Jobs(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cordum.domain.dead_letters import Signature, signature
-from cordum.domain.ids import JobId
+from cordum.domain.ids import JobId, is_topic
 from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Plan, Withdrawal
-from cordum.domain.routing import queue_list
+from cordum.domain.routing import dead_letter_queue, queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, stats
@@ -37,14 +37,18 @@ class Commit:
 
 
 class CommitWriter:
-    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key."""
+    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key.
 
-    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int) -> None:
+    `forward`: dead letters of jobs are also put onto their queue.
+    """
+
+    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int, forward: bool = False) -> None:
         self._cell = cell
         self._run = run
         self._own = keys.RunKeys.of(run.id)
         self._first = first_key
         self._window = window
+        self._forward = forward
         self._numbers: dict[str, int] = {}
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
@@ -276,7 +280,12 @@ class CommitWriter:
     def _dead(self, letter: DeadLetter) -> dict[str, Any]:
         job_id = self._job_id(letter)
         key = self._number(keys.dead_letter(self._run.id, job_id))
-        return {"job": job_id, "key": key, "group": _signature(letter).id}
+        shown: dict[str, Any] = {"job": job_id, "key": key, "group": _signature(letter).id}
+        if self._forward and letter.topic is not None and is_topic(letter.topic):
+            queue = dead_letter_queue(letter.topic)
+            shown["list"], shown["sent"] = self._number(queue), self._number(self._cell.sent(queue))
+            shown["message"] = job_message(job_id, queue, 0)
+        return shown
 
     def _handled(self, job_id: str) -> dict[str, Any]:
         return {"job": job_id, "key": self._number(keys.dead_letter(self._run.id, job_id))}

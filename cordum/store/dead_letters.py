@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cordum.domain.ids import JobId
+from cordum.domain.routing import dead_letter_queue
 from cordum.store import keys
 from cordum.store.connection import Connection
 from cordum.store.indexed import Indexed
@@ -85,6 +86,21 @@ class DeadLetters:
         found: list[str] = self._ask(lambda client: client.zrevrangebylex(key, high, low, start=0, num=count))
         records = (self.get(tenant, entry.split("|", 2)[2]) for entry in found)
         return [record for record in records if record is not None]
+
+    def take(self, job: JobId, topic: str, nonce: str, worker: str) -> bool:
+        """Hand a letter that was forwarded over to code; False when it has been handed over before, or is gone."""
+        reply = self._connection.run(
+            "take_dead_letter",
+            {
+                "letter": keys.dead_letter(job.run_id, str(job)),
+                "sent": self._cell.sent(dead_letter_queue(topic)),
+                "clock": self._cell.clock,
+            },
+            job_id=str(job),
+            nonce=nonce,
+            worker=worker,
+        )
+        return str(reply[0]) == "TAKEN"
 
     # -- retention -----------------------------------------------------------------------------------------------
 

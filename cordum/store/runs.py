@@ -96,17 +96,21 @@ class Idempotency:
 
 
 class Runs:
-    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
+    def __init__(
+        self, connection: Connection, cell: keys.CellKeys, window: int, forward_dead_letters: bool = False
+    ) -> None:
         self._connection = connection
         self._cell = cell
         self._window = window
+        self._forward = forward_dead_letters
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> Created:
         """Store a run and its first plan in one step."""
         script = self._connection.library["create_run"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
+        writer = CommitWriter(self._cell, run, len(script.keys) + 1, self._window, self._forward)
+        commit = writer.write(plan, codec.run_fields(run))
         reply = self._connection.run(
             "create_run",
             {
@@ -142,7 +146,7 @@ class Runs:
 
     def _apply_call(self, run: RunState, plan: Plan) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
+        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window, self._forward).write(plan)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},

@@ -656,6 +656,16 @@ def p13_a_bulk_retry_counts_each_letter_once(move: Move, law: Law) -> int:
     return 1
 
 
+def p13_handed_over_once(moment: Moment, notes: Notes, law: Law) -> int:
+    """One delivery of its message gets a dead letter; it is the one that the letter names."""
+    handed = Counter(job_id for _, job_id in noted(notes, "was_handed"))
+    for job_id, count in handed.items():
+        letter = moment.dead_letters(job_of(job_id).run_id)[job_id]
+        demand("P13", count == 1, f"{job_id} was handed over {count} times")
+        demand("P13", bool(letter.get("taken_by")), f"{job_id} was handed over, and does not say so")
+    return len(handed)
+
+
 # -- P14: bounds -------------------------------------------------------------------------------------------------
 
 
@@ -698,6 +708,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p14_bounded": p14_bounded,
 }
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
+    "p13_handed_over_once": p13_handed_over_once,
     "p2_one_run_for_a_key": p2_one_run_for_a_key,
     "p6_executed_once_an_attempt": p6_executed_once_an_attempt,
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,

@@ -65,6 +65,9 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "SENT"): _SIGNALS,
     ("stop_bulk_retry", "STOPPED"): _LETTERS,
     ("stop_bulk_retry", "UNCHANGED"): _LETTERS,
+    ("take_dead_letter", "NOT_FOUND"): _LETTERS,
+    ("take_dead_letter", "STALE"): _LETTERS,
+    ("take_dead_letter", "TAKEN"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }

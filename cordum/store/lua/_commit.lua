@@ -29,6 +29,10 @@ local function bury(plan, now)
     redis.call('ZADD', k_open_letters, 0, entry)
     redis.call('HSETNX', k_letter_tenants, plan.tenant, 0)
     redis.call('HSET', KEYS[letter.key], 'entry', entry)
+    if letter.message then
+      redis.call('LPUSH', KEYS[letter.list], letter.message)
+      redis.call('ZADD', KEYS[letter.sent], at, letter.job)
+    end
   end
   for _, letter in ipairs(plan.handled) do
     local entry = redis.call('HGET', KEYS[letter.key], 'entry')

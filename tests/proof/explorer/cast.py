@@ -256,6 +256,16 @@ def _letter(job_id: str) -> Callable[[Moment], bool]:
     return lambda moment: bool(moment.of_run(run_id, f"dead_letter:{job_id}"))
 
 
+def letter_taker(name: str, job_id: str) -> Actor:
+    """One delivery of the message of a dead letter, to code that handles it."""
+
+    def act(process: Process) -> None:
+        if process.store.dead_letters.take(_job(job_id), TOPIC, name, name):
+            process.note("was_handed", job_id)
+
+    return Actor(name, act, 1, _letter(job_id))
+
+
 def bulk_beginner(name: str, *job_ids: str, times: int = 1) -> Actor:
     """Begins the one bulk retry that there is here."""
     facts = {"tenant": TENANT, "actor": name, "reason": "again", "filter": "{}", "left_out": "0"}

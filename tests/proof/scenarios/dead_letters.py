@@ -11,6 +11,7 @@ from tests.proof.explorer.cast import (
     coordinator,
     discarder,
     letter_retrier,
+    letter_taker,
     retrier,
     sweeper,
     time,
@@ -97,6 +98,22 @@ def a_bulk_retry_and_people() -> Scenario:
             bulk_carrier("k1", 2),
             letter_retrier("carol", "r1:a@1"),
             discarder("dave", "r1:a@1"),
+        ),
+    )
+
+
+@scenario("take_dead_letter.not_taken")
+def a_dead_letter_is_handed_over_to_code() -> Scenario:
+    """Its message comes three times, once while somebody tries it again."""
+    return Scenario(
+        ONE,
+        (
+            worker("wa", "r1:a@1", FATAL),
+            coordinator("c1"),
+            letter_taker("t1", "r1:a@1"),
+            letter_taker("t2", "r1:a@1"),
+            letter_taker("t3", "r1:a@1"),
+            letter_retrier("bob", "r1:a@1"),
         ),
     )
 
