@@ -13,6 +13,7 @@ from typing import Any
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Handling, Plan
 from cordum.domain.planner import plan_discard, plan_retry
+from cordum.domain.routing import dead_letter_queue
 from cordum.domain.run import StepState
 from cordum.domain.schemas import violations
 from cordum.domain.workflow import JSON
@@ -67,6 +68,21 @@ class DeadLetters:
         """{open, over_limit}: how many nobody has dealt with, and by how many these are more than are kept."""
         open_ = self._store.count_open(tenant)
         return {"open": open_, "over_limit": max(open_ - self._core.settings.dead_letters_kept, 0)}
+
+    def queues(self, now: int) -> list[dict[str, Any]]:
+        """For each topic with dead letters that nobody has dealt with, of whatever tenant, `dlq.<topic>`.
+
+        {name, depth, oldest_age_sec, consumers}; workers of these queues are Celery's affair, so nobody counts them.
+        """
+        groups = [group for tenant in self._store.tenants() for group in self._store.groups(tenant)]
+        found: dict[str, dict[str, Any]] = {}
+        for group in groups:
+            if group.about["topic"]:
+                name = dead_letter_queue(group.about["topic"])
+                queue = found.setdefault(name, {"name": name, "depth": 0, "oldest_age_sec": 0.0, "consumers": None})
+                queue["depth"] += group.count
+                queue["oldest_age_sec"] = max(queue["oldest_age_sec"], (now - group.first_at) / 1000)
+        return [found[name] for name in sorted(found)]
 
     def get(self, tenant: str, job_id: str) -> dict[str, Any]:
         """With the input it failed with, while its step has no newer one."""

@@ -121,6 +121,18 @@ def test_a_group_is_gone_with_its_last_open_letter(hands: Hands) -> None:
     assert hands.engine.store.figures.counters()["dead_letters_open"] == 0
 
 
+def test_each_topic_has_a_queue_of_dead_letters(hands: Hands) -> None:
+    first = fail(hands, hands.start(ONE, {"n": 1}), message="one cause")
+    fail(hands, hands.start(ONE, {"n": 2}), message="another cause")
+    fail(hands, hands.start("{steps: {a: {topic: job.u}}}"))
+    now = hands.engine.store.policies.current(0).now + 5000
+    depths = {one["name"]: one["depth"] for one in hands.engine.letters.queues(now)}
+    assert depths == {"dlq.job.t": 2, "dlq.job.u": 1}
+    assert all(one["oldest_age_sec"] >= 5 for one in hands.engine.letters.queues(now))
+    hands.engine.letters.discard(BOB, first, "known")
+    assert [one["depth"] for one in hands.engine.letters.queues(now)] == [1, 1]
+
+
 def test_another_tenant_has_none_of_them(hands: Hands) -> None:
     job_id = fail(hands, hands.start(ONE, {"n": 1}))
     stranger = Caller("other", "eve")

@@ -114,6 +114,7 @@ def a_dead_letter_is_handed_over_to_code() -> Scenario:
             letter_taker("t2", "r1:a@1"),
             letter_taker("t3", "r1:a@1"),
             letter_retrier("bob", "r1:a@1"),
+            discarder("dave", "r1:a@1"),
         ),
     )
 
