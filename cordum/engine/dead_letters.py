@@ -16,6 +16,7 @@ from cordum.domain.planner import plan_discard, plan_retry
 from cordum.domain.routing import dead_letter_queue
 from cordum.domain.run import StepState
 from cordum.domain.schemas import violations
+from cordum.domain.states import StepStatus
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
@@ -45,6 +46,21 @@ class DeadLetters:
     def groups(self, tenant: str) -> list[dict[str, Any]]:
         return [group_view(group) for group in self._store.groups(tenant)]
 
+    def queues(self, now: int) -> list[dict[str, Any]]:
+        """For each topic with dead letters that nobody has dealt with, of whatever tenant, `dlq.<topic>`.
+
+        {name, depth, oldest_age_sec, consumers}; workers of these queues are Celery's affair, so nobody counts them.
+        """
+        groups = [group for tenant in self._store.tenants() for group in self._store.groups(tenant)]
+        found: dict[str, dict[str, Any]] = {}
+        for group in groups:
+            if group.about["topic"]:
+                name = dead_letter_queue(group.about["topic"])
+                queue = found.setdefault(name, {"name": name, "depth": 0, "oldest_age_sec": 0.0, "consumers": None})
+                queue["depth"] += group.count
+                queue["oldest_age_sec"] = max(queue["oldest_age_sec"], (now - group.first_at) / 1000)
+        return [found[name] for name in sorted(found)]
+
     def list(self, tenant: str, *, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
         """Newest first. `filters`: group, state, topic, reason_code, workflow_id."""
         wanted = {name: value for name, value in filters.items() if name != "group"}
@@ -68,21 +84,6 @@ class DeadLetters:
         """{open, over_limit}: how many nobody has dealt with, and by how many these are more than are kept."""
         open_ = self._store.count_open(tenant)
         return {"open": open_, "over_limit": max(open_ - self._core.settings.dead_letters_kept, 0)}
-
-    def queues(self, now: int) -> list[dict[str, Any]]:
-        """For each topic with dead letters that nobody has dealt with, of whatever tenant, `dlq.<topic>`.
-
-        {name, depth, oldest_age_sec, consumers}; workers of these queues are Celery's affair, so nobody counts them.
-        """
-        groups = [group for tenant in self._store.tenants() for group in self._store.groups(tenant)]
-        found: dict[str, dict[str, Any]] = {}
-        for group in groups:
-            if group.about["topic"]:
-                name = dead_letter_queue(group.about["topic"])
-                queue = found.setdefault(name, {"name": name, "depth": 0, "oldest_age_sec": 0.0, "consumers": None})
-                queue["depth"] += group.count
-                queue["oldest_age_sec"] = max(queue["oldest_age_sec"], (now - group.first_at) / 1000)
-        return [found[name] for name in sorted(found)]
 
     def get(self, tenant: str, job_id: str) -> dict[str, Any]:
         """With the input it failed with, while its step has no newer one."""
@@ -145,9 +146,9 @@ class DeadLetters:
             decided = plan_retry(
                 *look.of(self._core.limits), archived=self._archived(look), handling=handling, edits=edits
             )
-            if look.run.id == record["run_id"] and job_id not in decided.replayed:
+            if look.run.id == record["run_id"] and not _tries_again(decided, record):
                 raise StateConflict(
-                    f"a retry of {look.run.id} would leave {record['step_id']} as it is: rerun it from there",
+                    f"a retry of {look.run.id} would not run {record['step_id']}: rerun it from there",
                     code="run_not_retryable",
                 )
             return decided
@@ -289,6 +290,13 @@ _ADVICE = {
 
 def _advice(record: Mapping[str, str]) -> str:
     return _ADVICE[record["state"]]
+
+
+def _tries_again(decided: Plan, record: Mapping[str, str]) -> bool:
+    """Whether the letter's step would run; not, for example, in a group that has succeeded without it."""
+    after = {change.step: change.after for change in decided.changes}.get(record["step_id"])
+    skipped = after is not None and after.status is StepStatus.SKIPPED
+    return record["job_id"] in decided.replayed and not skipped
 
 
 def _refuse_handled(record: Mapping[str, str], *, edited: bool) -> None:

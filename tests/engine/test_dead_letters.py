@@ -173,6 +173,16 @@ def test_a_retry_is_the_same_run_in_its_next_generation(hands: Hands) -> None:
     }
 
 
+def test_what_would_not_run_again_is_refused(hands: Hands) -> None:
+    group = "g: {type: parallel, steps: [x, y], strategy: any}, x: {topic: job.t}, y: {topic: job.t}"
+    run_id = hands.start(f"{{steps: {{{group}, z: {{topic: job.t, depends_on: [g]}}}}}}")
+    job_id = fail(hands, run_id, "x")
+    hands.work(run_id, "y", 1)
+    fail(hands, run_id, "z")
+    assert refusal(lambda: hands.engine.letters.retry(BOB, job_id, "again")) == "run_not_retryable"
+    assert letter(hands.engine, job_id)["state"] == "open"
+
+
 def test_an_edited_input_is_what_the_step_is_given(hands: Hands) -> None:
     run_id = hands.start(ONE, {"n": 1})
     job_id = fail(hands, run_id)
