@@ -169,23 +169,27 @@ class Client:
                 raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
             time.sleep(_POLL_SEC)
 
-    def cancel(self, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
-        """End a run now. `compensate`: undo what it has done."""
-        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
-        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_json(said))
-
     def delete_run(self, run_id: str) -> None:
         """Forget an ended run, with all that belongs to it."""
         self._request("DELETE", _path("workflow-runs", run_id))
 
-    # what operators do; each says why
+    # what operators do; each says why, and `dry_run` tells what would be done and changes nothing
 
-    def pause(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+    def cancel(
+        self, run_id: str, reason: str | None = None, *, compensate: bool = False, dry_run: bool = False
+    ) -> dict[str, Any] | None:
+        """None, or what a dry run tells. `compensate`: undo what it has done."""
+        path = _path("workflow-runs", run_id, "cancel")
+        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
+        told: dict[str, Any] | None = self._request("POST", path, query=_dry(dry_run), **_json(said))[0]
+        return told or None
+
+    def pause(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Let nothing new begin; what runs may finish."""
-        return self._object("POST", _path("workflow-runs", run_id, "pause"), **_reason(reason))
+        return self._object("POST", _path("workflow-runs", run_id, "pause"), query=_dry(dry_run), **_reason(reason))
 
-    def resume(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
-        return self._object("POST", _path("workflow-runs", run_id, "resume"), **_reason(reason))
+    def resume(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "resume"), query=_dry(dry_run), **_reason(reason))
 
     def signal(
         self,
@@ -201,21 +205,24 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         self._request("POST", _path("workflow-runs", run_id, "signals", name), headers=headers, **_json(said))
 
-    def retry(self, run_id: str, reason: str) -> dict[str, Any]:
+    def retry(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let a failed run go on from what failed."""
-        return self._object("POST", _path("workflow-runs", run_id, "retry"), **_reason(reason))
+        return self._object("POST", _path("workflow-runs", run_id, "retry"), query=_dry(dry_run), **_reason(reason))
 
-    def rerun(self, run_id: str, reason: str, from_step: str | None = None) -> dict[str, Any]:
+    def rerun(self, run_id: str, reason: str, from_step: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """A new run, which takes over what lies before `from_step`."""
         asked = {"reason": reason} | ({} if from_step is None else {"from_step": from_step})
-        return self._object("POST", _path("workflow-runs", run_id, "rerun"), **_json(asked))
+        return self._object("POST", _path("workflow-runs", run_id, "rerun"), query=_dry(dry_run), **_json(asked))
 
-    def skip(self, run_id: str, step: str, reason: str) -> dict[str, Any]:
-        return self._object("POST", _path("workflow-runs", run_id, "steps", step, "skip"), **_reason(reason))
+    def skip(self, run_id: str, step: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        path = _path("workflow-runs", run_id, "steps", step, "skip")
+        return self._object("POST", path, query=_dry(dry_run), **_reason(reason))
 
-    def complete(self, run_id: str, step: str, reason: str, output: Any = None) -> dict[str, Any]:
+    def complete(
+        self, run_id: str, step: str, reason: str, output: Any = None, *, dry_run: bool = False
+    ) -> dict[str, Any]:
         path = _path("workflow-runs", run_id, "steps", step, "complete")
-        return self._object("POST", path, **_json({"reason": reason, "output": output}))
+        return self._object("POST", path, query=_dry(dry_run), **_json({"reason": reason, "output": output}))
 
     # approvals
 
@@ -305,8 +312,55 @@ class Client:
 
     # dead letters
 
-    def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
-        return self._list("/dlq", limit)
+    def dead_letters(self, limit: int | None = None, **filters: str | None) -> list[dict[str, Any]]:
+        """The newest first. Filters: state, group, topic, reason_code, workflow_id."""
+        return self._list("/dlq", limit, filters)
+
+    def dead_letter(self, job_id: str) -> dict[str, Any]:
+        """One with all its evidence and the input it failed with."""
+        return self._object("GET", _path("dlq", job_id))
+
+    def dead_letter_groups(self) -> list[dict[str, Any]]:
+        """Open dead letters by what they have in common: {id, class, message, topic, count, …}."""
+        return list(self._object("GET", "/dlq/groups")["items"])
+
+    def retry_dead_letter(self, job_id: str, reason: str, *, input: Any = ..., dry_run: bool = False) -> dict[str, Any]:
+        """Let its run go on; with `input`, the step is given that instead."""
+        said = {"reason": reason} | ({} if input is ... else {"input": input})
+        return self._object("POST", _path("dlq", job_id, "retry"), query=_dry(dry_run), **_json(said))
+
+    def discard_dead_letter(self, job_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """Say that nothing is to be done about it. None, or what a dry run tells."""
+        path = _path("dlq", job_id)
+        told: dict[str, Any] | None = self._request("DELETE", path, query=_dry(dry_run), **_reason(reason))[0]
+        return told or None
+
+    def retry_dead_letters(
+        self,
+        filter: Mapping[str, Any],
+        reason: str,
+        *,
+        rate: float | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Try all again that match {group, topic, reason_code, workflow_id, include_governance}, `rate` a second.
+
+        Returns the bulk retry, which goes on by itself: see `bulk_retry`.
+        """
+        said = {"filter": dict(filter), "reason": reason} | ({} if rate is None else {"rate": rate})
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", "/dlq/retry", query=_dry(dry_run), headers=headers, **_json(said))
+
+    def bulk_retry(self, bulk_id: str) -> dict[str, Any]:
+        """How far it is: {state, total, position, retried, skipped, refused, …}."""
+        return self._object("GET", _path("dlq", "retry", bulk_id))
+
+    def bulk_retries(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/dlq/retry", limit)
+
+    def stop_bulk_retry(self, bulk_id: str, reason: str) -> dict[str, Any]:
+        return self._object("POST", _path("dlq", "retry", bulk_id, "stop"), **_reason(reason))
 
     # limits
 
@@ -435,6 +489,10 @@ def _definition(definition: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
         return _json(dict(definition))
     data = definition.encode() if isinstance(definition, str) else definition
     return {"body": data, "media": "application/yaml"}
+
+
+def _dry(dry_run: bool) -> dict[str, Any]:
+    return {"dry_run": "true"} if dry_run else {}
 
 
 def _reason(reason: str | None) -> dict[str, Any]:

@@ -198,6 +198,21 @@ class Settings:
         ),
     )
 
+    # dead letters
+    forward_dead_letters: bool = field(
+        default=False,
+        metadata=_rule("each dead letter of a job is also a message on the queue `dlq.<topic>`, for `@dead_letter`"),
+    )
+    dead_letters_kept: int = field(
+        default=10_000,
+        metadata=_rule(
+            "most dead letters of a tenant; the oldest of those that were dealt with go, others never", minimum=1
+        ),
+    )
+    dead_letters_kept_sec: int = field(
+        default=30 * _DAY_SEC, metadata=_rule("how long a dead letter is kept once it was dealt with", minimum=0)
+    )
+
     # limits
     max_definition_bytes: int = field(default=256 * _KIB, metadata=_rule("largest workflow definition", minimum=1))
     max_steps: int = field(default=1_000, metadata=_rule("most steps in a workflow", minimum=1))

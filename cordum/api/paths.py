@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
 from cordum.domain.hooks import HOOK_ID
-from cordum.domain.ids import POOL, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId, is_topic
+from cordum.domain.ids import BULK_ID, POOL, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId, is_topic
 from cordum.domain.schedules import SCHEDULE_ID
 
 
@@ -72,6 +72,10 @@ class _HookId(_Id):
     pattern = HOOK_ID
 
 
+class _BulkId(_Id):
+    pattern = BULK_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -87,6 +91,7 @@ def teach_ids(app: Flask) -> None:
         ref=_StepRef,
         job=_JobId,
         key=_KeyId,
+        bulk=_BulkId,
         bundle=_BundleId,
         worker=_WorkerId,
         pool=_Pool,

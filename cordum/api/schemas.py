@@ -16,7 +16,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from cordum.api.media import json_body
 from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
+from cordum.domain.ids import GROUP_ID, MAX_TOPIC, RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
 from cordum.domain.schedules import SCHEDULE_ID, CatchUp, Overlap
 from cordum.domain.states import RunStatus
@@ -28,6 +28,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_REASON_CHARS = 2_000
 MAX_CURSOR_CHARS = 1_024
+MAX_RATE = 100
 MAX_KEY_AGE_SEC = 10 * 365 * 24 * 3600
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
@@ -100,6 +101,12 @@ class NoQuery(Strict):
     """A route that takes no parameters."""
 
 
+class ActionQuery(Strict):
+    """An action that can be told instead of done."""
+
+    dry_run = Switch(truthy={"true", "1"}, falsy={"false", "0"}, load_default=False)
+
+
 class PageQuery(Strict):
     limit = WholeNumber(
         load_default=DEFAULT_LIMIT,
@@ -159,6 +166,19 @@ class RunsOfWorkflowQuery(PageQuery):
 
 
 class RunsQuery(RunsOfWorkflowQuery):
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+
+
+LETTER_STATES = ("open", "replayed", "discarded", "rescued")
+
+
+class LettersQuery(PageQuery):
+    state = Text(
+        validate=validate.OneOf(LETTER_STATES, error=f"invalid_choice: must be one of {', '.join(LETTER_STATES)}")
+    )
+    group = Text(validate=validate.Regexp(GROUP_ID, error="id_format: not a group of dead letters"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+    reason_code = Text(validate=validate.Length(max=64, error="invalid_choice: not a reason code"))
     workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
 
 
@@ -276,6 +296,41 @@ class Count(fields.Integer):
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.make_error("invalid", input=value)
         return value
+
+
+class Rate(fields.Float):
+    """Dead letters a second."""
+
+    default_error_messages = SAID | {"invalid": "type: must be a number", "too_large": "number_range: too large"}
+
+    def __init__(self) -> None:
+        said = f"number_range: must be more than 0 and at most {MAX_RATE}"
+        super().__init__(validate=validate.Range(0, MAX_RATE, min_inclusive=False, error=said))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid", input=value)
+        return float(value)
+
+
+class LetterRetryBody(ReasonBody):
+    """Existing clients send nothing; then the reason says so. `input` takes the place of what the step was given."""
+
+    input = Anything(allow_none=True)
+
+
+class LetterFilter(Strict):
+    group = Text(validate=validate.Regexp(GROUP_ID, error="id_format: not a group of dead letters"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+    reason_code = Text(validate=validate.Length(max=64, error="invalid_choice: not a reason code"))
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    include_governance = Switch(truthy={True}, falsy={False})
+
+
+class BulkRetryBody(RejectBody):
+    filter = fields.Nested(LetterFilter, required=True, error_messages=SAID)
+    rate = Rate()
+    dry_run = Switch(truthy={True}, falsy={False})
 
 
 class ApiKeyBody(Strict):

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell, undone_by
+from cordum.cli.previews import dry_run_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.telling import details
 from cordum.cli.watch import no_wait_option, watch_run
@@ -144,11 +145,15 @@ def timeline(client: Client, run_id: str, as_json: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
 @click.option("--compensate", is_flag=True, help="Undo what it has done, as after a failure.")
+@dry_run_option
 @json_option
 @remote
-def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, as_json: bool) -> None:
+def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, dry_run: bool, as_json: bool) -> None:
     """Cancel a run. One that has ended stays as it is."""
-    client.cancel(run_id, reason, compensate=compensate)
+    told = client.cancel(run_id, reason, compensate=compensate, dry_run=dry_run)
+    if told is not None:
+        print_json(told) if as_json else tell_preview(told)
+        return
     found = client.get(run_id)
     if as_json:
         print_json(found)

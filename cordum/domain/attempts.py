@@ -18,7 +18,7 @@ from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus, StepStatus
-from cordum.domain.turn import Turn
+from cordum.domain.turn import Turn, with_past
 from cordum.domain.workflow import JSON, Gate, Step
 from cordum.errors import ExpressionError
 
@@ -44,7 +44,7 @@ def dispatch(turn: Turn, instance: Instance) -> None:
         payload = checked_input(turn, instance)
         own = _own_quotas(turn, instance)
     except Refusal as refused:
-        turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
+        turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt, refused=True)
         return
     decided = _decide(turn, instance, turn.policy, payload, attempt)
     if decided is None:
@@ -58,7 +58,7 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     else:
         # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
-        turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
+        turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt, payload=(payload,))
 
 
 class Refusal(Exception):
@@ -83,7 +83,10 @@ def checked_input(turn: Turn, instance: Instance) -> JSON:
 
 def rendered_input(turn: Turn, instance: Instance) -> JSON:
     """The step's own input, or the run's when it has none; a handler's with `error` added (CONTRACT.md 3.13)."""
-    step = instance.step
+    step, edited = instance.step, turn.steps[instance.ref].edited
+    if edited is not None:
+        given: JSON = json.loads(edited)
+        return given
     payload = turn.run.input if step.input is None else step.input.render(turn.scope(instance))
     error = _error_for_handler(turn, instance)
     if error is None:
@@ -410,7 +413,8 @@ def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         return
-    turn.steps[instance.ref] = state.but(losses=losses)
+    lost = state.failure or Failure("worker_lost", "its worker died")
+    turn.steps[instance.ref] = state.but(losses=losses, past=with_past(state, lost, turn.now))
     dispatch(turn, instance)
     if (
         turn.steps[instance.ref].status is StepStatus.SETTLING
@@ -438,6 +442,7 @@ def _retry_or_end(turn: Turn, instance: Instance, outcome: OutcomeClass, message
         {"error": failure.document(), "retry": retries, "of": most, "backoff_ms": delay},
         retries=retries,
         failure=failure,
+        past=with_past(state, failure, turn.now),
         retry_at=(state.completed_at if known and state.completed_at else turn.now) + delay,
         deadline=None,
         queue_deadline=None,

@@ -91,7 +91,11 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Evidence of a leaf that failed for good (CONTRACT.md 3.5)."""
+    """Evidence of a leaf that failed for good (CONTRACT.md 3.5).
+
+    `payload_digest`: SHA-256 of the input that it failed with, as compact JSON; None when there was none. `input`: that
+    input, where no job has stored it (`own_input`).
+    """
 
     step: str
     attempt: int
@@ -102,6 +106,19 @@ class DeadLetter:
     worker: str | None
     first_at: int
     evidence: Mapping[str, JSON]
+    payload_digest: str | None = None
+    input: JSON = None
+    own_input: bool = False
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Who has dealt with dead letters, and why. `bulk`: the bulk retry that it was a part of."""
+
+    actor: str
+    reason: str
+    bulk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,9 @@ class Plan:
     epoch: int | None = None  # of the policy by which something was decided; None: nothing was
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
     held: bool = False  # something would have been dispatched and was not, for want of a decision
+    discarded: tuple[str, ...] = ()  # job ids of dead letters that a person has put aside
+    relabelled: Mapping[str, StepState] = field(default_factory=dict)  # put away instances, with another label
+    handling: Handling | None = None  # by whom the replayed and discarded ones were dealt with
     run: RunChange | None = None
     wake_at: int | None = None  # when to look at the run again though nothing has happened
 

@@ -7,6 +7,7 @@ look would have to find (without this, runs hang: see "the core's rules" in ARCH
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from cordum.domain import endings, pauses, reopening
 from cordum.domain.attempts import settle_attempts
@@ -14,7 +15,7 @@ from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.limits import Limits
 from cordum.domain.outputs import write_outputs
 from cordum.domain.pauses import follow_parent
-from cordum.domain.plan import Plan
+from cordum.domain.plan import Handling, Plan
 from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
 from cordum.domain.standing import mark_rescues
@@ -108,18 +109,40 @@ def plan_retry(
     limits: Limits,
     *,
     archived: Mapping[str, StepState],
-    actor: str,
-    reason: str,
+    handling: Handling,
+    edits: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
-    """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away."""
+    """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away.
+
+    `edits`: {step: JSON text of the input it is given instead of its own}.
+    """
     turn = Turn(workflow, run, policy, now, limits)
     if run.status.retryable and run.compensation is None:
-        reopening.reopen(turn, archived, actor, reason)
+        reopening.reopen(turn, archived, handling, edits)
         _heed_parent(turn)
         if archived:
             turn.look_again()  # the next look brings outputs and items of what is open again
         else:
             _to_fixpoint(turn)
+    _follow(turn)
+    return turn.plan()
+
+
+def plan_discard(
+    workflow: Workflow,
+    run: RunState,
+    policy: DecisionPoint | None,
+    now: int,
+    limits: Limits,
+    *,
+    step: str,
+    archived: StepState | None,
+    handling: Handling,
+) -> Plan:
+    """Put the dead letter of a step aside. `archived`: the step, when it was put away with its children."""
+    turn = Turn(workflow, run, policy, now, limits)
+    turn.handling = handling
+    turn.discard_letter(step, archived)
     _follow(turn)
     return turn.plan()
 

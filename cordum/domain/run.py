@@ -96,6 +96,10 @@ class StepState:
     dead_letter: str | None = None  # job id of the dead letter of this step
     rescued: bool = False  # that dead letter is marked: a handler has made good for the step
     taken_over: bool = False  # from the run that this one repeats: nothing of it happened here
+    discarded: bool = False  # a person has said that nothing is to be done about it
+    replay_of: str | None = None  # the dead letter that this generation tries again
+    edited: str | None = None  # JSON text of the input that a person has given it instead of its own
+    past: tuple[Mapping[str, JSON], ...] = ()  # how this generation's earlier attempts ended, the latest ones only
 
     @classmethod
     def made(cls, facts: dict[str, Any]) -> StepState:
@@ -209,6 +213,7 @@ class RunState:
     items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
     inbox: tuple[Signal, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)  # JSON texts of what failing steps were given as their own
     children: Mapping[str, ChildRun | None] = field(default_factory=dict)
     pins: Mapping[tuple[str, int | None], Pin | None] = field(default_factory=dict)
     parent: Parent | None = None

@@ -68,6 +68,6 @@ def of_all(turn: Turn, steps: Iterable[str]) -> Standing:
 def mark_rescues(turn: Turn) -> None:
     """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
     for ref, state in list(turn.steps.items()):
-        unmarked = state.status.unsuccessful and state.dead_letter and not state.rescued
+        unmarked = state.status.unsuccessful and state.dead_letter and not (state.rescued or state.discarded)
         if unmarked and standing(turn, ref) is Standing.SATISFIED:
             turn.mark_rescued(ref)

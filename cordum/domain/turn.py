@@ -6,6 +6,8 @@ made: that is the business of `attempts`, `readiness`, `endings` and of the step
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +24,7 @@ from cordum.domain.plan import (
     ApprovalRequest,
     DeadLetter,
     Event,
+    Handling,
     Job,
     Linked,
     Plan,
@@ -51,6 +54,7 @@ _EVENT_OF = {
 }
 
 _ABSENT = StepState()
+_MOST_PAST, _MOST_OF_A_MESSAGE = 20, 300
 _CLOSED = "closed"  # an approval that nobody needs any more
 
 
@@ -98,6 +102,9 @@ class Turn:
         self._withdrawals: list[Withdrawal] = []
         self._dead: list[DeadLetter] = []
         self._rescued: list[str] = []
+        self._discarded: list[str] = []
+        self._relabelled: dict[str, StepState] = {}
+        self.handling: Handling | None = None
         self._held = False
         self.decided = False  # by the policy; what follows from it counts only while that policy does
         self._closing = _CLOSED
@@ -236,9 +243,31 @@ class Turn:
     def reset(self, step: str) -> None:
         """What has ended is pending again; attempts are counted on, so that job ids stay unique."""
         before = self.steps[step]
-        if before.dead_letter is not None:
+        if before.dead_letter is not None and not before.discarded:
             self._replayed.append(before.dead_letter)
+            self.event("dead_letter.replayed", step, attempt=before.attempt, **self._handled())
         self.steps[step] = _anew(before)
+
+    def discard_letter(self, step: str, archived: StepState | None = None) -> None:
+        """A person says that nothing is to be done about a step's dead letter. `archived`: it was put away."""
+        state = self.steps[step] if archived is None else archived
+        assert state.dead_letter is not None
+        marked = replace(state, discarded=True)
+        if archived is None:
+            self.steps[step] = marked
+        else:
+            self._relabelled[step] = marked
+        self._discarded.append(state.dead_letter)
+        self.event("dead_letter.discarded", step, attempt=state.attempt, **self._handled())
+
+    def _handled(self) -> dict[str, Any]:
+        if self.handling is None:
+            return {}
+        return {"actor": self.handling.actor, "data": {"reason": self.handling.reason}}
+
+    def edit_input(self, step: str, text: str) -> None:
+        """The step is given this, JSON text, instead of its own input from now on."""
+        self.steps[step] = replace(self.steps[step], edited=text)
 
     def bring_back(self, step: str, archived: StepState) -> None:
         """What was put away belongs to the open state again, as it was."""
@@ -358,8 +387,22 @@ class Turn:
             completed_at=self.now,
         )
 
-    def end(self, step: str, status: StepStatus, failure: Failure, *, leaf: bool, attempt: int | None = None) -> None:
-        """The step has failed for good; a leaf leaves a dead letter."""
+    def end(
+        self,
+        step: str,
+        status: StepStatus,
+        failure: Failure,
+        *,
+        leaf: bool,
+        attempt: int | None = None,
+        payload: tuple[JSON] | None = None,
+        refused: bool = False,
+    ) -> None:
+        """The step has failed for good; a leaf leaves a dead letter.
+
+        `payload`: what it would have been sent with, in a tuple. `refused`: what it was to be given could not be put
+        together.
+        """
         before = self.steps[step]
         number = before.attempt if attempt is None else attempt
         dead = self.job_id(step, number) if leaf else None
@@ -376,7 +419,10 @@ class Turn:
             dead_letter=dead,
         )
         if leaf:
-            self._dead.append(self._dead_letter(step, before, status, failure, number))
+            letter = self._dead_letter(step, before, status, failure, number)
+            own = payload is not None and payload[0] is not self.run.input
+            digest = None if refused else self._payload_digest(step, before, payload)
+            self._dead.append(replace(letter, payload_digest=digest, input=payload and payload[0], own_input=own))
             self.event("dead_letter.added", step, attempt=number, data={"reason_code": failure.code})
 
     def _dead_letter(
@@ -391,8 +437,26 @@ class Turn:
             topic=before.topic or self.instances[step].step.topic,
             worker=before.worker,
             first_at=before.ready_at or self.now,
-            evidence={"retries": before.retries, "losses": before.losses, "decision": dict(before.decision or {})},
+            evidence={
+                "retries": before.retries,
+                "losses": before.losses,
+                "decision": dict(before.decision or {}),
+                "generation": self.run.generation,
+                "history": [*map(dict, before.past), attempt_end(before, attempt, failure, self.now)],
+            },
+            replay_of=before.replay_of,
         )
+
+    def _payload_digest(self, step: str, before: StepState, payload: tuple[JSON] | None) -> str | None:
+        """Of the input that the step failed with; what neither is sent nor asks people has none."""
+        if not self.instances[step].is_job and before.approval is None:
+            return None
+        text = self.run.inputs.get(step) if payload is None else None
+        if text is None:
+            text = json.dumps(
+                self.run.input if payload is None else payload[0], ensure_ascii=False, separators=(",", ":")
+            )
+        return "sha256:" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def mark_rescued(self, step: str) -> None:
         state = self.steps[step]
@@ -454,6 +518,9 @@ class Turn:
             epoch=self.policy.epoch if self.policy and self.decided else None,
             rescued=tuple(self._rescued),
             held=self._held,
+            discarded=tuple(self._discarded),
+            relabelled=self._relabelled,
+            handling=self.handling,
             run=self.ending or self._status_change(),
             wake_at=self._wake_at(),
         )
@@ -524,7 +591,28 @@ def _anew(ended: StepState) -> StepState:
         child_run=ended.child_run,
         child_version=ended.child_version,
         child_generation=ended.child_generation,
+        replay_of=ended.dead_letter or ended.replay_of,
+        edited=ended.edited,
     )
+
+
+def attempt_end(state: StepState, attempt: int, failure: Failure, now: int) -> dict[str, JSON]:
+    """One line of the history that dead letters hold. Times are milliseconds; an attempt that never began has none."""
+    began = attempt == state.attempt
+    return {
+        "attempt": attempt,
+        "code": failure.code,
+        "class": failure.kind,
+        "message": failure.message[:_MOST_OF_A_MESSAGE],
+        "worker": state.worker if began else None,
+        "started_at": state.started_at if began else None,
+        "ended_at": (state.completed_at if began else None) or now,
+    }
+
+
+def with_past(state: StepState, failure: Failure, now: int) -> tuple[Mapping[str, JSON], ...]:
+    """The history with the attempt that has just ended, not longer than somebody will read."""
+    return (*state.past, attempt_end(state, state.attempt, failure, now))[-_MOST_PAST:]
 
 
 def due_at(state: StepState) -> int | None:

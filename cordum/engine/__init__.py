@@ -16,23 +16,25 @@ from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
 from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.bundles import Bundles
 from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core, DecisionPointOf
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.fleet import Fleet
 from cordum.engine.hooks import Delivery, Hooks
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
+from cordum.engine.previews import Preview
 from cordum.engine.results import shaped
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
 from cordum.engine.schedules import Schedules
 from cordum.engine.signals import Signals
 from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
-from cordum.engine.views import dead_letter_view
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
@@ -53,6 +55,7 @@ __all__ = [
     "Orders",
     "Outcome",
     "Page",
+    "Preview",
     "Saved",
     "Started",
     "WorkerInfo",
@@ -80,7 +83,6 @@ class Engine:
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
         self.audit = Audit(core, checkpoints)
-        self.fleet = Fleet(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -91,13 +93,24 @@ class Engine:
         self.signals = Signals(core)
         self.hooks = Hooks(core, self._workflows, self.signals)
         self.schedules = Schedules(core, self._runs, self._workflows)
-        self._coordinator = Coordinator(core, self.jobs, self._retention, self.audit, self.schedules)
+        self.letters = DeadLetters(core)
+        self.fleet = Fleet(core, self.letters)
+        self.bulk_retries = BulkRetries(core, self.letters)
+        self._coordinator = Coordinator(
+            core, self.jobs, self._retention, self.audit, self.schedules, self.letters, self.bulk_retries
+        )
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        store = Store(Connection.open(address, library), settings.cell, settings.window_minimum, settings.weights)
+        store = Store(
+            Connection.open(address, library),
+            settings.cell,
+            settings.window_minimum,
+            settings.weights,
+            forward_dead_letters=settings.forward_dead_letters,
+        )
         return cls(store, settings, checkpoints=CheckpointFile(settings.checkpoint_file))
 
     def close(self) -> None:
@@ -186,16 +199,30 @@ class Engine:
         """What the policy has ever said of this job's step."""
         return self._runs.decisions(tenant, job, limit, after)
 
-    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+    # Actions of operators. With `dry_run` nothing is changed, and the answer tells what would be (see `previews`).
+
+    def cancel_run(
+        self,
+        caller: Caller,
+        run_id: str,
+        reason: str | None = None,
+        *,
+        compensate: bool = False,
+        dry_run: bool = False,
+    ) -> Preview | None:
         """End a run now. `compensate`: undo what it has done."""
-        self._runs.cancel(caller, run_id, reason, compensate=compensate)
+        return self._runs.cancel(caller, run_id, reason, compensate=compensate, dry_run=dry_run)
 
-    def pause_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
+    def pause_run(
+        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
+    ) -> Preview | None:
         """Let nothing new begin; what runs may finish."""
-        self._operations.pause(caller, run_id, reason)
+        return self._operations.pause(caller, run_id, reason, dry_run=dry_run)
 
-    def resume_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
-        self._operations.resume(caller, run_id, reason)
+    def resume_run(
+        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.resume(caller, run_id, reason, dry_run=dry_run)
 
     def signal_run(
         self,
@@ -209,20 +236,29 @@ class Engine:
         """Hand an event from outside to a run; StateConflict (`run_terminal`) when it has ended."""
         self._operations.signal(caller, run_id, name, payload, correlation, token)
 
-    def retry_run(self, caller: Caller, run_id: str, reason: str) -> None:
+    def retry_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let a failed run go on, in its next generation."""
-        self._operations.retry(caller, run_id, required_reason(reason))
+        return self._operations.retry(caller, run_id, required_reason(reason), dry_run=dry_run)
 
     def rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Started:
         """A new run that takes over what lies before a step of an ended one."""
         started = self._operations.rerun(caller, run_id, from_step, required_reason(reason))
         return Started(started, replayed=False, show=lambda: self.run(caller.tenant, started))
 
-    def skip_step(self, caller: Caller, run_id: str, step: str, reason: str) -> None:
-        self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True)
+    def preview_rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Preview:
+        return self._operations.preview_rerun(caller, run_id, from_step, required_reason(reason))
 
-    def complete_step(self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None) -> None:
-        self._operations.by_hand(caller, run_id, step, required_reason(reason), output, skip=False)
+    def skip_step(
+        self, caller: Caller, run_id: str, step: str, reason: str, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True, dry_run=dry_run)
+
+    def complete_step(
+        self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.by_hand(
+            caller, run_id, step, required_reason(reason), output, skip=False, dry_run=dry_run
+        )
 
     def bundle(self, tenant: str, run_id: str) -> dict[str, Any]:
         """Everything about a run as one document."""
@@ -263,10 +299,9 @@ class Engine:
     def reject(self, caller: Caller, job_id: str, reason: str) -> dict[str, Any]:
         return self._approvals.reject(caller, job_id, reason)
 
-    def dead_letters(self, tenant: str, *, limit: int = 50, after: str | None = None) -> Page:
-        records = self.store.dead_letters.page(tenant, after, limit)
-        following = records[-1]["job_id"] if len(records) == limit else None
-        return Page([dead_letter_view(record) for record in records], following)
+    def dead_letters(self, tenant: str, *, limit: int = 50, after: str | None = None, **filters: str) -> Page:
+        """Newest first; `filters` are group, state, topic, reason_code and workflow_id."""
+        return self.letters.list(tenant, limit=limit, after=after, filters=filters)
 
     # -- limits --------------------------------------------------------------------------------------------------
 

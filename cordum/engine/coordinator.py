@@ -10,8 +10,11 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from cordum.domain.routing import dead_letter_queue
 from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.engine.retention import Retention
 from cordum.engine.schedules import Schedules
@@ -27,19 +30,32 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs, retention: Retention, audit: Audit, schedules: Schedules) -> None:
+    def __init__(
+        self,
+        core: Core,
+        jobs: Jobs,
+        retention: Retention,
+        audit: Audit,
+        schedules: Schedules,
+        letters: DeadLetters,
+        bulk_retries: BulkRetries,
+    ) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
         self._retention = retention
         self._audit = audit
         self._schedules = schedules
+        self._letters = letters
+        self._bulk_retries = bulk_retries
 
     def coordinate(self) -> None:
         """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit."""
-        swept = self.sweep() is not None
+        if (found := self.sweep()) is not None:
+            self._bulk_retries.carry_on()
+            self._letters.trim(found.now)
         self._advance_while_due()
-        if swept:
+        if found is not None:
             self._seal()
 
     def _seal(self) -> None:
@@ -111,6 +127,8 @@ class Coordinator:
         paused = self._store.queues.paused()
         for topics in _in_groups([topic for topic in self._store.jobs.topics() if topic not in paused]):
             self._resend_lost(topics)
+            if settings.forward_dead_letters:
+                self._resend_lost([dead_letter_queue(topic) for topic in topics])
             self._store.jobs.release(*topics)
         self._retention.sweep(found.now)
         return found

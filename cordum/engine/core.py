@@ -12,7 +12,7 @@ from cordum.domain.decision_point import DecisionPoint, Guarded
 from cordum.domain.definition import load_workflow
 from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
-from cordum.domain.plan import Plan, Spawn
+from cordum.domain.plan import Handling, Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import read_policy
@@ -21,6 +21,7 @@ from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
 from cordum.engine.looks import Look, complete, whole_run
+from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
 from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
@@ -165,8 +166,19 @@ class Core:
             else:
                 self.advance(run.id)
 
-    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan]) -> None:
-        """Look, decide, commit; when the run has moved meanwhile, do it again.
+    def act(self, run_id: str, decide: Callable[[Look], Plan | None], *, dry_run: bool = False) -> Preview | None:
+        """What an operator does with a run: one plan, committed, or told by a dry run. No plan: nothing to do."""
+        if not dry_run:
+            self.change(lambda: self.look(run_id), decide)
+            return None
+        look = self.look(run_id)
+        if look is None:
+            return None
+        decided = decide(look)
+        return preview(look.run, Plan() if decided is None else decided)
+
+    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan | None]) -> None:
+        """Look, decide, commit; when the run has moved meanwhile, do it again. No plan: nothing has to be done.
 
         Someone else's progress is the only reason to repeat, so this ends; the bound is there for what nobody thought
         of.
@@ -176,6 +188,8 @@ class Core:
             if seen is None:
                 return
             decided = decide(seen)
+            if decided is None:
+                return
             if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
@@ -221,13 +235,23 @@ class Core:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
 
+    def preview_start(self, start: Start) -> Preview:
+        """What `create` would do now."""
+        policy, now = self.decider_now()
+        run_id = start.run_id or self.new_run_id(now)
+        run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
+        return preview(run, plan(start.workflow, run, policy, now, self.limits), new=True)
+
     def new_run_id(self, now: int) -> str:
         return new_run_id(self.settings.cell, now, os.urandom(10))
 
     def _start_children(self, parent: RunState, decided: Plan) -> None:
         """Start the child runs that a committed plan asks for; until they exist, every look at it asks again."""
         for run_id in decided.reopened:
-            self._reopen_child(run_id, f"step of {parent.id} is retried")
+            by = decided.handling
+            self._reopen_child(
+                run_id, Handling("parent run", f"step of {parent.id} is retried", by.bulk if by is not None else "")
+            )
         for spawn in decided.spawns:
             try:
                 self._start_child(parent, spawn)
@@ -249,14 +273,14 @@ class Core:
             )
         )
 
-    def _reopen_child(self, run_id: str, reason: str) -> None:
+    def _reopen_child(self, run_id: str, handling: Handling) -> None:
         """Retry a failed child run with its parent; one that goes on already is left alone."""
 
         def decide(look: Look) -> Plan:
             archived = self.store.runs.children(run_id) if look.workflow.has_children else {}
-            now, actor = look.snapshot.now, "parent run"
+            now = look.snapshot.now
             return plan_retry(
-                look.workflow, look.run, look.policy, now, self.limits, archived=archived, actor=actor, reason=reason
+                look.workflow, look.run, look.policy, now, self.limits, archived=archived, handling=handling
             )
 
         self.change(lambda: self.look(run_id), decide)

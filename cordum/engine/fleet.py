@@ -7,6 +7,7 @@ from typing import Any
 
 from cordum.domain.ids import is_topic
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.values import Caller
 from cordum.engine.views import rfc3339
 from cordum.errors import NotFound
@@ -18,9 +19,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Fleet:
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, letters: DeadLetters) -> None:
         self._core = core
         self._store = core.store
+        self._letters = letters
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -76,7 +78,10 @@ class Fleet:
     # -- queues --------------------------------------------------------------------------------------------------
 
     def queues(self) -> list[dict[str, Any]]:
-        """Every topic that a definition names, a worker takes jobs of, or that is paused."""
+        """Every topic that a definition names, a worker takes jobs of, or that is paused; then those of dead letters.
+
+        Nobody counts the consumers of `dlq.<topic>`: what lies there need not be taken by anybody.
+        """
         figures, workers, paused = self._store.figures.read(), self._alive(), self._store.queues.paused()
         topics = sorted({*figures.topics, *paused, *(t for one in workers for t in one.info.get("topics", ()))})
         aside = self._store.queues.aside(list(paused))
@@ -90,7 +95,7 @@ class Fleet:
                 aside.get(topic, 0),
             )
             for topic in topics
-        ]
+        ] + [_NO_TOPIC | one for one in self._letters.queues(figures.now)]
 
     def queue(self, topic: str) -> dict[str, Any]:
         found = next((one for one in self.queues() if one["name"] == topic), None)
@@ -143,6 +148,7 @@ class Fleet:
         }
 
 
+_NO_TOPIC = {"ready": 0, "queued": 0, "running": 0, "slots": None, "paused": None}
 _NOTHING = TopicFigures(ready=0, queued=0, unfinished=0, oldest_at=None)
 
 

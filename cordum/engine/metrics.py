@@ -114,6 +114,11 @@ def _of_people(figures: Figures) -> Iterator[Metric]:
     yield _gauge(
         "dead_letters_open", "Dead letters that nobody has dealt with", figures.counters.get("dead_letters_open", 0)
     )
+    yield _gauge(
+        "dead_letters_over_limit",
+        "Of these, how many are more than a tenant may keep; they are kept all the same",
+        figures.letters_over_limit,
+    )
     yield _gauge("approvals_waiting", "Questions that no person has decided", figures.approvals)
     yield _gauge(
         "approval_oldest_age_seconds",

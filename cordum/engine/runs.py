@@ -24,6 +24,7 @@ from cordum.engine import views
 from cordum.engine.core import Core
 from cordum.engine.event_views import decisions_among, event_view
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
@@ -201,15 +202,18 @@ class Runs:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def cancel(self, caller: Caller, run_id: str, reason: str | None, *, compensate: bool = False) -> None:
+    def cancel(
+        self, caller: Caller, run_id: str, reason: str | None, *, compensate: bool = False, dry_run: bool = False
+    ) -> Preview | None:
         """End the run now, with its compensations if asked for; an ended one stays as it is."""
 
-        def decide(look: Look) -> Plan:
+        def decide(look: Look) -> Plan | None:
+            if look.run.status.terminal:
+                return None
             return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason, undo=compensate)
 
-        look = self._core.look_as(caller.tenant, run_id)
-        if not look.run.status.terminal:
-            self._core.change(lambda: self._core.look(run_id), decide)
+        self._core.look_as(caller.tenant, run_id)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
 
 def check_input(workflow: Workflow, input_: JSON) -> None:

@@ -338,7 +338,9 @@ def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
 
 
 def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
-    failure = json.loads(record["failure"])
+    """All evidence of CONTRACT.md 3.5, and what has become of it since."""
+    failure, evidence = json.loads(record["failure"]), json.loads(record["evidence"])
+    decision = evidence["decision"]
     at = rfc3339(int(record["at"]))
     return {
         "id": record["job_id"],
@@ -356,12 +358,35 @@ def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
         "attempts": int(record["attempts"]),
         "retry_count": int(record["attempts"]) - 1,
         "reason_code": record["reason_code"],
+        "group": record["group"],
         "error": failure["message"],
         "error_class": failure.get("class"),
         "traceback": failure.get("traceback"),
-        "rescued": record.get("rescued") == "1",
-        "evidence": json.loads(record["evidence"]),
+        "history": [_past_attempt(one) for one in evidence["history"]],
+        "payload_digest": record["payload_digest"] or None,
+        "policy_snapshot": decision.get("policy_snapshot"),
+        "policy_rule_id": decision.get("rule_id"),
+        "trace_id": None,
+        "rescued": record["state"] == "rescued",
+        "evidence": {name: evidence[name] for name in ("retries", "losses", "decision")},
+        "lineage": {
+            "generation": evidence["generation"],
+            "replay_of": record["replay_of"] or None,
+            "replayed_as": record.get("replayed_as"),
+            "rerun_of": record["rerun_of"] or None,
+            "parent_run_id": record["parent_run"] or None,
+            "bulk_retry": record.get("bulk") or None,
+        },
+        "handled_by": record.get("handled_by") or None,
+        "handled_reason": record.get("handled_reason") or None,
+        "handled_at": _time(record.get("handled_at")),
+        "taken_by": record.get("taken_by"),
+        "taken_at": _time(record.get("taken_at")),
         "first_at": rfc3339(int(record["first_at"])),
         "failed_at": at,
         "last_at": at,
     }
+
+
+def _past_attempt(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {**one, "started_at": rfc3339(one["started_at"]), "ended_at": rfc3339(one["ended_at"])}

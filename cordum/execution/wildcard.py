@@ -5,6 +5,9 @@ crosses dots, so that `job.sre.*` covers `job.sre.db.backup`, and `*` alone cove
 long as the worker lives: a topic that a newly saved workflow names is consumed within two seconds (in a solo pool: once
 the running job has ended). Patterns belong to `-Q`; neither `-X` nor `celery control add_consumer` knows them.
 
+`dlq.job.sre.*` covers the queues of dead letters of these topics, for which `@dead_letter` has registered a function;
+a pattern that does not begin with `dlq.` covers none of them.
+
 A topic without a function here is left to others, whether named or matched: its messages stay where they are. A
 function registered later counts, but in a prefork pool only one registered before the pool's processes were started.
 What is consumed is Celery's own list of queues, which outlives the loss of the broker and which the lease tells.
@@ -23,6 +26,7 @@ from celery import bootsteps
 from celery.concurrency.prefork import TaskPool
 
 from cordum.domain.ids import is_topic
+from cordum.domain.routing import dead_letter_queue
 from cordum.errors import Unavailable
 from cordum.execution import process
 
@@ -34,6 +38,7 @@ READ_EVERY_SEC = 1.0
 FOLLOW_EVERY_SEC = 0.5
 MANY_TOPICS = 100
 _MOST_NAMED = 20
+_LETTERS = dead_letter_queue("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,16 @@ class Asked:
     @classmethod
     def of(cls, queues: Iterable[str]) -> Asked:
         names = list(queues)
-        return cls(frozenset(filter(is_topic, names)), tuple(name for name in names if any(c in name for c in "*?[")))
+        return cls(frozenset(filter(_is_ours, names)), tuple(name for name in names if any(c in name for c in "*?[")))
 
     def wanted(self, registered: Iterable[str]) -> set[str]:
         """The topics named, and those of the registered ones that a pattern matches."""
-        matched = (name for name in registered if any(fnmatchcase(name, pattern) for pattern in self.patterns))
-        return {*self.topics, *filter(is_topic, matched)}
+        topics = list(filter(is_topic, registered))
+        letters = [dead_letter_queue(topic) for topic in topics]
+        about_letters = [pattern for pattern in self.patterns if pattern.startswith(_LETTERS)]
+        matched = {name for name in topics if any(fnmatchcase(name, pattern) for pattern in self.patterns)}
+        matched |= {name for name in letters if any(fnmatchcase(name, pattern) for pattern in about_letters)}
+        return {*self.topics, *matched}
 
 
 class RegisteredTopics:
@@ -201,6 +210,11 @@ def consumed_topics(consumer: Any) -> tuple[str, ...]:
     if consumer.blueprint.state in (bootsteps.CLOSE, bootsteps.TERMINATE):
         return ()
     return tuple(name for name in list(consumer.app.amqp.queues.consume_from) if is_topic(name))
+
+
+def _is_ours(name: str) -> bool:
+    """A topic, or the queue of a topic's dead letters."""
+    return is_topic(name.removeprefix(_LETTERS))
 
 
 def _list_of(topics: set[str]) -> str:

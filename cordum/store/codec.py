@@ -63,6 +63,10 @@ def _plain(text: str) -> str:
     return text
 
 
+def _sequence(text: str) -> tuple[Any, ...]:
+    return tuple(orjson.loads(text))
+
+
 def _flag(text: str) -> bool:
     return text == "1"
 
@@ -109,6 +113,10 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "dead_letter": _plain,
     "rescued": _flag,
     "taken_over": _flag,
+    "discarded": _flag,
+    "replay_of": _plain,
+    "edited": _plain,
+    "past": _sequence,
 }
 _ABSENT = StepState()
 _STATUSES = {status.value: status for status in StepStatus}
@@ -126,7 +134,8 @@ def _fact_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return own_json(dict(value))
     if isinstance(value, tuple):
-        return own_json([list(astuple(quota)) for quota in value]) if value else ""
+        parts: list[JSON] = [dict(part) if isinstance(part, Mapping) else list(astuple(part)) for part in value]
+        return own_json(parts) if parts else ""
     return str(value)
 
 

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from cordum.domain.audit import audited
-from cordum.domain.ids import JobId
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
+from cordum.domain.dead_letters import Signature, signature
+from cordum.domain.ids import JobId, is_topic
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Linked, Plan, Withdrawal
 from cordum.domain.quotas import Quota
-from cordum.domain.routing import PRIORITIES, queue_list
+from cordum.domain.routing import PRIORITIES, dead_letter_queue, queue_list
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
@@ -40,15 +41,21 @@ class Commit:
 
 
 class CommitWriter:
-    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key."""
+    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key.
 
-    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int, weight: int) -> None:
+    `forward`: dead letters of jobs are also put onto their queue.
+    """
+
+    def __init__(
+        self, cell: keys.CellKeys, run: RunState, first_key: int, window: int, weight: int, forward: bool = False
+    ) -> None:
         self._cell = cell
         self._run = run
         self._own = keys.RunKeys.of(run.id)
         self._first = first_key
         self._window = window
         self._weight = weight
+        self._forward = forward
         self._numbers: dict[str, int] = {}
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
@@ -74,7 +81,8 @@ class CommitWriter:
         self._hash(self._own.inputs, self._inputs(plan))
         for key in (self._own.outputs, self._own.child_outputs):
             self._hash(key, self._outputs(plan, key))
-        self._hash(self._own.children, [t for r, state in plan.archived.items() for t in (r, archived_text(state))])
+        put_away = {**plan.relabelled, **plan.archived}
+        self._hash(self._own.children, [t for r, state in put_away.items() for t in (r, archived_text(state))])
         self._hash(
             self._own.items, [t for (fan, n), block in plan.items.items() for t in (f"{fan}#{n}", to_json(block))]
         )
@@ -85,10 +93,23 @@ class CommitWriter:
             self._hash(keys.approval(self._run.id, job_id), ["approvers", to_json(list(approvers))])
         for letter in plan.dead_letters:
             self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
+            group = _signature(letter)
+            about = {
+                "class": group.kind,
+                "message": group.message,
+                "topic": group.topic,
+                "reason_code": letter.reason_code,
+            }
+            self._hash(
+                self._cell.letter_groups(self._run.tenant),
+                [group.id, to_json({**about, "governance": group.governance})],
+            )
         for job_id in plan.rescued:
-            self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
+            self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1", "state", "rescued"])
         for job_id in plan.replayed:
-            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed", *self._handling(plan, job_id)])
+        for job_id in plan.discarded:
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "discarded", *self._handling(plan, job_id)])
         if plan.compensation is not None:
             linked = compensation_fields(self._run, plan.compensation)
             self._hash(
@@ -123,7 +144,9 @@ class CommitWriter:
             "window": self._window,
             "asked": [self._job_id(request) for request in plan.approvals],
             "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
-            "dead": [self._job_id(letter) for letter in plan.dead_letters],
+            "tenant": self._run.tenant,
+            "dead": [self._dead(letter) for letter in plan.dead_letters],
+            "handled": [self._handled(job_id) for job_id in (*plan.rescued, *plan.replayed, *plan.discarded)],
             "changed": not plan.empty,
             "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
@@ -264,7 +287,8 @@ class CommitWriter:
         """What steps were given, where it is not the run's input: jobs as sent, requests as people are asked."""
         own = [(job.step, job.input) for job in plan.jobs if job.own_input]
         asked = [(request.step, request.request) for request in plan.approvals]
-        return [part for step, value in (*own, *asked) for part in (step, to_json(value))]
+        dead = [(letter.step, letter.input) for letter in plan.dead_letters if letter.own_input]
+        return [part for step, value in (*own, *asked, *dead) for part in (step, to_json(value))]
 
     def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
         return str(JobId(self._run.id, part.step, part.attempt))
@@ -362,6 +386,29 @@ class CommitWriter:
             *("approvers", to_json(list(request.approvers)), "quorum", request.quorum, "votes", 0, "voters", ""),
         ]
 
+    def _dead(self, letter: DeadLetter) -> dict[str, Any]:
+        job_id = self._job_id(letter)
+        key = self._number(keys.dead_letter(self._run.id, job_id))
+        shown: dict[str, Any] = {"job": job_id, "key": key, "group": _signature(letter).id}
+        if self._forward and letter.topic is not None and is_topic(letter.topic):
+            queue = dead_letter_queue(letter.topic)
+            shown["list"], shown["sent"] = self._number(queue), self._number(self._cell.sent(queue))
+            shown["message"] = job_message(job_id, queue, 0)
+        return shown
+
+    def _handled(self, job_id: str) -> dict[str, Any]:
+        return {"job": job_id, "key": self._number(keys.dead_letter(self._run.id, job_id))}
+
+    def _handling(self, plan: Plan, job_id: str) -> list[Argument]:
+        """Who has dealt with a dead letter, and, where its step is tried again, what comes of it."""
+        by = plan.handling or Handling("", "")
+        said: list[Argument] = ["handled_by", by.actor, "handled_reason", by.reason, "bulk", by.bulk]
+        job = JobId.parse(job_id)
+        if plan.run is not None and plan.run.generation is not None and job is not None:
+            following = str(JobId(job.run_id, job.step, job.attempt + 1))
+            said += ["replayed_as", following, "replayed_in", plan.run.generation]
+        return said
+
     def _dead_letter(self, letter: DeadLetter) -> list[Argument]:
         return [
             *("job_id", self._job_id(letter), "run_id", self._run.id, "step_id", letter.step),
@@ -369,7 +416,10 @@ class CommitWriter:
             *("workflow_version", self._run.workflow_version, "status", letter.status.value, "state", "open"),
             *("reason_code", letter.reason_code, "failure", failure_text(letter.failure)),
             *("topic", letter.topic or "", "worker", letter.worker or "", "first_at", letter.first_at),
-            *("evidence", to_json(dict(letter.evidence))),
+            *("evidence", to_json(dict(letter.evidence)), "group", _signature(letter).id),
+            *("payload_digest", letter.payload_digest or ""),
+            *("replay_of", letter.replay_of or "", "rerun_of", self._run.rerun_of or ""),
+            *("parent_run", self._run.parent.run_id if self._run.parent else ""),
         ]
 
 
@@ -396,6 +446,10 @@ def _wait_of(state: StepState | None) -> tuple[str, str] | None:
     if state is None or state.status is not StepStatus.WAITING or state.awaits is None:
         return None
     return state.awaits, state.correlation or ""
+
+
+def _signature(letter: DeadLetter) -> Signature:
+    return signature(letter.topic, letter.failure)
 
 
 def _by_priority(jobs: Iterable[Job]) -> list[Job]:

@@ -270,6 +270,40 @@ class CellKeys:
         """Sorted set: job ids of dead letters by time."""
         return self._key("dead_letters", tenant)
 
+    def open_letters(self, tenant: str) -> str:
+        """Sorted set by text: `<group>|<milliseconds>|<job id>` of each dead letter that nobody has dealt with."""
+        return self._key("dead_letters", tenant, "open")
+
+    def handled_letters(self, tenant: str) -> str:
+        """Sorted set: job ids of dead letters by the time they were dealt with."""
+        return self._key("dead_letters", tenant, "handled")
+
+    def letter_groups(self, tenant: str) -> str:
+        """Hash: group of dead letters that are open -> JSON, what they have in common."""
+        return self._key("dead_letters", tenant, "groups")
+
+    @property
+    def letter_tenants(self) -> str:
+        """Hash: tenant with dead letters -> by how many those that nobody has dealt with are more than are kept."""
+        return self._key("dead_letters")
+
+    @property
+    def bulk_retries(self) -> str:
+        """Set: ids of the bulk retries that go on."""
+        return self._key("bulk_retries")
+
+    def bulk_retries_of(self, tenant: str) -> str:
+        """Sorted set: ids of a tenant's bulk retries by the time they were begun."""
+        return self._key("bulk_retries", tenant)
+
+    def bulk_retry(self, bulk_id: str) -> str:
+        """Hash: one bulk retry, how far it is and what has come of it."""
+        return self._key("bulk_retry", bulk_id)
+
+    def bulk_letters(self, bulk_id: str) -> str:
+        """List: the job ids of the dead letters that a bulk retry is to try again, in order."""
+        return self._key("bulk_retry", bulk_id, "letters")
+
     def runs(self, tenant: str) -> str:
         """Sorted set: run ids by the time they were created."""
         return self._key("runs", tenant)
@@ -367,12 +401,15 @@ _AS_LONG_AS_WORK = "an entry goes when its job is sent, claimed or taken back"
 _AS_LONG_AS_WORKER = "goes when its worker is forgotten"
 _BOUNDED = "one small value, whatever is done"
 _KEPT = "kept until somebody removes it"
+_BULK = "what was tried again in one go, and how far it came"
 RETENTION = {
     **dict.fromkeys(("run", *_PARTS, "approval"), _WITH_RUN),
     "dead_letter": "stays behind its run once it is handled; a run goes only when all of its own are",
     **dict.fromkeys(("wakeups", "timers", "fired", "runs", "runs_of", "open_runs_of", "approvals"), _MARK),
     **dict.fromkeys(("open_approvals", "asked", "ended", "needed", "orphans"), _MARK),
-    "dead_letters": "as the dead letters it lists",
+    **dict.fromkeys(("dead_letters", "open_letters", "handled_letters", "letter_groups"), "as the letters they list"),
+    "letter_tenants": "one entry for each tenant that has had any",
+    **dict.fromkeys(("bulk_retries", "bulk_retries_of", "bulk_retry", "bulk_letters"), _BULK),
     "idempotency": "until its time (`idempotency_ttl_sec`)",
     **dict.fromkeys(("parked", "turns", "ready", "window", "sent", "suspects"), _AS_LONG_AS_WORK),
     **dict.fromkeys(("workers", "worker", "held", "stops"), _AS_LONG_AS_WORKER),

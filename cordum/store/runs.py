@@ -64,10 +64,11 @@ class Snapshot:
 
 
 class Brought(NamedTuple):
-    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block)."""
+    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block); own inputs."""
 
     outputs: dict[str, str]
     items: dict[tuple[str, int], list[Any]]
+    inputs: dict[str, str]
 
 
 class StepOf(NamedTuple):
@@ -111,12 +112,20 @@ class Idempotency:
 
 
 class Runs:
-    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int, weights: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        cell: keys.CellKeys,
+        window: int,
+        weights: Mapping[str, int],
+        forward_dead_letters: bool = False,
+    ) -> None:
         self._connection = connection
         self._cell = cell
         self._window = window
         self._weights = weights
         self._shared_keys = lru_cache(maxsize=1024)(self._make_shared_keys)
+        self._forward = forward_dead_letters
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -168,7 +177,7 @@ class Runs:
 
     def _writer(self, run: RunState, script: Script) -> CommitWriter:
         weight = self._weights.get(run.tenant, 1)
-        return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight)
+        return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
@@ -222,6 +231,10 @@ class Runs:
             "open_approvals": self._cell.open_approvals(tenant),
             "asked": self._cell.asked,
             "dead_letters": self._cell.dead_letters(tenant),
+            "open_letters": self._cell.open_letters(tenant),
+            "handled_letters": self._cell.handled_letters(tenant),
+            "letter_groups": self._cell.letter_groups(tenant),
+            "letter_tenants": self._cell.letter_tenants,
             "stats": self._cell.stats,
             "open_runs_of": self._cell.open_runs_of(tenant, workflow_id),
             "audit": self._cell.audit(tenant),
@@ -282,13 +295,15 @@ class Runs:
         )
 
     def brought(self, run_id: str, wants: Wants) -> Brought:
-        """Outputs of children and pinned items, in one round trip; what is asked for and not there is null."""
+        """Outputs of children, pinned items, inputs; of the first two, what is asked for and not there is null."""
         own = keys.RunKeys.of(run_id)
         outputs = self._values(own.child_outputs, wants.outputs)
         items = self._values(own.items, [f"{fan}#{block}" for fan, block in wants.items])
+        inputs = self._values(own.inputs, wants.inputs)
         return Brought(
             dict(zip(wants.outputs, (text or "null" for text in outputs), strict=True)),
             {block: json.loads(text or "[]") for block, text in zip(wants.items, items, strict=True)},
+            {ref: text for ref, text in zip(wants.inputs, inputs, strict=True) if text is not None},
         )
 
     def _values(self, key: str, fields: Sequence[str]) -> list[str | None]:
@@ -338,6 +353,11 @@ class Runs:
 
     def tenant_of(self, run_id: str) -> str | None:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
+        return str(found) if found is not None else None
+
+    def parent_of(self, run_id: str) -> str | None:
+        """The run that this one is a part of."""
+        found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "parent_run"))
         return str(found) if found is not None else None
 
     def fields(self, run_ids: Sequence[str]) -> list[dict[str, str]]:

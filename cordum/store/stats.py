@@ -38,7 +38,8 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
     for event in plan.events:
         if event.type == "step.decision" and event.data.get("fail_mode") == "open":
             counts["decisions_fail_open"] += 1
-    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued) - len(plan.replayed)
+    handled = len(plan.rescued) + len(plan.replayed) + len(plan.discarded)
+    counts["dead_letters_open"] += len(plan.dead_letters) - handled
     return {field: count for field, count in counts.items() if count}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 JOB = "c1-01h00000000000000000000000:gate@1"
 IDS = {
+    "bulk_id": "bulk-0123456789abcdef0123",
     "workflow_id": "ship",
     "run_id": "c1-01h00000000000000000000000",
     "job_id": JOB,

@@ -38,6 +38,8 @@ BODIES = {
     "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},
+    "dead_letters.retry_many": {"reason": "because", "filter": {}},
+    "dead_letters.stop_bulk_retry": {"reason": "because"},
     **{f"operations.{name}": {"reason": "because"} for name in ("retry", "rerun", "skip", "complete")},
 }
 
@@ -53,11 +55,14 @@ def owned(engine, api):
     schedule = api.post("/api/v1/schedules", json=wanted, headers=ann).json["id"]
     wanted = {"description": MARK, "start": {"workflow_id": WORKFLOW}}
     hook = api.post("/api/v1/hooks", json=wanted, headers=ann).json["id"]
+    wanted = {"filter": {}, "reason": MARK}
+    bulk = api.post("/api/v1/dlq/retry", json=wanted, headers=ann).json["id"]
     key = headers(engine, "tenant-a", f"{MARK}-person", Role.VIEWER)["X-API-Key"][3:11]
     return {
         "workflow_id": (WORKFLOW, "no-flow"),
         "run_id": (run, run[:-4] + ("0000" if run[-4:] != "0000" else "1111")),
         "job_id": (f"{run}:gate@1", f"{run}:gate@7"),
+        "bulk_id": (bulk, "bulk-" + 20 * "0"),
         "key_id": (key, "aaaaaaaa"),
         "step": ("gate", "no-step"),
         "name": ("go", "no-signal"),

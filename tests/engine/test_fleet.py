@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cordum.domain.routing import queue_list
+from cordum.domain.run import OutcomeClass
 from cordum.engine import Engine
 from cordum.errors import NotFound
 from tests.engine.hands import ALICE, BOB, Hands
@@ -104,3 +105,13 @@ def test_a_queue_shows_what_waits_who_serves_it_and_why_it_stands(worker: Hands)
 def test_only_topics_have_queues_that_can_be_paused(engine: Engine, topic: str) -> None:
     with pytest.raises(NotFound):
         engine.fleet.pause(ALICE, topic, None)
+
+
+def test_dead_letters_are_a_queue_of_their_topic(hands: Hands) -> None:
+    run_id = hands.start("steps: {s: {topic: job.bad}}")
+    hands.claim(run_id, "s")
+    hands.finish(run_id, "s", kind=OutcomeClass.FATAL)
+    shown = {one["name"]: one for one in hands.engine.fleet.queues()}
+    assert (shown["dlq.job.bad"]["depth"], shown["dlq.job.bad"]["consumers"]) == (1, None)
+    hands.engine.letters.discard(ALICE, f"{run_id}:s@1", "known")
+    assert "dlq.job.bad" not in {one["name"] for one in hands.engine.fleet.queues()}

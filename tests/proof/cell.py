@@ -410,6 +410,7 @@ class Cell:
             "approvals": {job: state for job, (state, _) in self.approvals.items()},
             "open": set(self.open_questions()),
             "dead": {job: self._dead_view(run.steps[name]) for job, (run, name) in self.dead.items()},
+            "open_letters": sorted(job for job, (run, name) in self.dead.items() if not run.steps[name].rescued),
             "lists": {queue: list(jobs) for queue, jobs in self.lists.items() if jobs},
             "sent": {queue: dict(jobs) for queue, jobs in self.sent.items() if jobs},
             "unfinished": {topic: jobs for topic in self.topics if (jobs := self.unfinished(topic))},

@@ -2,7 +2,7 @@
 
 A function raises Broken, or returns how often the promise was put to the test: a refusal that had to come, a dispatch
 that had to wait. Numbers are those of the list of promises. P2 to P6, P8 and P11 can be seen whole in this way; P7 (as:
-nothing is forgotten), P10, P14 and S10 (the audit) as far as a single move shows them.
+nothing is forgotten), P10, P13, P14 and S10 (the audit) as far as a single move shows them.
 """
 
 from __future__ import annotations
@@ -775,6 +775,66 @@ def s10_one_chain(move: Move, law: Law) -> int:
     return move.call.name == "seal"
 
 
+# -- P13: dead letters -------------------------------------------------------------------------------------------
+
+
+def p13_dead_letters_are_where_they_belong(move: Move, law: Law) -> int:
+    """A dead letter that nobody has dealt with is listed as open, under its group, once; another is not. What was done
+    with it stays so, and is done once.
+    """
+    listed = Counter(move.after.value("dead_letters", "default", "open")[::2])
+    groups = {entry.partition("|")[0] for entry in listed}
+    demand("P13", groups == set(move.after.pairs("dead_letters", "default", "groups")), f"groups of {listed}")
+    handled = move.after.pairs("dead_letters", "default", "handled")
+    tested = 0
+    for run_id in move.after.run_ids:
+        before, after = move.before.dead_letters(run_id), move.after.dead_letters(run_id)
+        for job_id, letter in after.items():
+            is_open = letter["state"] == "open"
+            demand("P13", listed[letter["entry"]] == is_open, f"{job_id} is {letter['state']}, open are {listed}")
+            demand("P13", (job_id in handled) is not is_open, f"{job_id} is {letter['state']}, handled are {handled}")
+            was = before.get(job_id, {}).get("state", "open")
+            demand("P13", was in ("open", letter["state"]), f"{job_id} went {was} -> {letter['state']} by {move.call}")
+            tested += not is_open
+        replayed = [one for one in _new_events(move, run_id) if one["type"] == "dead_letter.replayed"]
+        further = len(replayed) == len({one["job_id"] for one in replayed}) and (
+            not replayed or _reopened(move, run_id)
+        )
+        demand("P13", further, f"{replayed} of {run_id} were told by {move.call}")
+    return tested
+
+
+def p13_a_bulk_retry_counts_each_letter_once(move: Move, law: Law) -> int:
+    """What has come of each letter up to its position is counted once; the position does not pass the end."""
+    before, after = move.before.pairs("bulk_retry", "bulk"), move.after.pairs("bulk_retry", "bulk")
+    if not after:
+        return 0
+    total, position = int(after["total"]), int(after["position"])
+    letters = move.after.value("bulk_retry", "bulk", "letters")
+    counted = sum(int(after.get(name, "0")) for name in ("retried", "skipped", "refused"))
+    demand("P13", len(letters) == total, f"{total} letters were to be tried again, there are {letters}")
+    demand("P13", position <= total and counted == position, f"{counted} are counted at {position} of {total}")
+    was = before.get("state", "running")
+    demand("P13", was in ("running", after["state"]), f"a bulk retry went {was} -> {after['state']} by {move.call}")
+    goes_on = "bulk" in move.after.value("bulk_retries")
+    demand("P13", goes_on is (after["state"] == "running"), f"a bulk retry is {after['state']}, listed: {goes_on}")
+    if move.call.name == "record_of_bulk_retry" and move.word == "RECORDED" and move.arg("result") == "retried":
+        job_id = letters[int(move.arg("position"))]
+        letter = move.after.dead_letters(job_of(job_id).run_id)[job_id]
+        demand("P13", letter.get("bulk") == "bulk", f"{job_id} is counted as retried, and was {letter}")
+    return 1
+
+
+def p13_handed_over_once(moment: Moment, notes: Notes, law: Law) -> int:
+    """One delivery of its message gets a dead letter; it is the one that the letter names."""
+    handed = Counter(job_id for _, job_id in noted(notes, "was_handed"))
+    for job_id, count in handed.items():
+        letter = moment.dead_letters(job_of(job_id).run_id)[job_id]
+        demand("P13", count == 1, f"{job_id} was handed over {count} times")
+        demand("P13", bool(letter.get("taken_by")), f"{job_id} was handed over, and does not say so")
+    return len(handed)
+
+
 # -- P14: bounds -------------------------------------------------------------------------------------------------
 
 
@@ -823,6 +883,8 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p11_one_decision": p11_one_decision,
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
     "p13_removed_whole": p13_removed_whole,
+    "p13_dead_letters_are_where_they_belong": p13_dead_letters_are_where_they_belong,
+    "p13_a_bulk_retry_counts_each_letter_once": p13_a_bulk_retry_counts_each_letter_once,
     "p14_bounded": p14_bounded,
     "p14_limits_hold": p14_limits_hold,
     "s10_the_audit_tells_all": s10_the_audit_tells_all,
@@ -831,6 +893,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
     "p2_a_delivery_is_one_signal": p2_a_delivery_is_one_signal,
     "p2_a_paused_schedule_stays_so": p2_a_paused_schedule_stays_so,
+    "p13_handed_over_once": p13_handed_over_once,
     "p2_one_run_for_a_key": p2_one_run_for_a_key,
     "p6_executed_once_an_attempt": p6_executed_once_an_attempt,
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,

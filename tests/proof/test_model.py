@@ -41,7 +41,10 @@ _OPERATORS = "operators of workers and queues are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 _SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
+_LETTERS = "nobody deals with dead letters here; the explorer does"
 UNREACHABLE: dict[tuple[str, str], str] = {
+    ("begin_bulk_retry", "BEGUN"): _LETTERS,
+    ("begin_bulk_retry", "EXISTS"): _LETTERS,
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
@@ -65,6 +68,9 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("remove_run", "NOT_FOUND"): _REMOVALS,
     ("remove_run", "REMOVED"): _REMOVALS,
     ("read_record", "RECORD"): _SCHEDULES,
+    ("next_of_bulk_retry", "LETTERS"): _LETTERS,
+    ("record_of_bulk_retry", "RECORDED"): _LETTERS,
+    ("record_of_bulk_retry", "STALE"): _LETTERS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
     ("resume_queue", "RESUMED"): _OPERATORS,
     ("resume_queue", "UNCHANGED"): _OPERATORS,
@@ -80,6 +86,12 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,
+    ("stop_bulk_retry", "STOPPED"): _LETTERS,
+    ("stop_bulk_retry", "UNCHANGED"): _LETTERS,
+    ("take_dead_letter", "NOT_FOUND"): _LETTERS,
+    ("take_dead_letter", "STALE"): _LETTERS,
+    ("take_dead_letter", "TAKEN"): _LETTERS,
+    ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
 

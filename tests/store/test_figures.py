@@ -179,6 +179,11 @@ def fired_late(world: World) -> None:
     world.store.wakeups.sweep(1000, 5000)
 
 
+def too_many_dead_letters(world: World) -> None:
+    failed(world)
+    world.store.dead_letters.trim("default", [], 0)
+
+
 ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=succeeded}": 1}
 
 
@@ -247,6 +252,7 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         (decided_under_an_older_policy, {"cordum_commits_total{result=policy_changed}": 1}),
         (without_a_policy, {"cordum_policy_unavailable_total": 1, "cordum_runs_open{status=running}": 1}),
         (failing_open, {"cordum_decisions_fail_open_total": 1, "cordum_jobs_unfinished{topic=job.t}": 1}),
+        (too_many_dead_letters, {"cordum_dead_letters_open": 1, "cordum_dead_letters_over_limit": 1}),
         (rescued, ENDED_WELL | {"cordum_dead_letters_total{reason=error}": 1}),
         (
             asked,

@@ -12,6 +12,7 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
+    ActionQuery,
     CancelBody,
     NoQuery,
     RunsOfWorkflowQuery,
@@ -82,20 +83,16 @@ def bundle(caller: Caller, run_id: str) -> Response:
 @routes.post("/workflow-runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    _cancel(caller, run_id, body(CancelBody))
-    return no_content()
+    return _cancel(caller, run_id, query(ActionQuery)["dry_run"], body(CancelBody))
 
 
 @routes.post("/workflows/<workflow:workflow_id>/runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Response:
-    query(NoQuery)
-    said = body(CancelBody)
+    dry_run, said = query(ActionQuery)["dry_run"], body(CancelBody)
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
-    _cancel(caller, run_id, said)
-    return no_content()
+    return _cancel(caller, run_id, dry_run, said)
 
 
 @routes.delete("/workflow-runs/<run:run_id>")
@@ -106,5 +103,6 @@ def delete(caller: Caller, run_id: str) -> Response:
     return no_content()
 
 
-def _cancel(caller: Caller, run_id: str, said: Mapping[str, Any]) -> None:
-    engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"])
+def _cancel(caller: Caller, run_id: str, dry_run: bool, said: Mapping[str, Any]) -> Response:
+    told = engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"], dry_run=dry_run)
+    return no_content() if told is None else answer(told)

@@ -57,6 +57,33 @@ local function take_kept(wait, now)
   return false
 end
 
+-- Dead letters that this plan adds, and those that it has dealt with. Open ones lie by group and time in one set ordered by text; a
+-- group is known for as long as it has any.
+local function bury(plan, now)
+  local at = string.format('%.0f', now)
+  for _, letter in ipairs(plan.dead) do
+    local entry = letter.group .. '|' .. string.format('%013.0f', now) .. '|' .. letter.job
+    redis.call('ZADD', k_dead_letters, at, letter.job)
+    redis.call('ZADD', k_open_letters, 0, entry)
+    redis.call('HSETNX', k_letter_tenants, plan.tenant, 0)
+    redis.call('HSET', KEYS[letter.key], 'entry', entry)
+    if letter.message then
+      redis.call('LPUSH', KEYS[letter.list], letter.message)
+      redis.call('ZADD', KEYS[letter.sent], at, letter.job)
+    end
+  end
+  for _, letter in ipairs(plan.handled) do
+    local entry = redis.call('HGET', KEYS[letter.key], 'entry')
+    if entry then
+      local group = string.match(entry, '^(%x+)|')
+      redis.call('ZREM', k_open_letters, entry)
+      if redis.call('ZLEXCOUNT', k_open_letters, '[' .. group .. '|', '(' .. group .. '}') == 0 then redis.call('HDEL', k_letter_groups, group) end
+      redis.call('ZADD', k_handled_letters, at, letter.job)
+      redis.call('HSET', KEYS[letter.key], 'handled_at', at)
+    end
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -118,7 +145,7 @@ local function commit(plan, first, now)
     redis.call('ZREM', k_open_approvals, closed.job)
     redis.call('ZREM', k_asked, closed.job)
   end
-  for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
+  bury(plan, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   for _, wait in ipairs(plan.unawaited) do redis.call('SREM', KEYS[wait.waiting], wait.member) end
   for _, wait in ipairs(plan.awaited) do

@@ -16,8 +16,10 @@ from cordum.domain.limits import Limits
 from cordum.domain.workflow import Workflow
 from cordum.engine.approvals import Approvals
 from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.retention import Retention
@@ -49,7 +51,11 @@ class Process:
         self.audit = Audit(core)
         self.signals = Signals(core)
         self.schedules = Schedules(core, self.runs, self.workflows)
-        self.coordinator = Coordinator(core, self.jobs, self.retention, self.audit, self.schedules)
+        self.letters = DeadLetters(core)
+        self.bulk_retries = BulkRetries(core, self.letters)
+        self.coordinator = Coordinator(
+            core, self.jobs, self.retention, self.audit, self.schedules, self.letters, self.bulk_retries
+        )
         self.command = tape.command
         self._notes = notes
 

@@ -23,7 +23,6 @@ from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store import names
 from cordum.store.jobs import ClaimReply
-from cordum.store.keys import dead_letter
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW
@@ -277,6 +276,61 @@ def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     return replace(actor, when=failed, times=times)
 
 
+def letter_retrier(name: str, job_id: str, edit: tuple[Any] | None = None) -> Actor:
+    """Comes when there is the dead letter."""
+
+    def act(process: Process, who: Caller) -> None:
+        process.letters.retry(who, job_id, "again", edit)
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def discarder(name: str, job_id: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.letters.discard(who, job_id, "known")
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def _letter(job_id: str) -> Callable[[Moment], bool]:
+    run_id = _job(job_id).run_id
+    return lambda moment: bool(moment.of_run(run_id, f"dead_letter:{job_id}"))
+
+
+def letter_taker(name: str, job_id: str) -> Actor:
+    """One delivery of the message of a dead letter, to code that handles it."""
+
+    def act(process: Process) -> None:
+        if process.store.dead_letters.take(_job(job_id), TOPIC, name, name):
+            process.note("was_handed", job_id)
+
+    return Actor(name, act, 1, _letter(job_id))
+
+
+def bulk_beginner(name: str, *job_ids: str, times: int = 1) -> Actor:
+    """Begins the one bulk retry that there is here."""
+    facts = {"tenant": TENANT, "actor": name, "reason": "again", "filter": "{}", "left_out": "0"}
+
+    def act(process: Process) -> None:
+        process.store.bulk_retries.begin(TENANT, "bulk", 10.0, facts, job_ids)
+
+    return Actor(name, act, times, _letter(job_ids[0]))
+
+
+def bulk_carrier(name: str, times: int = 1) -> Actor:
+    """A coordinator that carries bulk retries on."""
+    return Actor(
+        name, lambda process: process.bulk_retries.carry_on(), times, lambda moment: bool(moment.value("bulk_retries"))
+    )
+
+
+def bulk_stopper(name: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.bulk_retries.stop(who, "bulk", "enough")
+
+    return replace(_operator(name, "r1", act), when=lambda moment: bool(moment.value("bulk_retry", "bulk")))
+
+
 def skipper(name: str, step: str, run_id: str = "r1") -> Actor:
     def act(process: Process, who: Caller) -> None:
         process.operations.by_hand(who, run_id, step, "not needed", skip=True)
@@ -299,17 +353,6 @@ def remover(name: str, run_id: str = "r1", times: int = 1) -> Actor:
 
     actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id))
     return replace(actor, when=ended, times=times)
-
-
-def discarder(name: str, job_id: str) -> Actor:
-    """Somebody who has looked at a dead letter and puts it away."""
-    key = dead_letter(_job(job_id).run_id, job_id)
-    return Actor(
-        name,
-        lambda process: process.command("HSET", key, "state", "discarded"),
-        1,
-        lambda moment: bool(moment.raw(key)),
-    )
 
 
 def _operator(name: str, run_id: str, do: Callable[[Process, Caller], None]) -> Actor:

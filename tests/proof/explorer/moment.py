@@ -171,6 +171,11 @@ class Moment:
     def events(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
         return _events(self.raw(f"{_RUN}{run_id}}}:timeline"))
 
+    def dead_letters(self, run_id: str) -> dict[str, dict[str, str]]:
+        prefix = f"{_RUN}{run_id}}}:dead_letter:"
+        names = [key.removeprefix(prefix) for key in self.entries if key.startswith(prefix)]
+        return {name: self.of_run(run_id, f"dead_letter:{name}") for name in names}
+
     def approvals(self, run_id: str) -> dict[str, dict[str, str]]:
         prefix = f"{_RUN}{run_id}}}:approval:"
         names = [key.removeprefix(prefix) for key in self.entries if key.startswith(prefix)]
