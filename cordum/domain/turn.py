@@ -252,7 +252,7 @@ class Turn:
         """A person says that nothing is to be done about a step's dead letter. `archived`: it was put away."""
         state = self.steps[step] if archived is None else archived
         assert state.dead_letter is not None
-        marked = replace(state, discarded=True)
+        marked = state.but(discarded=True)
         if archived is None:
             self.steps[step] = marked
         else:
@@ -267,7 +267,7 @@ class Turn:
 
     def edit_input(self, step: str, text: str) -> None:
         """The step is given this, JSON text, instead of its own input from now on."""
-        self.steps[step] = replace(self.steps[step], edited=text)
+        self.steps[step] = self.steps[step].but(edited=text)
 
     def bring_back(self, step: str, archived: StepState) -> None:
         """What was put away belongs to the open state again, as it was."""

@@ -30,10 +30,9 @@ QUEUE = queue_list("job.t", 3)
 
 
 class Cost(NamedTuple):
-    """For each child: commands Redis carried out, script calls, bytes of the run's keys, results that woke nobody."""
+    """For each child: commands Redis carried out, bytes of the run's keys, results that woke nobody."""
 
     commands: float
-    scripts: float
     bytes: float
     recorded: float
 
@@ -70,13 +69,13 @@ def fan_out(address: RedisAddress, size: int) -> tuple[Cost, Redis, str]:
     assert output == [{"host": host} for host in hosts(size)]
     engine.close()
     own = sum(client.memory_usage(key, samples=0) for key in client.scan_iter(f"*{run_id}*"))
-    cost = Cost(calls / size, stats["cmdstat_evalsha"]["calls"] / size, own / size, words.count("RECORDED") / size)
+    cost = Cost(calls / size, own / size, words.count("RECORDED") / size)
     return cost, client, run_id
 
 
 def test_a_child_costs_the_same_among_few_and_among_many(redis_address: RedisAddress) -> None:
     few, many = fan_out(redis_address, 100)[0], fan_out(redis_address, 1_000)[0]
-    for measure in ("commands", "bytes", "scripts"):
+    for measure in ("commands", "bytes"):
         assert getattr(many, measure) == pytest.approx(getattr(few, measure), rel=0.05), measure
 
 

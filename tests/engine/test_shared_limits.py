@@ -9,7 +9,7 @@ import pytest
 
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Caller, Engine, Outcome
-from cordum.errors import TooMany
+from cordum.errors import TooManyRequests
 from cordum.redis_address import RedisAddress
 from cordum.settings import load_settings
 from cordum.store.scripts import Library
@@ -282,7 +282,7 @@ def test_runs_start_at_the_rate_of_a_rule_about_starts(hands: Timed) -> None:
     starts = rate(1).decode().replace("job.t", "workflow.start") + "\ndefault_decision: allow"
     hands.engine.publish_policy(starts.encode(), "test")
     first = hands.start(PLAIN, idempotency_key="k")
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(TooManyRequests) as refused:
         hands.start(PLAIN, idempotency_key="k2")
     assert (refused.value.code, refused.value.retry_after_sec) == ("policy_throttled", 10)
     assert hands.start(PLAIN, idempotency_key="k") == first  # a replay begins nothing

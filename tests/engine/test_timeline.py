@@ -53,7 +53,6 @@ steps:
 # Built by others, or later: nothing in this version tells of them.
 NOT_YET = {
     "run.migrated",
-    "dead_letter.replayed",
     "dead_letter.discarded",
     "compensation.started",
     "compensation.finished",
@@ -73,6 +72,7 @@ TYPES = {f"{what}.{name}" for what, names in _NAMED.items() for name in names.sp
 # Told of something that moves nothing from one public state to another.
 NO_TRANSITION = {
     *("step.ready", "step.decision", "step.progress", "step.worker_lost", "step.redispatched", "dead_letter.added"),
+    "dead_letter.replayed",
     *("approval.reminded", "approval.escalated", "approval.expired", "signal.received", "result.ignored", "notify"),
 }
 BY_POLICY = {"step.decision", "step.queued"}

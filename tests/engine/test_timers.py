@@ -95,5 +95,5 @@ def test_the_script_and_the_metric_have_the_same_buckets() -> None:
 
 def lateness(engine: Engine) -> dict[str, float]:
     (metric,) = [one for one in engine.metrics() if one.name == "cordum_timer_lateness_seconds"]
-    shown: dict[str, float] = {labels[0][1]: value for labels, value in metric.samples.items()}
-    return {bound: shown[bound] for bound in ("0.1", "0.25", "0.5", "+Inf")} | {"sum": metric.sum}
+    shown: dict[str, float] = {labels[0][1]: value for labels, value in metric.series["_bucket"].items()}
+    return {bound: shown[bound] for bound in ("0.1", "0.25", "0.5", "+Inf")} | {"sum": metric.series["_sum"][()]}
