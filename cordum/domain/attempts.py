@@ -319,7 +319,7 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
 
 def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
     """The policy has changed while a job waits for room in what it limits: it is decided again, its patience stays."""
-    if turn.policy is None or turn.status is RunStatus.PAUSED or state.epoch == turn.policy.epoch:
+    if turn.status is RunStatus.PAUSED or state.epoch == _epoch_now(turn):
         return
     turn.take_back(instance.ref)
     dispatch(turn, instance)
@@ -367,10 +367,16 @@ def settle_attempts(turn: Turn) -> None:
             _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
         elif state.status is StepStatus.READY and state.quotas:
             _limit_again(turn, instance, state)
+        elif state.status is StepStatus.READY and state.epoch != _epoch_now(turn):
+            turn.take_back(instance.ref)  # decided by a policy that does not hold any more
         elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
             allowed = Constraints.of(state.decision).max_runtime_ms
             limit = _least(turn.limits.of_attempt(step), allowed) / 1000
             _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+
+
+def _epoch_now(turn: Turn) -> int:
+    return 0 if turn.policy is None else turn.policy.epoch
 
 
 def _waited_long_enough(turn: Turn, state: StepState) -> bool:

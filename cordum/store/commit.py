@@ -119,7 +119,7 @@ class CommitWriter:
         if plan.finished is not None:
             self._values.append(event_text(self._compensated, plan.finished))
         self._values += [
-            self._entry(job, number) if job.quotas else self._record(job)
+            self._entry(job, number, plan.epoch) if job.quotas else self._record(job, plan.epoch)
             for number, job in enumerate(_by_priority(plan.jobs))
         ]
         control = own_json(self._control(plan, new_run is not None, rate))
@@ -314,7 +314,7 @@ class CommitWriter:
         registry = self._cell.quotas(self._run.tenant)
         return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
 
-    def _entry(self, job: Job, number: int) -> str:
+    def _entry(self, job: Job, number: int, epoch: int | None) -> str:
         """What is needed to send a job on that waits for its quotas."""
         topic, tenant = job.topic, self._run.tenant
         way = (
@@ -322,10 +322,10 @@ class CommitWriter:
             *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
         )
         names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
-        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job)))
+        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job, epoch)))
 
-    def _record(self, job: Job) -> str:
-        """What `_release.lua` needs to send the job; the order is that of its header."""
+    def _record(self, job: Job, epoch: int | None) -> str:
+        """What `_release.lua` needs to send the job; the order is that of its header. `epoch`: it was decided by."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
         event = attempt_event_text(
@@ -338,9 +338,11 @@ class CommitWriter:
         return "\n".join(
             (
                 str(self._weight),
+                self._own.run,
                 self._own.steps,
                 job.step,
                 str(job.attempt),
+                str(epoch),
                 self._own.timeline,
                 queue,
                 self._cell.sent(queue),

@@ -123,7 +123,6 @@ class Jobs:
             {
                 **self._shared(job, topic),
                 "inputs": own.inputs,
-                "policy": self._cell.policy,
                 "workers": self._cell.workers,
                 "sent": self._cell.sent(queue_list(topic, priority)),
                 "held": self._cell.held(incarnation),
@@ -270,6 +269,7 @@ class Jobs:
             "windows": self._cell.windows,
             "window": self._cell.window(topic),
             "turns": self._cell.turns(topic),
+            "policy": self._cell.policy,
             "wakeups": self._cell.wakeups,
             "coordinator": self._cell.coordinator,
             "stats": self._cell.stats,
@@ -316,9 +316,13 @@ class Jobs:
                 "windows": self._cell.windows,
                 "window": self._cell.window(topic),
                 "turns": self._cell.turns(topic),
+                "policy": self._cell.policy,
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
             },
             topic=topic,
             minimum=self._window,
+            message=coordinator_message(),
         )
 
     def lost(self, topics: Sequence[str], grace_ms: int) -> list[LostMessage]:

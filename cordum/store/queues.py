@@ -15,6 +15,7 @@ from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.store import keys
 from cordum.store.commit import event_text
 from cordum.store.connection import Connection
+from cordum.store.envelope import coordinator_message
 
 RESUMED = "queue_resumed"
 _MOST_LISTS = 200  # ready lists (one a tenant and priority) of one topic that are looked at
@@ -74,12 +75,16 @@ class Queues:
                 "turns": cell.turns(topic),
                 "parked": cell.parked(topic),
                 "window": cell.window(topic),
+                "policy": cell.policy,
+                "wakeups": cell.wakeups,
+                "coordinator": cell.coordinator,
             },
             [*threes, *timelines],
             told,
             topic=topic,
             minimum=self._window,
             cause=json.dumps(cause),
+            message=coordinator_message(),
             lists=len(lists),
         )
         return bool(reply[0] == "RESUMED")

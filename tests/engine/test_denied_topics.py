@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from cordum.domain.routing import PRIORITIES, queue_list
-from cordum.engine import Engine
+from cordum.domain.run import OutcomeClass
+from cordum.engine import Engine, Outcome
 from cordum.errors import StateConflict
 from tests.engine.hands import ALLOW, BOB, Hands
 
@@ -93,3 +94,48 @@ def test_what_a_person_has_approved_is_not_pushed_once_it_is_denied(engine: Engi
             engine.approve(BOB, f"{run_id}:a@1")
     assert hands.statuses(run_id) == {"a": "denied"}
     assert queues_of("job.bad", pushed) == []
+
+
+MANY = "steps: {f: {topic: job.bad, for_each: '${input.items}'}}"
+
+
+def fill(hands: Hands) -> tuple[str, list[str]]:
+    """A run with more jobs than the topic's window holds, and the ids of those that were sent."""
+    run_id = hands.start(MANY, {"items": list(range(40))})
+    sent = [f"{run_id}:{step}@1" for step, status in hands.statuses(run_id).items() if status == "queued"]
+    assert len(sent) == 32
+    return run_id, sent
+
+
+def claim_all(hands: Hands, jobs: list[str]) -> set[str]:
+    claimed = [hands.engine.jobs.claim(job, "job.bad", 3, hands.worker.incarnation, "n").word for job in jobs]
+    return {str(word) for word in claimed}
+
+
+def test_jobs_that_waited_for_room_when_their_topic_was_denied_are_not_pushed(engine: Engine, hands: Hands) -> None:
+    run_id, sent = fill(hands)
+    engine.publish_policy(DENY, "ann")
+    with pushes(engine) as pushed:
+        assert claim_all(hands, sent) == {"POLICY_CHANGED"}  # each gives its place to the next
+        engine.coordinate()
+        engine.coordinate()
+    assert queues_of("job.bad", pushed) == []
+    statuses = hands.statuses(run_id)
+    assert engine.run("default", run_id)["status"] == "denied"
+    assert not [status for status in statuses.values() if status in ("queued", "running", "pending")]
+    assert hands.events(run_id).count("step.started") == 1  # the fan-out itself
+
+
+def test_jobs_that_waited_for_room_go_on_under_a_policy_that_lets_them(engine: Engine, hands: Hands) -> None:
+    """The other half: decided anew, and each sent once."""
+    run_id, sent = fill(hands)
+    engine.publish_policy(ALLOW + b" ", "ann")
+    assert claim_all(hands, sent) == {"POLICY_CHANGED"}
+    while engine.run("default", run_id)["status"] == "running":
+        engine.coordinate()
+        queued = [f"{run_id}:{step}@1" for step, status in hands.statuses(run_id).items() if status == "queued"]
+        assert claim_all(hands, queued) <= {"CLAIMED"}
+        for job in queued:
+            done = Outcome(OutcomeClass.SUCCESS, 1)
+            engine.jobs.record(job, "job.bad", hands.worker.incarnation, "n", done)
+    assert engine.run("default", run_id)["output"] == {"f": [1] * 40}

@@ -1,10 +1,10 @@
 -- release: put jobs onto their Celery queue while their topic has room.
 -- Highest priority first, tenants in turn, each tenant's jobs in order. A record carries the keys it needs, because the next job
--- may belong to any run: `weight, steps_key, step, attempt, timeline_key, list_key, sent_key, event, message`, one a line.
+-- may belong to any run: `weight, run_key, steps_key, step, attempt, epoch, timeline_key, list_key, sent_key, event, message`, one a line.
 -- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score.
 -- MOVES ready>queued
 local function parse_record(record)
-  return string.match(record, '^[^\n]*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+  return string.match(record, '^[^\n]*\n' .. string.rep('([^\n]*)\n', 9) .. '(.*)$')
 end
 
 -- What `cause` says stands on the timeline before the job is sent; JSON text of our own.
@@ -39,8 +39,14 @@ local function room(topic, window, minimum)
 end
 
 local function send(job_id, record, window, now, cause)
-  local steps, step, attempt, timeline, list, sent, event, message = parse_record(record)
+  local run, steps, step, attempt, epoch, timeline, list, sent, event, message = parse_record(record)
   if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
+  -- Decided by a policy that does not hold any more: it stays where it is, and the planner decides it anew.
+  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then
+    redis.call('HINCRBY', run, 'signals', 1)
+    wake(string.match(job_id, '^[^:]+'), now, a_message)
+    return 0
+  end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
   redis.call('SADD', window, job_id)
   redis.call('ZADD', sent, string.format('%.0f', now), job_id)

@@ -1,9 +1,9 @@
 -- lose_attempt: the worker that ran an attempt is gone; the planner says what follows.
--- KEYS run steps facts timeline clock workers held window turns parked windows wakeups coordinator stats
+-- KEYS run steps facts timeline clock workers held window turns parked windows policy wakeups coordinator stats
 -- ARGV run_id job_id step attempt incarnation topic failure event child_died minimum message
 -- REPLY ADVANCE ALIVE STALE
 -- MOVES running>settling
--- include clock timeline count release quota wake
+-- include clock timeline count wake release quota
 local now = clock_now()
 if a_child_died ~= '1' then
   local lease = redis.call('ZSCORE', k_workers, a_incarnation)

@@ -1,9 +1,9 @@
 -- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
--- KEYS run steps facts outputs timeline clock held window turns parked windows wakeups coordinator stats
+-- KEYS run steps facts outputs timeline clock held window turns parked windows policy wakeups coordinator stats
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count release quota wake
+-- include clock timeline count wake release quota
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result

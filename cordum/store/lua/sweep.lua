@@ -1,8 +1,8 @@
 -- sweep: what happens by time alone. Due timers mark their runs; leases that ran out are named, not acted on.
--- KEYS timers fired wakeups workers swept schedules_due stats clock alarms waiting windows
--- ARGV limit sweep_ms lease_ms minimum
+-- KEYS timers fired wakeups workers swept schedules_due stats clock alarms waiting windows policy coordinator
+-- ARGV limit sweep_ms lease_ms minimum message
 -- REPLY SWEPT TOO_SOON
--- include clock timeline release quota
+-- include clock timeline wake release quota
 local now = clock_now()
 local swept = redis.call('HMGET', k_swept, 'at', 'spare_until')
 local last, spare_until = tonumber(swept[1] or now), tonumber(swept[2] or '0')

@@ -49,7 +49,8 @@ def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_
         case "ready":
             turns, lists = moment.pairs("turns", topic), moment.everything_of("ready")
             listed = any(job_id in jobs and f"cordum:{CELL}:ready:{name}" in turns for name, jobs in lists.items())
-            return listed and job_id in moment.pairs("parked", topic)
+            # One whose turn came under a newer policy waits for a look at its run.
+            return due or (listed and job_id in moment.pairs("parked", topic))
         case "queued":
             return job_id in moment.pairs("sent", law.queue(moment, run_id, step)) and job_id in moment.value(
                 "window", topic
