@@ -163,7 +163,7 @@ class CommitWriter:
             "rate": None if rate is None else self._quotas([rate]),
             "kept": self._kept(plan),
             "linked": self._linked(plan.compensation),
-            "told": self._number(keys.RunKeys.of(self._compensated).timeline) if plan.finished else None,
+            "told": self._told() if plan.finished else None,
             "audited": self._audited(plan),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
@@ -174,6 +174,11 @@ class CommitWriter:
         numbers = [number for number, event in enumerate(plan.events) if audited(event)]
         return {"tenant": self._run.tenant, "events": numbers} if numbers else None
 
+    def _told(self) -> dict[str, Any]:
+        """Where the run that this one undoes is told of its end."""
+        timeline = self._number(keys.RunKeys.of(self._compensated).timeline)
+        return {"timeline": timeline, "run": self._compensated, "tenant": self._run.tenant}
+
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
         """Which instances leave the run's open state, and which facts they may have."""
         refs = [ref for ref in plan.archived if ref in self._run.steps]
@@ -183,6 +188,7 @@ class CommitWriter:
         """A step that begins or ceases to wait for a signal by its correlation."""
         about, tenant = names.signal_digest(name, correlation), self._run.tenant
         return {
+            "tenant": tenant,
             "member": names.wait_name(self._run.id, step),
             "step": step,
             "waiting": self._number(self._cell.signal_waiting(tenant, about)),

@@ -76,6 +76,8 @@ class Signals:
                 "clock": self._cell.clock,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "audit": self._cell.audit(delivery.tenant),
+                "audited": self._cell.audited,
             },
             [key for own in owns for key in (own.run, own.inbox, own.once, own.timeline)],
             [part for pair in seen for part in pair],
@@ -89,5 +91,6 @@ class Signals:
             signal=codec.to_json(signal),
             event=event_text("", Event("signal.received", actor=delivery.actor, data=data)),
             message=coordinator_message(),
+            tenant=delivery.tenant,
         )
         return Delivered(DeliverReply(reply[0]), tuple(reply[1].split()) if len(reply) > 1 else ())

@@ -88,6 +88,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "SENT"): _SIGNALS,
     ("stop_bulk_retry", "STOPPED"): _LETTERS,
     ("stop_bulk_retry", "UNCHANGED"): _LETTERS,
+    ("set_windows", "SET"): "windows keep their smallest size here",
     ("take_dead_letter", "NOT_FOUND"): _LETTERS,
     ("take_dead_letter", "STALE"): _LETTERS,
     ("take_dead_letter", "TAKEN"): _LETTERS,

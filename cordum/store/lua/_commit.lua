@@ -40,7 +40,7 @@ local function keep(plan, now)
 end
 
 -- A signal that came before its step: the oldest that has not expired.
-local function take_kept(wait, now)
+local function take_kept(plan, wait, now)
   local record = redis.call('LPOP', KEYS[wait.kept])
   while record do
     local expires, token, event, signal = string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
@@ -50,6 +50,7 @@ local function take_kept(wait, now)
       redis.call('HSET', k_inbox, redis.call('HINCRBY', k_run, 'signals_sent', 1), signal)
       redis.call('HINCRBY', k_run, 'signals', 1)
       tell(k_timeline, now, event)
+      audit(wait.tenant, now, 'run:' .. plan.run, {event})
       return true
     end
     record = redis.call('LPOP', KEYS[wait.kept])
@@ -110,7 +111,8 @@ local function commit(plan, first, now)
     at = last + 1
   end
   if plan.told then
-    tell(KEYS[plan.told], now, ARGV[at])
+    tell(KEYS[plan.told.timeline], now, ARGV[at])
+    audit(plan.told.tenant, now, 'run:' .. plan.told.run, {ARGV[at]})
     at = at + 1
   end
   for _, gone in ipairs(plan.withdrawn) do
@@ -149,7 +151,7 @@ local function commit(plan, first, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
   for _, wait in ipairs(plan.unawaited) do redis.call('SREM', KEYS[wait.waiting], wait.member) end
   for _, wait in ipairs(plan.awaited) do
-    if take_kept(wait, now) then plan.again = true else redis.call('SADD', KEYS[wait.waiting], wait.member) end
+    if take_kept(plan, wait, now) then plan.again = true else redis.call('SADD', KEYS[wait.waiting], wait.member) end
   end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)

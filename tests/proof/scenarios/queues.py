@@ -29,7 +29,7 @@ def a_lost_message_of_a_paused_queue() -> Scenario:
             queue_pauser("ann"),
             queue_resumer("bob"),
         ),
-        faults=0,
+        faults=1,
     )
 
 
