@@ -191,6 +191,7 @@ def test_each_route_is_open_to_the_roles_that_include_its_own(app, api, engine):
         path = path.replace("<bundle:bundle_id>", "x").replace("<step:name>", "go").replace("<ref:step>", "s")
         path = path.replace("<worker:worker_id>", "w").replace("<pool:pool>", "p").replace("<topic:topic>", "job.a")
         path = path.replace("<schedule:schedule_id>", "x").replace("<hook:hook_id>", "x")
+        path = path.replace("<bulk:bulk_id>", "bulk-0123456789abcdef0123")
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for role, key in keys.items():
                 answered = api.open(path, method=method, headers=key)
