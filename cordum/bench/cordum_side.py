@@ -9,7 +9,7 @@ from typing import Any
 
 from cordum.bench import triage
 from cordum.bench.processes import Processes, clean_environment, wait_for
-from cordum.bench.sides import DONE_SEC, LOOK_EVERY_SEC, READY_SEC, WORKERS, Place
+from cordum.bench.sides import LOOK_EVERY_SEC, READY_SEC, WORKERS, Place, done_sec
 from cordum.engine import Caller, Engine
 from cordum.execution.roles import coordinator_argv, worker_argv
 from cordum.settings import load_settings
@@ -49,7 +49,7 @@ class CordumBout:
             f"{count} runs of cordum",
             self._processes,
             every_sec=LOOK_EVERY_SEC,
-            timeout_sec=DONE_SEC,
+            timeout_sec=done_sec(count),
         )
         self._runs = [self._engine.run(_CALLER.tenant, run_id) for run_id in ids]
 
