@@ -21,7 +21,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 tenant_option = click.option("--tenant", metavar="TENANT", default="default", show_default=True, help="Whose audit.")
 
 
-@click.group()
+@click.group(short_help="List, verify and export the audit.")
 def audit() -> None:
     """What was decided and done: listed, exported, and checked for changes."""
 

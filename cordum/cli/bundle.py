@@ -18,7 +18,7 @@ from cordum.errors import InvalidInput
 FORMATS = ("cordum.bundle/1",)
 
 
-@click.command()
+@click.command(short_help="Collect all there is of a run in one file.")
 @click.argument("what", metavar="RUN | show FILE", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Where to; else it is printed.")
 @json_option

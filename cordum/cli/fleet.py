@@ -15,7 +15,7 @@ FAILED = 1
 _POLL_SEC = 0.3
 
 
-@click.command()
+@click.command(short_help="List the living workers.")
 @json_option
 @remote
 def workers(client: Client, as_json: bool) -> None:
@@ -28,7 +28,7 @@ def workers(client: Client, as_json: bool) -> None:
     table(header, [_worker_row(one) for one in found])
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List the queues; pause and resume them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--url", metavar="URL", help="The API. [default: CORDUM_API_URL, else the cordum running here]")
 @click.pass_context
@@ -59,7 +59,7 @@ def resume_queue(client: Client, topic: str, as_json: bool) -> None:
     _show_queues([client.resume_queue(topic)], as_json)
 
 
-@click.command()
+@click.command(short_help="Let a worker or a pool finish.")
 @click.argument("name", metavar="WORKER")
 @click.option("--pool", is_flag=True, help="WORKER is the name of a pool: drain all its workers.")
 @click.option("--undo", is_flag=True, help="Let it take jobs again.")

@@ -67,7 +67,7 @@ def test_no_process_is_left_even_of_a_child_that_will_not_end(
     with Children([stubborn, meek], environment, print):
         assert eventually(lambda: is_up(stubborn) and is_up(meek))
         assert len(survivors(home)) == 3
-    assert survivors(home) == []
+    assert eventually(lambda: survivors(home) == [])
 
 
 def test_a_child_that_ends_before_it_is_watched_is_an_error_with_the_end_of_its_log(

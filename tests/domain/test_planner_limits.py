@@ -88,11 +88,15 @@ def test_a_new_policy_may_deny_or_ask_about_what_waits() -> None:
         assert [gone.quotas for gone in decided.withdrawals] == [quotas(play)]
 
 
-def test_while_there_is_no_policy_what_waits_stays() -> None:
+def test_while_there_is_no_policy_what_waits_gives_up_its_place_and_is_held() -> None:
     play = ready_under(LIMITED)
-    assert plan(play.workflow, play.run, None, play.now).empty
+    decided = plan(play.workflow, play.run, None, play.now)
+    assert (decided.held, decided.jobs) == (True, ())
+    assert [gone.quotas for gone in decided.withdrawals] == [quotas(play)]
 
 
-def test_what_needs_no_place_is_left_to_its_claim() -> None:
+def test_what_needs_no_place_is_decided_again_too() -> None:
+    """Else a job that waits for room could be sent though its topic is denied now."""
     play = ready_under(ALLOW.source)
-    assert plan(play.workflow, play.run, read_policy(LIMITED, epoch=2), play.now).empty
+    (job,) = plan(play.workflow, play.run, read_policy(LIMITED, epoch=2), play.now).jobs
+    assert (job.attempt, len(job.quotas)) == (1, 1)
