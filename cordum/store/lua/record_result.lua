@@ -15,11 +15,15 @@ if redis.call('HGET', k_facts, a_step .. '#claim') ~= a_nonce then count('result
 local done = a_outcome == 'success'
 redis.call('HSET', k_steps, a_step, (done and 'succeeded:' or 'settling:') .. a_attempt)
 redis.call('HSET', k_facts, a_step .. '#recorded', a_nonce, a_step .. '#completed_at', string.format('%.0f', now),
-  a_step .. '#outcome', a_outcome, a_step .. '#failure', a_failure, a_step .. '#retry_after_ms', a_retry_after_ms)
+  a_step .. '#outcome', a_outcome)
 if done then
+  -- What an earlier attempt has left; most have left nothing, and an empty value takes as much memory as a short one.
+  redis.call('HDEL', k_facts, a_step .. '#failure', a_step .. '#retry_after_ms')
   redis.call('HSET', k_outputs, a_step, a_output)
   tell(k_timeline, now, a_event)
   count('steps_ended:succeeded:' .. a_topic)
+else
+  redis.call('HSET', k_facts, a_step .. '#failure', a_failure, a_step .. '#retry_after_ms', a_retry_after_ms)
 end
 count('attempts_ended:' .. a_outcome .. ':' .. a_topic)
 redis.call('SREM', k_held, a_job_id)
