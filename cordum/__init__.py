@@ -1,7 +1,8 @@
 """cordum: a durable, governed workflow orchestrator on Celery and Redis.
 
-What a program imports: `job`, `Retry`, `Fatal`, `Cancelled` to write workers, `Client` to talk to the API, and `app`,
-which `celery -A cordum` finds. Each is imported when it is asked for, so that a client does not pay for Celery.
+What a program imports: `job`, `dead_letter`, `Retry`, `Fatal`, `Cancelled` to write workers, `Client` to talk to the
+API, and `app`, which `celery -A cordum` finds. Each is imported when it is asked for, so that a client does not pay for
+Celery.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from cordum.client import Client
     from cordum.execution.app import app
     from cordum.execution.app import app as celery
-    from cordum.execution.handlers import job
+    from cordum.execution.handlers import dead_letter, job
     from cordum.execution.verdicts import Cancelled, Fatal, Retry
 
 
 __all__ = [
     # writing workers
     "job",
+    "dead_letter",
     "Retry",
     "Fatal",
     "Cancelled",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "job": "cordum.execution.handlers",
+    "dead_letter": "cordum.execution.handlers",
     "Retry": "cordum.execution.verdicts",
     "Fatal": "cordum.execution.verdicts",
     "Cancelled": "cordum.execution.verdicts",

@@ -122,6 +122,14 @@ class Client:
         run, answered = self._request("POST", path, query=query, headers=headers, **_json(dict(input or {})))
         return {**_mapping(run), "replayed": answered.get("Idempotent-Replayed") == "true"}
 
+    def try_start(
+        self, workflow_id: str, input: Mapping[str, Any] | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What the policy would say to each step of such a run: {start, steps, warnings, …}. Starts nothing."""
+        query = {"dry_run": "true", "label": [f"{name}={value}" for name, value in (labels or {}).items()]}
+        path = _path("workflows", workflow_id, "runs")
+        return self._object("POST", path, query=query, **_json(dict(input or {})))
+
     def get(self, run_id: str) -> dict[str, Any]:
         return self._object("GET", _path("workflow-runs", run_id))
 
@@ -161,23 +169,27 @@ class Client:
                 raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
             time.sleep(_POLL_SEC)
 
-    def cancel(self, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
-        """End a run now. `compensate`: undo what it has done."""
-        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
-        self._request("POST", _path("workflow-runs", run_id, "cancel"), **_json(said))
-
     def delete_run(self, run_id: str) -> None:
         """Forget an ended run, with all that belongs to it."""
         self._request("DELETE", _path("workflow-runs", run_id))
 
-    # what operators do; each says why
+    # what operators do; each says why, and `dry_run` tells what would be done and changes nothing
 
-    def pause(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
+    def cancel(
+        self, run_id: str, reason: str | None = None, *, compensate: bool = False, dry_run: bool = False
+    ) -> dict[str, Any] | None:
+        """None, or what a dry run tells. `compensate`: undo what it has done."""
+        path = _path("workflow-runs", run_id, "cancel")
+        said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
+        told: dict[str, Any] | None = self._request("POST", path, query=_dry(dry_run), **_json(said))[0]
+        return told or None
+
+    def pause(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Let nothing new begin; what runs may finish."""
-        return self._object("POST", _path("workflow-runs", run_id, "pause"), **_reason(reason))
+        return self._object("POST", _path("workflow-runs", run_id, "pause"), query=_dry(dry_run), **_reason(reason))
 
-    def resume(self, run_id: str, reason: str | None = None) -> dict[str, Any]:
-        return self._object("POST", _path("workflow-runs", run_id, "resume"), **_reason(reason))
+    def resume(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("workflow-runs", run_id, "resume"), query=_dry(dry_run), **_reason(reason))
 
     def signal(
         self,
@@ -193,21 +205,24 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         self._request("POST", _path("workflow-runs", run_id, "signals", name), headers=headers, **_json(said))
 
-    def retry(self, run_id: str, reason: str) -> dict[str, Any]:
+    def retry(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let a failed run go on from what failed."""
-        return self._object("POST", _path("workflow-runs", run_id, "retry"), **_reason(reason))
+        return self._object("POST", _path("workflow-runs", run_id, "retry"), query=_dry(dry_run), **_reason(reason))
 
-    def rerun(self, run_id: str, reason: str, from_step: str | None = None) -> dict[str, Any]:
+    def rerun(self, run_id: str, reason: str, from_step: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """A new run, which takes over what lies before `from_step`."""
         asked = {"reason": reason} | ({} if from_step is None else {"from_step": from_step})
-        return self._object("POST", _path("workflow-runs", run_id, "rerun"), **_json(asked))
+        return self._object("POST", _path("workflow-runs", run_id, "rerun"), query=_dry(dry_run), **_json(asked))
 
-    def skip(self, run_id: str, step: str, reason: str) -> dict[str, Any]:
-        return self._object("POST", _path("workflow-runs", run_id, "steps", step, "skip"), **_reason(reason))
+    def skip(self, run_id: str, step: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        path = _path("workflow-runs", run_id, "steps", step, "skip")
+        return self._object("POST", path, query=_dry(dry_run), **_reason(reason))
 
-    def complete(self, run_id: str, step: str, reason: str, output: Any = None) -> dict[str, Any]:
+    def complete(
+        self, run_id: str, step: str, reason: str, output: Any = None, *, dry_run: bool = False
+    ) -> dict[str, Any]:
         path = _path("workflow-runs", run_id, "steps", step, "complete")
-        return self._object("POST", path, **_json({"reason": reason, "output": output}))
+        return self._object("POST", path, query=_dry(dry_run), **_json({"reason": reason, "output": output}))
 
     # approvals
 
@@ -217,22 +232,195 @@ class Client:
     def approval(self, job_id: str) -> dict[str, Any]:
         return self._object("GET", _path("approvals", job_id))
 
+    def approval_stats(self) -> dict[str, Any]:
+        """How many questions wait, and how long the newest ones waited for an answer."""
+        return self._object("GET", "/approvals/stats")
+
     def approve(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "approve"), **_reason(reason))
 
     def reject(self, job_id: str, reason: str) -> dict[str, Any]:
         return self._object("POST", _path("approvals", job_id, "reject"), **_reason(reason))
 
+    def signal_by_correlation(
+        self, name: str, correlation: str, payload: Any = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Hand an event to every run that waits for it; with none it is kept for the first that will.
+
+        Returns {delivered_to: [run ids], kept}.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        said = _json({"correlation": correlation, "payload": payload})
+        return self._object("POST", _path("signals", name), headers=headers, **said)
+
+    # inbound webhooks
+
+    def hooks(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/hooks", limit)
+
+    def hook(self, hook_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("hooks", hook_id))
+
+    def create_hook(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """`wanted`: {start: {workflow_id, input}} or {signal: {name, correlation, payload}}, with templates of `body`.
+
+        The answer's `secret` is shown this once.
+        """
+        return self._object("POST", "/hooks", **_json(dict(wanted)))
+
+    def delete_hook(self, hook_id: str) -> None:
+        self._request("DELETE", _path("hooks", hook_id))
+
+    # schedules
+
+    def schedules(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/schedules", limit)
+
+    def schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("schedules", schedule_id))
+
+    def create_schedule(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """`wanted`: {workflow_id, cron, id?, timezone?, input?, overlap?, catch_up?, starts_at?, ends_at?, …}."""
+        return self._object("POST", "/schedules", **_json(dict(wanted)))
+
+    def replace_schedule(self, schedule_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        return self._object("PUT", _path("schedules", schedule_id), **_json(dict(wanted)))
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Forget a schedule; its runs stay."""
+        self._request("DELETE", _path("schedules", schedule_id))
+
+    def pause_schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "pause"))
+
+    def resume_schedule(self, schedule_id: str) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "resume"))
+
+    def next_ticks(self, schedule_id: str, count: int = 10) -> list[str]:
+        """When its next runs begin, RFC 3339."""
+        answered = self._object("GET", _path("schedules", schedule_id, "next"), query={"count": count})
+        return [str(tick) for tick in answered["items"]]
+
+    def trigger_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Start one of its runs now; returns the run."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", _path("schedules", schedule_id, "trigger"), headers=headers)
+
+    def backfill_schedule(self, schedule_id: str, first: str, last: str) -> dict[str, Any]:
+        """A run for each tick of a past range that has none. Returns {ticks, runs: [{tick, run_id, created}]}."""
+        return self._object("POST", _path("schedules", schedule_id, "backfill"), **_json({"from": first, "to": last}))
+
     # dead letters
 
-    def dead_letters(self, limit: int | None = None) -> list[dict[str, Any]]:
-        return self._list("/dlq", limit)
+    def dead_letters(self, limit: int | None = None, **filters: str | None) -> list[dict[str, Any]]:
+        """The newest first. Filters: state, group, topic, reason_code, workflow_id."""
+        return self._list("/dlq", limit, filters)
+
+    def dead_letter(self, job_id: str) -> dict[str, Any]:
+        """One with all its evidence and the input it failed with."""
+        return self._object("GET", _path("dlq", job_id))
+
+    def dead_letter_groups(self) -> list[dict[str, Any]]:
+        """Open dead letters by what they have in common: {id, class, message, topic, count, …}."""
+        return list(self._object("GET", "/dlq/groups")["items"])
+
+    def retry_dead_letter(self, job_id: str, reason: str, *, input: Any = ..., dry_run: bool = False) -> dict[str, Any]:
+        """Let its run go on; with `input`, the step is given that instead."""
+        said = {"reason": reason} | ({} if input is ... else {"input": input})
+        return self._object("POST", _path("dlq", job_id, "retry"), query=_dry(dry_run), **_json(said))
+
+    def discard_dead_letter(self, job_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """Say that nothing is to be done about it. None, or what a dry run tells."""
+        path = _path("dlq", job_id)
+        told: dict[str, Any] | None = self._request("DELETE", path, query=_dry(dry_run), **_reason(reason))[0]
+        return told or None
+
+    def retry_dead_letters(
+        self,
+        filter: Mapping[str, Any],
+        reason: str,
+        *,
+        rate: float | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Try all again that match {group, topic, reason_code, workflow_id, include_governance}, `rate` a second.
+
+        Returns the bulk retry, which goes on by itself: see `bulk_retry`.
+        """
+        said = {"filter": dict(filter), "reason": reason} | ({} if rate is None else {"rate": rate})
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", "/dlq/retry", query=_dry(dry_run), headers=headers, **_json(said))
+
+    def bulk_retry(self, bulk_id: str) -> dict[str, Any]:
+        """How far it is: {state, total, position, retried, skipped, refused, …}."""
+        return self._object("GET", _path("dlq", "retry", bulk_id))
+
+    def bulk_retries(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/dlq/retry", limit)
+
+    def stop_bulk_retry(self, bulk_id: str, reason: str) -> dict[str, Any]:
+        return self._object("POST", _path("dlq", "retry", bulk_id, "stop"), **_reason(reason))
+
+    # limits
+
+    def concurrency(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What limits jobs together, with those that hold a place and those that wait for one."""
+        return self._list("/concurrency", limit)
+
+    # workers and queues
+
+    def workers(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Living workers: {id, name, status, pools, topics, labels, capabilities, slots, active, …}."""
+        return self._list("/workers", limit)
+
+    def worker(self, worker_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("workers", worker_id))
+
+    def drain(self, worker_id: str, *, undo: bool = False) -> dict[str, Any]:
+        """Let a worker finish what runs there and take nothing new; it is done when its status is `drained`."""
+        return self._object("DELETE" if undo else "POST", _path("workers", worker_id, "drain"))
+
+    def drain_pool(self, pool: str, *, undo: bool = False) -> dict[str, Any]:
+        """The same for every worker of a pool; done when `drained` is true."""
+        return self._object("DELETE" if undo else "POST", _path("pools", pool, "drain"))
+
+    def queues(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """{name, depth, ready, queued, running, oldest_age_sec, consumers, slots, paused} of every topic."""
+        return self._list("/queues", limit)
+
+    def pause_queue(self, topic: str, reason: str | None = None) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "pause"), **_reason(reason))
+
+    def resume_queue(self, topic: str) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "resume"))
 
     # policy
 
-    def policy(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `test`, `publish` or `rollback`."""
-        return self._object("POST", _path("policy", action), **_json(dict(body)))
+    def policy(self, action: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Ask or change the policy: `evaluate`, `explain`, `simulate`, `replay`, `test`, `publish` or `rollback`.
+
+        Publishing or rolling back with a key is done once, however often it is asked for.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._object("POST", _path("policy", action), headers=headers, **_json(dict(body)))
+
+    def policy_drafts(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return self._list("/policy/bundles", limit)
+
+    def policy_draft(self, draft_id: str) -> dict[str, Any]:
+        return self._object("GET", _path("policy", "bundles", draft_id))
+
+    def save_policy_draft(self, draft_id: str, source: str) -> dict[str, Any]:
+        """Keep a text that is not active, good or not; what is wrong with it is in the answer."""
+        return self._object("PUT", _path("policy", "bundles", draft_id), **_json({"policy": source}))
+
+    def delete_policy_draft(self, draft_id: str) -> None:
+        self._request("DELETE", _path("policy", "bundles", draft_id))
+
+    def governance(self) -> dict[str, Any]:
+        """Whether there is a policy that can be used, and what is wrong where there is none."""
+        return self._object("GET", "/governance/health")
 
     def policy_history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """What was the active policy, newest first."""
@@ -301,6 +489,10 @@ def _definition(definition: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
         return _json(dict(definition))
     data = definition.encode() if isinstance(definition, str) else definition
     return {"body": data, "media": "application/yaml"}
+
+
+def _dry(dry_run: bool) -> dict[str, Any]:
+    return {"dry_run": "true"} if dry_run else {}
 
 
 def _reason(reason: str | None) -> dict[str, Any]:

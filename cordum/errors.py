@@ -134,6 +134,18 @@ class Unavailable(CordumError):
     retry_after_sec: ClassVar[int] = 1
 
 
+class TooManyRequests(CordumError):
+    """Slow down: the same request may succeed in `retry_after_sec`."""
+
+    status = 429
+    default_code = "too_many_requests"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_sec: int, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_sec = retry_after_sec
+
+
 class ConfigurationRefused(CordumError):
     """The process must not start like this."""
 

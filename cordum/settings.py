@@ -47,6 +47,8 @@ NOT_SETTINGS = frozenset({"CORDUM_API_KEY", "CORDUM_API_URL", "CORDUM_CONFIG", "
 _CONFIG_FILE = "cordum.yaml"
 _PREFIX = "CORDUM_"
 _DAY_SEC = 86_400
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
+_TENANT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _KIB = 1024
 _MIB = 1024 * _KIB
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -104,6 +106,23 @@ class Settings:
     idempotency_ttl_sec: int = field(
         default=7 * _DAY_SEC, metadata=_rule("how long an Idempotency-Key is remembered", minimum=1)
     )
+    audit_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_rule("`<id>:<secret>`, signs the audit; keep it away from workers and out of files with this one"),
+    )
+    audit_checkpoints: str | None = field(
+        default=None,
+        metadata=_rule("file of the audit's checkpoints; absent: `audit-checkpoints.jsonl` in the data directory"),
+    )
+    hook_master_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_rule(
+            "32 characters or more that the secrets of inbound webhooks are derived from; absent: kept in Redis",
+            pattern="[!-~]{32,}",
+        ),
+    )
     allow_anonymous_approval: bool = field(
         default=False, metadata=_rule("anonymous may approve anonymous' run; never in production")
     )
@@ -155,9 +174,50 @@ class Settings:
         default=900, metadata=_rule("time limit of an attempt where nothing else says", minimum=1)
     )
 
+    tenant_weights: str | None = field(
+        default=None,
+        metadata=_rule(
+            "jobs of a tenant per turn where several wait on one topic, as `acme=3,guests=1`; 1 where nothing is said",
+            pattern=f"{_TENANT}=[1-9][0-9]?(,{_TENANT}=[1-9][0-9]?)*",
+        ),
+    )
+
+    # what a worker says of itself
+    worker_labels: str | None = field(
+        default=None,
+        metadata=_rule("labels of this worker, as `region=eu,disk=ssd`", pattern=f"{_NAME}={_NAME}(,{_NAME}={_NAME})*"),
+    )
+    worker_capabilities: str | None = field(
+        default=None,
+        metadata=_rule("what jobs may require of this worker, as `gpu,deploy-access`", pattern=f"{_NAME}(,{_NAME})*"),
+    )
+    worker_pools: str | None = field(
+        default=None,
+        metadata=_rule(
+            "the pools this worker belongs to; absent: every pool it is fit for", pattern=f"{_NAME}(,{_NAME})*"
+        ),
+    )
+
+    # dead letters
+    forward_dead_letters: bool = field(
+        default=False,
+        metadata=_rule("each dead letter of a job is also a message on the queue `dlq.<topic>`, for `@dead_letter`"),
+    )
+    dead_letters_kept: int = field(
+        default=10_000,
+        metadata=_rule(
+            "most dead letters of a tenant; the oldest of those that were dealt with go, others never", minimum=1
+        ),
+    )
+    dead_letters_kept_sec: int = field(
+        default=30 * _DAY_SEC, metadata=_rule("how long a dead letter is kept once it was dealt with", minimum=0)
+    )
+
     # limits
     max_definition_bytes: int = field(default=256 * _KIB, metadata=_rule("largest workflow definition", minimum=1))
     max_steps: int = field(default=1_000, metadata=_rule("most steps in a workflow", minimum=1))
+    max_items: int = field(default=1_000, metadata=_rule("most items of one `for_each`", minimum=1))
+    max_subworkflow_depth: int = field(default=10, metadata=_rule("how deep sub-workflows may nest", minimum=1))
     max_inline_result_bytes: int = field(
         default=256 * _KIB, metadata=_rule("largest result kept beside its step; larger apart", minimum=1)
     )
@@ -175,16 +235,41 @@ class Settings:
 
     # other files, by default beside the configuration file
     policy_file: Path = field(default=Path("safety.yaml"), metadata=_rule("the policy published at start-up"))
+    audit_keys_file: Path = field(
+        default=Path("audit-keys.yaml"), metadata=_rule("secrets that sign the audit, by their ids; may be absent")
+    )
     pools_file: Path = field(default=Path("pools.yaml"), metadata=_rule("which pools serve which topics"))
     timeouts_file: Path = field(default=Path("timeouts.yaml"), metadata=_rule("time limits by workflow and topic"))
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return Path(self.audit_checkpoints or self.data_dir / "audit-checkpoints.jsonl")
 
     def origin(self, key: str) -> str:
         """Where the value of `key` came from: `default`, a file, a variable, or a command's option."""
         if key not in _FIELDS:
             raise KeyError(key)
         return self.origins.get(key, "default")
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """{tenant: jobs a turn}, where something is said."""
+        return {tenant: int(weight) for tenant, weight in _pairs(self.tenant_weights)}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """This worker's own."""
+        return dict(_pairs(self.worker_labels))
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        return _names(self.worker_capabilities)
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return _names(self.worker_pools)
 
     def with_overrides(self, origin: str, **values: object) -> Settings:
         """A copy with some values replaced, checked like any source; None leaves a value as it is."""
@@ -216,6 +301,15 @@ def load_settings(path: Path | None = None, env: Mapping[str, str] = os.environ)
 def config_dir(env: Mapping[str, str] = os.environ) -> Path:
     """The directory of the configuration files: of `CORDUM_CONFIG`, else the first that holds a `cordum.yaml`."""
     return _config_file(env).parent
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((text or "").split(","))) if text else ()
+
+
+def _pairs(text: str | None) -> list[tuple[str, str]]:
+    """`name=value` of each part."""
+    return [(name, value) for name, _, value in (part.partition("=") for part in _names(text))]
 
 
 def variable_name(key: str) -> str:
@@ -304,7 +398,7 @@ def _problem(key: str, value: object) -> str:
     wanted = _wanted(_TYPES[key], value)
     if wanted:
         return f"{key} must be {wanted}, not {shown}"
-    if rules["pattern"] and not re.fullmatch(rules["pattern"], str(value)):
+    if value is not None and rules["pattern"] and not re.fullmatch(rules["pattern"], str(value)):
         return f"{key} must match {rules['pattern']}, not {shown}"
     if isinstance(value, int) and rules["minimum"] is not None and value < rules["minimum"]:
         return f"{key} must be at least {rules['minimum']}, not {shown}"

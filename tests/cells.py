@@ -20,7 +20,7 @@ from cordum.redis_address import RedisAddress
 from cordum.settings import Settings, load_settings
 
 ROOT = Path(cordum.__file__).parents[1]
-PATIENCE_SEC = 30.0
+PATIENCE_SEC = 60.0
 # Short enough for tests that wait for a lease, long enough for a busy machine.
 FAST = {
     "CORDUM_LEASE_RENEW_MS": "200",

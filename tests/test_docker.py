@@ -143,7 +143,16 @@ def test_flower_has_credentials_that_somebody_must_choose() -> None:
 
 def test_every_secret_must_be_given() -> None:
     text = (ROOT / "docker/compose.yaml").read_text()
-    assert set(re.findall(r"\$\{(\w+)(:\?)?", text)) == {("REDIS_PASSWORD", ":?"), ("FLOWER_BASIC_AUTH", ":?")}
+    assert set(re.findall(r"\$\{(\w+)(:\?)?", text)) == {
+        (name, ":?") for name in ("REDIS_PASSWORD", "FLOWER_BASIC_AUTH", "AUDIT_KEY")
+    }
+
+
+def test_only_those_that_seal_and_check_the_audit_have_its_key_and_its_checkpoints() -> None:
+    holders = {name for name in OURS if "CORDUM_AUDIT_KEY" in service(name)["environment"]}
+    assert holders == {name for name in OURS if "audit:/var/lib/cordum/audit" in service(name)["volumes"]}
+    assert holders == {"api", "coordinator"}
+    assert "--owner=cordum --mode=0700 /var/lib/cordum/audit" in " ".join(arguments("RUN"))
 
 
 def test_every_volume_is_declared_and_mounted() -> None:

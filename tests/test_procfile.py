@@ -81,6 +81,7 @@ class Honcho:
             "CORDUM_CONFIG": str(ROOT / "config" / "cordum.yaml"),
             "CORDUM_ENV": "production",
             "CORDUM_REDIS_URL": address.url(),
+            "CORDUM_AUDIT_KEY": "k1:a secret of some length",
             "CORDUM_API_PORT": "0",
             "CORDUM_FLOWER_PORT": "0",
             "CORDUM_DEMO_DIR": str(prepare_workspace(home / "demo").root),

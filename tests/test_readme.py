@@ -12,7 +12,7 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.definition.kinds import KINDS
 from cordum.domain.expressions.functions import FUNCTIONS
 from cordum.domain.policy import PolicyRequest
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.policy_lint import lint
 from cordum.execution.handlers import registry
 from cordum.redis_address import RedisAddress
@@ -54,7 +54,7 @@ def test_both_commands_are_single_lines() -> None:
 
 
 def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> None:
-    policy = load_policy(block("yaml", "large-refunds").encode())
+    policy = read_policy(block("yaml", "large-refunds").encode())
     assert lint(policy) == []
     refund = PolicyRequest("job.pay.refund", "acme", input={"amount": 1001})
     decided = policy.decide(refund)
@@ -65,7 +65,7 @@ def test_the_policy_shown_is_one_that_can_be_active_and_decides_as_it_says() -> 
 
 @pytest.mark.parametrize("name", ["safety.yaml", "safety.dev.yaml"])
 def test_the_policies_shipped_have_nothing_to_complain_about(name: str) -> None:
-    assert lint(load_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []
+    assert lint(read_policy((Path(cordum.__file__).parents[1] / "config" / name).read_bytes())) == []
 
 
 def test_every_type_of_step_has_an_example_that_is_valid() -> None:

@@ -77,7 +77,8 @@ def refuse_undeclared(app: Flask) -> None:
 def caller_of(asked: Request) -> Caller:
     keys = engine().api_keys
     if keys.required():
-        return _of_this_tenant(keys.identify(_presented_key(asked)), asked.headers.get("X-Tenant-ID"))
+        caller = keys.identify(_presented_key(asked), asked.remote_addr or "")
+        return _of_this_tenant(caller, asked.headers.get("X-Tenant-ID"))
     if not names_this_machine(asked.host):
         raise Forbidden("without API keys only requests to this machine's own name are answered", code="host_not_local")
     tenant = _header(asked, "X-Tenant-ID", TENANT, DEFAULT_TENANT)

@@ -18,6 +18,6 @@ def exposition(metrics: Iterable[Metric]) -> str:
 def _lines(metric: Metric) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.help}"
     yield f"# TYPE {metric.name} {metric.kind}"
-    for labels, value in metric.samples.items():
-        shown = ",".join(f'{name}="{text.translate(_ESCAPES)}"' for name, text in labels)
-        yield f"{metric.name}{{{shown}}} {value:.15g}" if shown else f"{metric.name} {value:.15g}"
+    for name, labels, value in metric.lines():
+        shown = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels)
+        yield f"{name}{{{shown}}} {value:.15g}" if shown else f"{name} {value:.15g}"

@@ -9,7 +9,9 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, ValidationError
 
 from cordum.domain.api_keys import KEY_ID
-from cordum.domain.ids import RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId
+from cordum.domain.hooks import HOOK_ID
+from cordum.domain.ids import BULK_ID, POOL, RUN_ID, STEP_ID, STEP_REF, WORKFLOW_ID, JobId, is_topic
+from cordum.domain.schedules import SCHEDULE_ID
 
 
 class _Id(BaseConverter):
@@ -47,6 +49,33 @@ class _KeyId(_Id):
     pattern = KEY_ID
 
 
+class _WorkerId(_Id):
+    pattern = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@%+-]{0,255}\Z")
+
+
+class _Pool(_Id):
+    pattern = POOL
+
+
+class _Topic(BaseConverter):
+    def to_python(self, value: str) -> str:
+        if not is_topic(value):
+            raise ValidationError
+        return value
+
+
+class _ScheduleId(_Id):
+    pattern = SCHEDULE_ID
+
+
+class _HookId(_Id):
+    pattern = HOOK_ID
+
+
+class _BulkId(_Id):
+    pattern = BULK_ID
+
+
 class _JobId(BaseConverter):
     def to_python(self, value: str) -> str:
         if JobId.parse(value) is None:
@@ -62,5 +91,11 @@ def teach_ids(app: Flask) -> None:
         ref=_StepRef,
         job=_JobId,
         key=_KeyId,
+        bulk=_BulkId,
         bundle=_BundleId,
+        worker=_WorkerId,
+        pool=_Pool,
+        topic=_Topic,
+        schedule=_ScheduleId,
+        hook=_HookId,
     )

@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 from cordum.api.schemas import MAX_REASON_CHARS, SAID, SCHEMA_SAID, Count, Strict, Text
 from cordum.domain.ids import MAX_TOPIC, TENANT, WORKFLOW_ID
 from cordum.domain.policy import PolicyRequest
+from cordum.engine.replays import MOST_RUNS
 
 MAX_POLICY_CHARS = 256 * 1024
 
@@ -102,6 +103,16 @@ class DryRunBody(Strict):
 class SimulateBody(PolicyRequestBody):
     policy = _policy_text()
     bundle_id = _bundle_id()
+
+
+class ReplayBody(Strict):
+    """Without `tenant` the caller's own; `limit` newest runs are looked at."""
+
+    policy = _policy_text()
+    bundle_id = _bundle_id()
+    tenant = Text(validate=validate.Regexp(TENANT, error="id_format: not a tenant"))
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    limit = Count(1, MOST_RUNS)
 
 
 class TestBody(Strict):

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from cordum.api.answers import encoded, problem_item
 from cordum.api.request_id import request_id
-from cordum.errors import CordumError, Problem, Unauthenticated, Unavailable
+from cordum.errors import CordumError, Problem, TooManyRequests, Unauthenticated, Unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -59,7 +59,7 @@ def _cordum_error(error: CordumError) -> Response:
     if error.status == 500:
         return _unforeseen(error)
     headers = {}
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_sec)
     elif isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="cordum"'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any
 
 from flask import request
@@ -15,9 +16,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from cordum.api.media import json_body
 from cordum.domain.api_keys import PERSON
 from cordum.domain.definition.problems import Problems, ReadingStopped, shown
-from cordum.domain.ids import STEP_ID, TENANT, WORKFLOW_ID
+from cordum.domain.ids import GROUP_ID, MAX_TOPIC, RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
+from cordum.domain.schedules import SCHEDULE_ID, CatchUp, Overlap
 from cordum.domain.states import RunStatus
+from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
 
@@ -25,6 +28,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_REASON_CHARS = 2_000
 MAX_CURSOR_CHARS = 1_024
+MAX_RATE = 100
 MAX_KEY_AGE_SEC = 10 * 365 * 24 * 3600
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
@@ -97,6 +101,12 @@ class NoQuery(Strict):
     """A route that takes no parameters."""
 
 
+class ActionQuery(Strict):
+    """An action that can be told instead of done."""
+
+    dry_run = Switch(truthy={"true", "1"}, falsy={"false", "0"}, load_default=False)
+
+
 class PageQuery(Strict):
     limit = WholeNumber(
         load_default=DEFAULT_LIMIT,
@@ -107,6 +117,48 @@ class PageQuery(Strict):
     )
 
 
+ORDERS = ("asc", "desc")
+
+
+def _order(default: str) -> Text:
+    return Text(
+        load_default=default,
+        validate=validate.OneOf(ORDERS, error=f"invalid_choice: must be one of {', '.join(ORDERS)}"),
+    )
+
+
+class TimelineQuery(PageQuery):
+    order = _order("asc")
+
+
+class OrderedQuery(PageQuery):
+    order = _order("desc")
+
+
+class Moment(fields.Field[int]):
+    """An RFC 3339 time, as milliseconds."""
+
+    default_error_messages = SAID | {"invalid": "time_format: must be an RFC 3339 time"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        found = milliseconds(value) if isinstance(value, str) else None
+        if found is None:
+            raise self.make_error("invalid", input=value)
+        return found
+
+
+def _word(said: str) -> Text:
+    return Text(validate=validate.Length(min=1, max=128, error=f"limit_exceeded: {said} has 1 to 128 characters"))
+
+
+class AuditQuery(OrderedQuery):
+    type = _word("a type")
+    actor = _word("a person")
+    run_id = Text(validate=validate.Regexp(RUN_ID, error="id_format: not a run id"))
+    since = Moment()
+    until = Moment()
+
+
 class RunsOfWorkflowQuery(PageQuery):
     status = Text(
         validate=validate.OneOf(list(RunStatus), error=f"invalid_choice: must be one of {', '.join(RunStatus)}")
@@ -114,6 +166,19 @@ class RunsOfWorkflowQuery(PageQuery):
 
 
 class RunsQuery(RunsOfWorkflowQuery):
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+
+
+LETTER_STATES = ("open", "replayed", "discarded", "rescued")
+
+
+class LettersQuery(PageQuery):
+    state = Text(
+        validate=validate.OneOf(LETTER_STATES, error=f"invalid_choice: must be one of {', '.join(LETTER_STATES)}")
+    )
+    group = Text(validate=validate.Regexp(GROUP_ID, error="id_format: not a group of dead letters"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+    reason_code = Text(validate=validate.Length(max=64, error="invalid_choice: not a reason code"))
     workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
 
 
@@ -144,6 +209,7 @@ class ApiKeysQuery(PageQuery):
 
 
 class StartQuery(Strict):
+    dry_run = Switch(truthy={"true", "1"}, falsy={"false", "0"}, load_default=False)
     label = fields.List(
         Label(),
         load_default=list,
@@ -202,6 +268,13 @@ class SignalBody(Strict):
     correlation = Text(validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters"))
 
 
+class SignalByCorrelationBody(Strict):
+    payload = Anything(allow_none=True)
+    correlation = Text(
+        required=True, validate=validate.Length(min=1, max=256, error="limit_exceeded: must have 1 to 256 characters")
+    )
+
+
 class RerunBody(RejectBody):
     from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
 
@@ -225,6 +298,41 @@ class Count(fields.Integer):
         return value
 
 
+class Rate(fields.Float):
+    """Dead letters a second."""
+
+    default_error_messages = SAID | {"invalid": "type: must be a number", "too_large": "number_range: too large"}
+
+    def __init__(self) -> None:
+        said = f"number_range: must be more than 0 and at most {MAX_RATE}"
+        super().__init__(validate=validate.Range(0, MAX_RATE, min_inclusive=False, error=said))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid", input=value)
+        return float(value)
+
+
+class LetterRetryBody(ReasonBody):
+    """Existing clients send nothing; then the reason says so. `input` takes the place of what the step was given."""
+
+    input = Anything(allow_none=True)
+
+
+class LetterFilter(Strict):
+    group = Text(validate=validate.Regexp(GROUP_ID, error="id_format: not a group of dead letters"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+    reason_code = Text(validate=validate.Length(max=64, error="invalid_choice: not a reason code"))
+    workflow_id = Text(validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    include_governance = Switch(truthy={True}, falsy={False})
+
+
+class BulkRetryBody(RejectBody):
+    filter = fields.Nested(LetterFilter, required=True, error_messages=SAID)
+    rate = Rate()
+    dry_run = Switch(truthy={True}, falsy={False})
+
+
 class ApiKeyBody(Strict):
     """A key that is to be made; without `tenant` for the caller's own."""
 
@@ -235,6 +343,88 @@ class ApiKeyBody(Strict):
     )
     expires_in_sec = Count(1, MAX_KEY_AGE_SEC)
     description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class Mapped(fields.Raw):
+    """A JSON object."""
+
+    default_error_messages = SAID
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.make_error("type", input=value)
+        return value
+
+
+class Labels(Mapped):
+    default_error_messages = SAID | {
+        "invalid": f"type: must map at most {MAX_LABELS} plain names to texts of at most {MAX_LABEL_CHARS} characters"
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        labels = super()._deserialize(value, attr, data, **kwargs)
+        plain = all(
+            _LABEL_NAME.match(name) and isinstance(text, str) and len(text) <= MAX_LABEL_CHARS
+            for name, text in labels.items()
+        )
+        if not plain or len(labels) > MAX_LABELS:
+            raise self.make_error("invalid", input=value)
+        return labels
+
+
+def _choice(choices: type[StrEnum]) -> Text:
+    names = list(choices)
+    return Text(validate=validate.OneOf(names, error=f"invalid_choice: must be one of {', '.join(names)}"))
+
+
+class ScheduleBody(Strict):
+    """What a schedule does from now on; whatever is left out has its default."""
+
+    workflow_id = Text(required=True, validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    version = Count(1, 10**9)
+    cron = Text(required=True)
+    timezone = Text()
+    input = Mapped()
+    overlap = _choice(Overlap)
+    catch_up = _choice(CatchUp)
+    starts_at = Text(allow_none=True)
+    ends_at = Text(allow_none=True)
+    paused = Flag()
+    labels = Labels()
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class NewScheduleBody(ScheduleBody):
+    id = Text(validate=validate.Regexp(SCHEDULE_ID, error="id_format: not a schedule id"))
+
+
+class HookStart(Strict):
+    workflow_id = Text(required=True, validate=validate.Regexp(WORKFLOW_ID, error="id_format: not a workflow id"))
+    version = Count(1, 10**9)
+    input = Anything()
+
+
+class HookSignal(Strict):
+    name = Text(required=True, validate=validate.Regexp(STEP_ID, error="id_format: not the name of a signal"))
+    correlation = Text(required=True)
+    payload = Anything(allow_none=True)
+
+
+class HookBody(Strict):
+    """What a delivery does: one of both."""
+
+    start = fields.Nested(HookStart)
+    signal = fields.Nested(HookSignal)
+    description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
+
+
+class BackfillBody(Strict):
+    first = Text(required=True, data_key="from")
+    last = Text(required=True, data_key="to")
+
+
+class TicksQuery(Strict):
+    count = WholeNumber(load_default=10, validate=validate.Range(1, 100, error="number_range: must be from 1 to 100"))
 
 
 # --- reading ---
@@ -275,6 +465,15 @@ def idempotency_key() -> str | None:
         problem = Problem("/headers/Idempotency-Key", "id_format", "must be 1 to 255 visible ASCII characters")
         raise InvalidInput("the Idempotency-Key is not usable", code="header_invalid", problems=[problem])
     return key
+
+
+def moment(text: str, name: str) -> int:
+    """A time that the body has under `name`, in milliseconds since the epoch."""
+    found = milliseconds(text)
+    if found is None:
+        problem = Problem(f"/{name}", "time_format", "must be an RFC 3339 time such as 2026-01-31T08:00:00Z")
+        raise Unprocessable("the body is not usable", problems=[problem])
+    return found
 
 
 def labels(pairs: list[tuple[str, str]]) -> dict[str, str]:

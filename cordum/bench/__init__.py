@@ -1,4 +1,5 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and the language.
+"""Measurements a user can repeat: throughput beside Celery's canvas and peers, what idling, deciding and the
+language cost.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -9,6 +10,8 @@ from cordum.bench.contest import Options, Report, hold_contest
 from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
+from cordum.bench.peers import WORKS, Comparison, Taken, Work, compare
+from cordum.bench.plot import draw
 from cordum.bench.sides import Measured
 
 __all__ = [
@@ -17,6 +20,13 @@ __all__ = [
     "Options",
     "Report",
     "hold_contest",
+    # beside peers
+    "WORKS",
+    "Comparison",
+    "Taken",
+    "Work",
+    "compare",
+    "draw",
     # idling
     "Idle",
     "measure_idle",

@@ -23,6 +23,15 @@ def make_app(broker: str | None, backend: str | None) -> Celery:
     return made
 
 
+def close_app(made: Celery) -> None:
+    """Results that never came must not be unsubscribed from later, when there is no Redis any more."""
+    consumer = getattr(made.backend, "result_consumer", None)
+    if consumer is not None:
+        consumer.subscribed_to.clear()
+        consumer.stop()
+    made.close()
+
+
 def canvas(made: Celery, incident: int) -> Signature:
     """The graph: Celery makes a chord of a group with a task behind it."""
     classify, logs, metrics, rollback = (made.tasks[step] for step in triage.STEPS)

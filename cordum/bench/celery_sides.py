@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import TimeoutError as NotYet
+from celery.result import AsyncResult
 
 from cordum.bench import triage
-from cordum.bench.celery_app import BACKEND, BROKER, canvas, make_app
+from cordum.bench.celery_app import BACKEND, BROKER, canvas, close_app, make_app
 from cordum.bench.processes import Processes, clean_environment, wait_for
-from cordum.bench.sides import DONE_SEC, LOOK_EVERY_SEC, READY_SEC, WORKERS, Place
+from cordum.bench.sides import LOOK_EVERY_SEC, READY_SEC, WORKERS, Place, done_sec
+from cordum.errors import Unavailable
 
 _GET_SEC = 10.0
+# How long one get() relies on being told of a result before the backend is asked for it again.
+_ASK_AGAIN_SEC = 0.25
 
 
 class CanvasSide:
@@ -23,22 +29,48 @@ class CanvasSide:
     @contextmanager
     def ready(self, place: Place) -> Iterator[CanvasBout]:
         broker = replace(place.address, db=1).kombu_url()
-        with _workers(place, self.name, broker, replace(place.address, db=2).kombu_url()) as (app, _):
-            yield CanvasBout(app)
+        with _workers(place, self.name, broker, replace(place.address, db=2).kombu_url()) as (app, processes):
+            yield CanvasBout(app, processes)
 
 
 class CanvasBout:
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, processes: Processes, done_sec: Callable[[int], float] = done_sec) -> None:
         self._app = app
+        self._processes = processes
+        self._done_sec = done_sec
         self._values: list[Any] = []
 
     def run(self, count: int) -> None:
         results = [canvas(self._app, number).apply_async() for number in range(count)]
+        give_up = time.monotonic() + self._done_sec(count)
         # As its documentation asks: get() for every result.
-        self._values = [result.get(timeout=DONE_SEC) for result in results]
+        self._values = [self._get(result, give_up) for result in results]
+
+    def _get(self, result: AsyncResult, give_up: float) -> Any:
+        """The value of one result; Unavailable, with what is there of it and what not, when it does not come.
+
+        Not one long get(): that reads the backend once and then waits for a message, which it misses when the result is
+        stored after the reading and before Redis has seen the subscription, sent on another connection.
+        """
+        while True:
+            try:
+                return result.get(timeout=_ASK_AGAIN_SEC)
+            except NotYet:
+                self._processes.check()
+                if time.monotonic() > give_up:
+                    steps = ", ".join(f"{one.id} {one.state}" for one in _chain_of(result))
+                    raise Unavailable(f"waited in vain for the end of a canvas: {steps}") from None
 
     def problems(self) -> list[str]:
         return [f"run {n} gave {value!r}" for n, value in enumerate(self._values) if value != triage.expected(n)]
+
+
+def _chain_of(result: AsyncResult) -> Iterator[AsyncResult]:
+    """A result and those that must come before it, last first; the tasks of a group each for itself."""
+    node: Any = result
+    while node is not None:
+        yield from getattr(node, "results", None) or (node,)
+        node = node.parent
 
 
 class PlainSide:
@@ -72,7 +104,7 @@ class PlainBout:
                 f"{self._sent} plain tasks",
                 self._processes,
                 every_sec=LOOK_EVERY_SEC,
-                timeout_sec=DONE_SEC,
+                timeout_sec=done_sec(count),
             )
 
     def problems(self) -> list[str]:
@@ -101,4 +133,4 @@ def _workers(place: Place, name: str, broker: str, backend: str | None) -> Itera
         try:
             yield app, processes
         finally:
-            app.close()
+            close_app(app)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,14 @@ from typing import Any
 from cordum.bench import proc
 from cordum.bench.celery_sides import CanvasSide, PlainSide
 from cordum.bench.cordum_side import CordumSide
+from cordum.bench.setting import setting
 from cordum.bench.sides import WORKERS, Measured, Place, Side, measure
-from cordum.ops.redis_binary import find_redis_server, require_version
+from cordum.ops.die_with_parent import die_with
 from cordum.ops.redis_server import RedisServer
 
 WARM_UP = 20
 MOST_BUSY = 0.1
 _LOOK_AROUND_SEC = 0.5
-_PACKAGES = ("cordum", "celery", "kombu", "redis", "hiredis")
 _SIDES: tuple[Side, ...] = (CordumSide(), CanvasSide(), PlainSide())
 
 
@@ -112,7 +109,16 @@ class Report:
 
 def hold_contest(options: Options, on_pair: Callable[[Report], None]) -> Report:
     """Measure `options.pairs` times; `on_pair` hears of each as it comes. The first pair with a problem is the last."""
-    report = Report(options, _setting())
+    report = Report(
+        options,
+        setting()
+        | {
+            "worker_processes": WORKERS,
+            "cordum": "one coordinator with its beat; policy, timeline and leases on; settings by default",
+            "canvas": "chain with a group, Redis result backend; settings by default",
+            "plain": "as many tasks as the graph has steps, no results",
+        },
+    )
     for _ in range(options.pairs):
         pair = _pair(options)
         report.pairs.append(pair)
@@ -133,23 +139,10 @@ def _pair(options: Options) -> Pair:
 
 
 def _measured_apart(side: Side, place: Place, options: Options) -> Measured:
-    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    """In a process of its own, so that what one side leaves behind (threads, garbage) costs no other.
+
+    It ends with this one however this one ends, and its workers with it.
+    """
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)) as process:
         return process.submit(measure, side, place, options.runs, options.warm_up).result()
-
-
-def _setting() -> dict[str, Any]:
-    """What the figures depend on, besides the options."""
-    binary = find_redis_server()
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in _PACKAGES},
-        "redis_server": ".".join(map(str, require_version(binary))),
-        "persistence": "append-only log, synced each second",
-        "worker_processes": WORKERS,
-        "cordum": "one coordinator with its beat; policy, timeline and leases on; settings by default",
-        "canvas": "chain with a group, Redis result backend; settings by default",
-        "plain": "as many tasks as the graph has steps, no results",
-    }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from cordum.bench import triage
 from cordum.bench.processes import Processes, clean_environment, wait_for
-from cordum.bench.sides import DONE_SEC, LOOK_EVERY_SEC, READY_SEC, WORKERS, Place
+from cordum.bench.sides import LOOK_EVERY_SEC, READY_SEC, WORKERS, Place, done_sec
 from cordum.engine import Caller, Engine
 from cordum.execution.roles import coordinator_argv, worker_argv
 from cordum.settings import load_settings
@@ -41,13 +42,14 @@ class CordumBout:
 
     def run(self, count: int) -> None:
         goal = self._ended() + count
-        ids = [self._engine.start_run(_CALLER, triage.WORKFLOW_ID, {"incident": number}).id for number in range(count)]
+        start = partial(self._engine.start_run, _CALLER, triage.WORKFLOW_ID, show=False)
+        ids = [start({"incident": number}).id for number in range(count)]
         wait_for(
             lambda: self._ended() >= goal,
             f"{count} runs of cordum",
             self._processes,
             every_sec=LOOK_EVERY_SEC,
-            timeout_sec=DONE_SEC,
+            timeout_sec=done_sec(count),
         )
         self._runs = [self._engine.run(_CALLER.tenant, run_id) for run_id in ids]
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cordum.domain.policy import Policy, PolicyRequest
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 
 SIZES = (10, 100, 1_000)
 BUDGET_P99_US = 1_000.0
@@ -60,7 +60,7 @@ def _measured(policy: Policy, requests: list[PolicyRequest], size: int, shared: 
 
 def _policy(size: int, shared: bool) -> Policy:
     rules = "".join(_rule(number, shared) for number in range(size))
-    return load_policy(f'version: "1"\nrules:\n{rules}'.encode())
+    return read_policy(f'version: "1"\nrules:\n{rules}'.encode())
 
 
 def _rule(number: int, shared: bool) -> str:

@@ -9,7 +9,7 @@ import click
 from cordum.cli.output import print_json, say, table, tell
 
 if TYPE_CHECKING:
-    from cordum.bench import Idle, Measured, Report
+    from cordum.bench import Comparison, Idle, Measured, Report, Taken, Work
 
 _POOLS = click.Choice(["prefork", "threads", "solo"])
 
@@ -19,15 +19,18 @@ _POOLS = click.Choice(["prefork", "threads", "solo"])
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
 @click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
 @click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Slots of each worker.")
+@click.option("--peers", is_flag=True, help="Measure eight works beside Celery, Dramatiq and BullMQ instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw times.")
 @click.pass_context
-def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, as_json: bool) -> None:
+def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, peers: bool, as_json: bool) -> None:
     """Run a small graph of no-op jobs on cordum, as a Celery canvas and as plain tasks, on a Redis of its own.
 
-    Exit code 1 when a run went wrong, whatever the time.
+    Exit code 1 when a run went wrong, whatever the time. `--peers` is `cordum bench peers` with its defaults.
     """
     if ctx.invoked_subcommand is not None:
         return
+    if peers:
+        ctx.invoke(beside_peers, as_json=as_json)
     from cordum.bench import Options, hold_contest
 
     show = _show_pair if not as_json else lambda report: None
@@ -41,6 +44,45 @@ def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int
     for problem in report.problems():
         tell(f"void: {problem}")
     ctx.exit(1 if report.problems() else 0)
+
+
+@bench.command("peers")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="How often each is measured.")
+@click.option("--work", "works", multiple=True, help="Only the works of this name: W1a, W1b, 'W2 1,000' …")
+@click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Make works larger or smaller.")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the ratios into this PNG; needs matplotlib.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw answers.")
+@click.pass_context
+def beside_peers(
+    ctx: click.Context,
+    repeats: int = 3,
+    works: tuple[str, ...] = (),
+    scale: float = 1.0,
+    plot: str | None = None,
+    as_json: bool = False,
+) -> None:
+    """Do the same works on cordum, Celery, Dramatiq and BullMQ, in turn. From a source checkout, with node for BullMQ.
+
+    Exit code 1 when a result was wrong, or a median is below its floor.
+    """
+    from cordum.bench import WORKS, compare, draw
+
+    unknown = set(works) - {work.name for work in WORKS}
+    if unknown:
+        known = ", ".join(work.name for work in WORKS)
+        raise click.BadParameter(f"no work is named {', '.join(sorted(unknown))}; there are {known}")
+    found = compare(works, repeats, lambda work, taken: None if as_json else _show_taken(work, taken), scale)
+    if plot:
+        draw(found, plot)
+    if as_json:
+        print_json(found.document())
+    else:
+        _show_comparison(found)
+    for line in found.problems():
+        tell(f"void: {line}")
+    for line in found.below_floor():
+        tell(f"below its floor: {line}")
+    ctx.exit(1 if found.problems() or found.below_floor() else 0)
 
 
 @bench.command()
@@ -109,6 +151,24 @@ def _show_pair(report: Report) -> None:
         f"{name} {report.rate(measured):6.1f}{_cpu_of(report, measured)}" for name, measured in pair.sides()
     )
     say(f"pair {number}: runs/s  {rates}   ratio cordum / canvas {pair.ratio:.2f}")
+
+
+def _show_taken(work: Work, taken: Taken) -> None:
+    tell(f"{work.name:14} {taken.peer:10} {taken.figure:10.1f} {work.unit}")
+
+
+def _show_comparison(found: Comparison) -> None:
+    peers = list(dict.fromkeys(peer for work in found.works for peer in work.peers))
+    rows = [(work.name, work.what, work.unit, *(_cell(found, work, peer) for peer in peers)) for work in found.works]
+    table(("work", "what", "unit", *peers), rows)
+    say("medians; in brackets how many times as good cordum is")
+
+
+def _cell(found: Comparison, work: Work, peer: str) -> str:
+    median, ratio = found.median(work, peer), found.ratio(work, peer)
+    if median is None:
+        return "-"
+    return f"{median:.1f}" if peer == "cordum" or ratio is None else f"{median:.1f} ({ratio:.2f})"
 
 
 def _cpu_of(report: Report, measured: Measured) -> str:

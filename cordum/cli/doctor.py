@@ -47,8 +47,12 @@ def _keys(settings: Settings) -> list[str]:
 
 
 def _shown(settings: Settings, key: str) -> Any:
-    """The value as text; of the Redis URL, which may hold a password, only the place."""
+    """The value as text; of the Redis URL, which may hold a password, only the place; of a secret only its id."""
     value = getattr(settings, key)
+    if key == "audit_key" and value is not None:
+        return f"{value.partition(':')[0]}:…"
+    if key == "hook_master_key" and value is not None:
+        return "(set)"
     if key != "redis_url" or value is None:
         return None if value is None else str(value)
     from cordum.redis_address import RedisAddress

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cordum.cli.output import print_json, printable, say, status_text, table, undone_by
+from cordum.cli.previews import dry_run_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
@@ -21,42 +22,46 @@ _comment = click.option("--reason", metavar="TEXT", help="Why; it stays on the t
 @click.command()
 @_run
 @_comment
+@dry_run_option
 @json_option
 @remote
-def pause(client: Client, run_id: str, reason: str | None, as_json: bool) -> None:
+def pause(client: Client, run_id: str, reason: str | None, dry_run: bool, as_json: bool) -> None:
     """Let nothing new begin in a run. What is running may finish."""
-    _show(client.pause(run_id, reason), as_json)
+    _show(client.pause(run_id, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
 @_run
 @_comment
+@dry_run_option
 @json_option
 @remote
-def resume(client: Client, run_id: str, reason: str | None, as_json: bool) -> None:
+def resume(client: Client, run_id: str, reason: str | None, dry_run: bool, as_json: bool) -> None:
     """Let a paused run go on."""
-    _show(client.resume(run_id, reason), as_json)
+    _show(client.resume(run_id, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
 @_run
 @_reason
+@dry_run_option
 @json_option
 @remote
-def retry(client: Client, run_id: str, reason: str, as_json: bool) -> None:
+def retry(client: Client, run_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let a failed run go on. What has succeeded stays, what failed is tried again."""
-    _show(client.retry(run_id, reason), as_json)
+    _show(client.retry(run_id, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
 @_run
 @click.option("--from", "from_step", metavar="STEP", help="Take over what lies before this step; without it, nothing.")
 @_reason
+@dry_run_option
 @json_option
 @remote
-def rerun(client: Client, run_id: str, from_step: str | None, reason: str, as_json: bool) -> None:
+def rerun(client: Client, run_id: str, from_step: str | None, reason: str, dry_run: bool, as_json: bool) -> None:
     """Start a new run like an ended one. Prints its id."""
-    _show(client.rerun(run_id, reason, from_step), as_json)
+    _show(client.rerun(run_id, reason, from_step, dry_run=dry_run), as_json)
 
 
 @click.command()
@@ -86,11 +91,12 @@ def signal(
 @_run
 @_step
 @_reason
+@dry_run_option
 @json_option
 @remote
-def skip(client: Client, run_id: str, step: str, reason: str, as_json: bool) -> None:
+def skip(client: Client, run_id: str, step: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Skip an open step by hand. Those that wait for it go on."""
-    _show(client.skip(run_id, step, reason), as_json)
+    _show(client.skip(run_id, step, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
@@ -98,11 +104,15 @@ def skip(client: Client, run_id: str, step: str, reason: str, as_json: bool) -> 
 @_step
 @_reason
 @click.option("--output", metavar="JSON", help="What the step yields; JSON or text.")
+@dry_run_option
 @json_option
 @remote
-def complete(client: Client, run_id: str, step: str, reason: str, output: str | None, as_json: bool) -> None:
+def complete(
+    client: Client, run_id: str, step: str, reason: str, output: str | None, dry_run: bool, as_json: bool
+) -> None:
     """End an open step by hand, as succeeded."""
-    _show(client.complete(run_id, step, reason, None if output is None else value_of(output)), as_json)
+    value = None if output is None else value_of(output)
+    _show(client.complete(run_id, step, reason, value, dry_run=dry_run), as_json)
 
 
 @click.command()
@@ -125,10 +135,10 @@ def why(client: Client, run_id: str, as_json: bool) -> None:
         say(f"undone by {undone}")
     if waits:
         say()
-        table(("step", "reason", "why", "since"), [[one[key] for key in _COLUMNS] for one in waits])
+        table(("step", "reason", "why", "since", "until"), [[one[key] for key in _COLUMNS] for one in waits])
 
 
-_COLUMNS = ("step_id", "reason", "message", "since")
+_COLUMNS = ("step_id", "reason", "message", "since", "until")
 
 
 def _is_open(step: Mapping[str, Any]) -> bool:
@@ -139,12 +149,15 @@ def _standing(step: Mapping[str, Any]) -> dict[str, Any]:
     """Why it waits; a step that is at work says since when."""
     wait = step.get("wait")
     if wait:
-        return {key: wait[key] for key in ("reason", "message", "since", "until")}
+        held = {"holders": wait["holders"]} if "holders" in wait else {}
+        return {**{key: wait[key] for key in ("reason", "message", "since", "until")}, **held}
     return {"reason": step["status"], "message": step.get("worker"), "since": step.get("started_at"), "until": None}
 
 
 def _show(run: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(dict(run))
+    elif run.get("dry_run") is True:
+        tell_preview(run)
     else:
         say(f"{printable(run['id'])}  {status_text(run['status'])}")

@@ -194,33 +194,151 @@ def _test_here(file: Path, policy_file: Path) -> dict[str, Any]:
 # --- changing ---
 
 
+key_option = click.option("--key", metavar="KEY", help="Idempotency key: to ask again when the answer was lost.")
+
+
 @policy.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=_FILE, required=False)
+@click.option("--draft", metavar="ID", help="Publish this draft instead of a file.")
 @click.option("--cases", type=_FILE, help="A catalogue that has to pass first.")
 @click.option("--note", metavar="TEXT", help="Why; it stays in the history.")
+@key_option
 @json_option
 @remote
-def publish(client: Client, file: Path, cases: Path | None, note: str | None, as_json: bool) -> None:
-    """Make FILE the active policy, of every tenant, at once. A file that is broken changes nothing."""
-    body = {"policy": _text(file), "note": note, "cases": _text(cases) if cases else None}
+def publish(
+    client: Client,
+    file: Path | None,
+    draft: str | None,
+    cases: Path | None,
+    note: str | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Make FILE, or a draft, the active policy, of every tenant, at once. One that is broken changes nothing."""
+    body = {**policy_of(file, draft), "note": note, "cases": _text(cases) if cases else None}
     given = {name: value for name, value in body.items() if value is not None}
     try:
-        answered = client.policy("publish", given)
+        answered = client.policy("publish", given, idempotency_key=key)
     except CordumError as error:
         # Places in the answer are in the policy's text, unless it is its cases that fail.
-        _end(error, cases if cases and error.code == "policy_tests_failed" else file)
-    _show_published(answered, as_json, source=str(file))
+        _end(error, cases if cases and error.code == "policy_tests_failed" else file or Path(str(draft)))
+    _show_published(answered, as_json, source=str(file or draft))
+
+
+def policy_of(file: Path | None, draft: str | None) -> dict[str, Any]:
+    """The policy that a command is about, as the body of a request."""
+    if (file is None) == (draft is None):
+        raise click.UsageError("Give a file, or a draft with --draft.")
+    return {"bundle_id": draft} if file is None else {"policy": _text(file)}
 
 
 @policy.command()
 @click.option("--to", "epoch", type=click.IntRange(1), help="Epoch to go back to. [default: what was before]")
 @click.option("--note", metavar="TEXT", help="Why; it stays in the history.")
+@key_option
 @json_option
 @remote
-def rollback(client: Client, epoch: int | None, note: str | None, as_json: bool) -> None:
+def rollback(client: Client, epoch: int | None, note: str | None, key: str | None, as_json: bool) -> None:
     """Make an earlier policy the active one again."""
     given = {name: value for name, value in {"epoch": epoch, "note": note}.items() if value is not None}
-    _show_published(client.policy("rollback", given), as_json)
+    _show_published(client.policy("rollback", given, idempotency_key=key), as_json)
+
+
+@policy.command()
+@click.argument("file", type=_FILE, required=False)
+@click.option("--draft", metavar="ID", help="Try this draft instead of a file.")
+@click.option("--workflow", metavar="ID", help="Only runs of this workflow.")
+@click.option("--limit", type=click.IntRange(1, 200), help="At most so many of the newest runs. [default: 200]")
+@json_option
+@remote
+def replay(
+    client: Client, file: Path | None, draft: str | None, workflow: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Make past decisions again by FILE, or by a draft, and say which would change. Exit code 1 when one would."""
+    given = {**policy_of(file, draft), "workflow_id": workflow, "limit": limit}
+    asked = {name: value for name, value in given.items() if value is not None}
+    found = client.policy("replay", asked) if file is None else _of(file, lambda: client.policy("replay", asked))
+    if as_json:
+        print_json(found)
+    else:
+        _show_replayed(found)
+    raise click.exceptions.Exit(1 if found["changed"] else 0)
+
+
+def _show_replayed(found: Json) -> None:
+    say(f"{found['changed']} of {found['decisions']} decisions in {found['runs']} runs would change")
+    for one in found["changes"]:
+        say(f"{one['count']:>6}  {one['from']} -> {one['to']}")
+    rows = [
+        (one["job_id"], one["topic"], one["was"]["decision"], one["would_be"]["decision"], one["would_be"]["rule_id"])
+        for one in found["items"]
+    ]
+    if rows:
+        say()
+        table(("job", "topic", "was", "would be", "by rule"), rows)
+
+
+# --- drafts ---
+
+
+@policy.group()
+def draft() -> None:
+    """Keep policies that are being worked on where others can see them."""
+
+
+@draft.command("save")
+@click.argument("draft_id", metavar="ID")
+@click.argument("file", type=_FILE)
+@json_option
+@remote
+def save_draft(client: Client, draft_id: str, file: Path, as_json: bool) -> None:
+    """Keep FILE as the draft ID, good or not. Exit code 1 when it could not be published as it is."""
+    saved = client.save_policy_draft(draft_id, _text(file))
+    _show_draft(saved, as_json)
+
+
+@draft.command("show")
+@click.argument("draft_id", metavar="ID")
+@json_option
+@remote
+def show_draft(client: Client, draft_id: str, as_json: bool) -> None:
+    """Print a draft's text, and what is wrong with it."""
+    found = client.policy_draft(draft_id)
+    if not as_json:
+        for line in found["policy"].splitlines():
+            say(printable(line) if line else "")
+    _show_draft(found, as_json)
+
+
+@draft.command("list")
+@json_option
+@remote
+def list_drafts(client: Client, as_json: bool) -> None:
+    """List the drafts."""
+    found = client.policy_drafts()
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one["id"], "yes" if one["valid"] else "no", one["saved_by"], one["saved_at"]) for one in found]
+    table(("draft", "valid", "by", "saved"), rows)
+
+
+@draft.command("delete")
+@click.argument("draft_id", metavar="ID")
+@remote
+def delete_draft(client: Client, draft_id: str) -> None:
+    """Forget a draft."""
+    client.delete_policy_draft(draft_id)
+
+
+def _show_draft(shown: Json, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+    else:
+        for one in (*shown["errors"], *shown["warnings"]):
+            tell(printable(f"{shown['id']}:{one.get('line') or 1}: {one['message']} [{one['code']}]"))
+        say(f"{shown['digest']} {'can be published' if shown['valid'] else 'cannot be published'}")
+    raise click.exceptions.Exit(0 if shown["valid"] else 1)
 
 
 @policy.command()

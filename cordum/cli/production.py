@@ -40,9 +40,20 @@ def _demand_keys(engine: Engine, settings: Settings) -> None:
 def coordinate(settings: Settings, *, beat: bool) -> int:
     """The exit code of the Celery worker that coordinates in this process."""
     address = resolve_address(settings)
-    _prepared(settings, address).close()
+    engine = _prepared(settings, address)
+    _demand_signatures(engine, settings)
+    engine.close()
     # The one that was prepared, also when it was found by discovery.
     return run_coordinator(settings.with_overrides("cordum coordinator", redis_url=address.url()), beat)
+
+
+def _demand_signatures(engine: Engine, settings: Settings) -> None:
+    """An audit that nobody signs can be chained anew by whoever can write to Redis."""
+    if settings.env == "production" and engine.audit.keyring.active is None:
+        raise ConfigurationRefused(
+            "in production a coordinator does not start without a key that signs the audit: "
+            "set CORDUM_AUDIT_KEY=<id>:<secret>"
+        )
 
 
 def redis_problems(engine: Engine, address: RedisAddress) -> list[str]:

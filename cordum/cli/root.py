@@ -8,6 +8,7 @@ import click
 
 from cordum._version import __version__
 from cordum.cli.approvals import approvals, approve, reject
+from cordum.cli.audit import audit
 from cordum.cli.bench import bench
 from cordum.cli.bundle import bundle
 from cordum.cli.dead_letters import dlq
@@ -16,7 +17,9 @@ from cordum.cli.demo import demo
 from cordum.cli.dev import dev
 from cordum.cli.doctor import doctor
 from cordum.cli.failpoints import failpoints
+from cordum.cli.fleet import drain, queues, workers
 from cordum.cli.flower import flower
+from cordum.cli.hooks import hook
 from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
@@ -24,6 +27,7 @@ from cordum.cli.policy import policy
 from cordum.cli.roles import api, coordinator, worker
 from cordum.cli.runs import cancel, delete, get, run, runs, timeline
 from cordum.cli.scenarios import test
+from cordum.cli.schedules import schedule
 from cordum.cli.watch import watch
 from cordum.cli.workflows import apply, validate
 from cordum.errors import ConfigurationRefused, CordumError
@@ -65,8 +69,10 @@ for command in (
     *(validate, apply, test, graph, diff, schema, workflows),
     *(run, watch, get, why, timeline, runs, cancel, bundle, delete),
     *(pause, resume, retry, rerun, signal, skip, complete),
+    *(workers, queues, drain),
     *(approvals, approve, reject, dlq),
-    *(policy, keys),
+    *(schedule, hook),
+    *(policy, keys, audit),
     *(api, coordinator, worker, flower, doctor, failpoints, bench),
 ):
     main.add_command(command)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import fields, print_json, printable, say, status_text, table, undone_by
+from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell, undone_by
+from cordum.cli.previews import dry_run_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.telling import details
 from cordum.cli.watch import no_wait_option, watch_run
@@ -25,6 +26,7 @@ _OPENING = ("{", "[", '"')
 @click.option("-f", "--file", metavar="FILE", help="The input as a JSON or YAML file; -i overrides its keys.")
 @click.option("-l", "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the run.")
 @click.option("--key", metavar="KEY", help="Idempotency key: the same key and input give the same run.")
+@click.option("--dry-run", is_flag=True, help="Start nothing: say what the policy would decide about each step.")
 @click.option("--watch", "watching", is_flag=True, help="Stay until the run ends; the exit code tells how.")
 @no_wait_option
 @json_option
@@ -38,13 +40,18 @@ def run(
     file: str | None,
     labels: tuple[str, ...],
     key: str | None,
+    dry_run: bool,
     watching: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
     """Start a run of WORKFLOW."""
     given = (_from_file(file) if file else {}) | {name: value_of(text) for name, text in map(_pair, pairs)}
-    started = client.start(workflow, given, idempotency_key=key, labels=dict(map(_pair, labels)))
+    tags = dict(map(_pair, labels))
+    if dry_run:
+        _show_tried(client.try_start(workflow, given, labels=tags), as_json)
+        return
+    started = client.start(workflow, given, idempotency_key=key, labels=tags)
     if watching:
         ctx.exit(watch_run(client, started["run_id"], as_json=as_json, no_wait=no_wait))
     if as_json:
@@ -52,6 +59,20 @@ def run(
         return
     note = "  (known key: this run had been started before)" if started["replayed"] else ""
     say(f"{printable(started['run_id'])}  {status_text(started['status'])}{note}")
+
+
+def _show_tried(found: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    start = [{"step_id": "(the start)", "topic": "workflow.start", **found["start"]}] if found["start"] else []
+    names = ("step_id", "topic", "decision", "rule_id", "reason")
+    table(
+        ("step", "topic", "decision", "rule", "reason"),
+        [[one[name] for name in names] for one in (*start, *found["steps"])],
+    )
+    for warning in found["warnings"]:
+        tell(printable(f"warning: {warning}"))
 
 
 @click.command()
@@ -124,11 +145,15 @@ def timeline(client: Client, run_id: str, as_json: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
 @click.option("--compensate", is_flag=True, help="Undo what it has done, as after a failure.")
+@dry_run_option
 @json_option
 @remote
-def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, as_json: bool) -> None:
+def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, dry_run: bool, as_json: bool) -> None:
     """Cancel a run. One that has ended stays as it is."""
-    client.cancel(run_id, reason, compensate=compensate)
+    told = client.cancel(run_id, reason, compensate=compensate, dry_run=dry_run)
+    if told is not None:
+        print_json(told) if as_json else tell_preview(told)
+        return
     found = client.get(run_id)
     if as_json:
         print_json(found)

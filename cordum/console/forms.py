@@ -9,7 +9,7 @@ from cordum.console.context import engine
 from cordum.console.pages import approval_page
 from cordum.console.visitors import ANONYMOUS, begin, keys_required, may_decide
 from cordum.domain.api_keys import PERSON
-from cordum.errors import CordumError, Forbidden, Unauthenticated, Unavailable
+from cordum.errors import CordumError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
 
 routes = Blueprint("forms", __name__)
 
@@ -25,7 +25,10 @@ def login() -> str:
 def enter() -> Response | tuple[str, int]:
     if keys_required():
         try:
-            caller = engine().api_keys.identify(request.form.get("key", "").strip())
+            caller = engine().api_keys.identify(request.form.get("key", "").strip(), request.remote_addr or "")
+        except TooManyRequests as slow:
+            said = f"Too many wrong keys came from your address: wait {slow.retry_after_sec} s."
+            return _again(said, slow.status)
         except Unauthenticated:
             return _again("This is no key that is good now.")
         begin(key_id=caller.key_id or "")
@@ -81,5 +84,5 @@ def _why_not(refused: CordumError) -> str:
     return f"Not taken: {refused.detail}."
 
 
-def _again(said: str) -> tuple[str, int]:
-    return render_template("login.html", caller=None, said=said, person=request.form.get("person", "")[:128]), 401
+def _again(said: str, status: int = 401) -> tuple[str, int]:
+    return render_template("login.html", caller=None, said=said, person=request.form.get("person", "")[:128]), status

@@ -86,48 +86,14 @@ def approval_page(job_id: str, said: str = "", typed: str = "") -> str:
     if JobId.parse(job_id) is None:
         raise NotFound("There is no such approval.")
     found = engine().approval(g.caller.tenant, job_id)
-    run = engine().run(g.caller.tenant, found["run_id"])
-    definition = engine().workflow(g.caller.tenant, found["workflow_id"], run["version"])
-    before, after = around(definition["steps"], found["step_id"])
     return render_template(
         "approval.html",
         caller=g.caller,
         one=found,
-        run=run,
-        evidence=[step for step in (run["steps"][name] for name in before) if _found_something(step)],
-        downstream=[run["steps"][step] for step in after],
         may_decide=may_decide(g.caller),
         said=said,
         typed=typed,
     )
-
-
-def around(steps: Any, step: str) -> tuple[list[str], list[str]]:
-    """The steps that lie before one and those that wait for it, each in the order of the definition."""
-    entries = steps.items() if isinstance(steps, dict) else [(one["id"], one) for one in steps]
-    needs: dict[str, list[str]] = {}
-    for name, one in entries:
-        owned = list(one.get("steps") or (one.get("input") or {}).get("steps") or ()) if _is_group(one) else []
-        needs[name] = [*(one.get("depends_on") or ()), *owned]
-    before, open_ = set(), [*needs.get(step, ())]
-    while open_:
-        one = open_.pop()
-        if one not in before:
-            before.add(one)
-            open_ += needs.get(one, ())
-    after: set[str] = set()
-    while more := {name for name, needed in needs.items() if name not in after and ({step} | after) & set(needed)}:
-        after |= more
-    return [name for name in needs if name in before], [name for name in needs if name in after]
-
-
-def _is_group(step: Any) -> bool:
-    return bool(step.get("type") == "parallel")
-
-
-def _found_something(step: Any) -> bool:
-    """A group only gathers what its children found."""
-    return step["status"] == "succeeded" and step["children"] is None
 
 
 def _asks(step: Any) -> bool:

@@ -7,15 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cordum.domain.decision_point import UNAVAILABLE, DecisionPoint, Undecided
 from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
-from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, Policy, PolicyRequest, Verdict
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, PolicyRequest, Verdict
+from cordum.domain.policy_override import stricter
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus, StepStatus
-from cordum.domain.turn import Turn
+from cordum.domain.turn import Turn, with_past
 from cordum.domain.workflow import JSON, Gate, Step
 from cordum.errors import ExpressionError
 
@@ -39,21 +42,23 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     attempt = turn.steps[instance.ref].attempt + 1
     try:
         payload = checked_input(turn, instance)
+        own = _own_quotas(turn, instance)
     except Refusal as refused:
-        turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt)
+        turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt, refused=True)
         return
-    if turn.policy is None:
+    decided = _decide(turn, instance, turn.policy, payload, attempt)
+    if decided is None:
         turn.hold_for_policy()
         return
-    decision = _decide(turn, instance, turn.policy, payload, attempt)
+    decision, request = decided
     if decision.verdict is Verdict.REQUIRE_APPROVAL:
-        _send_if_approved(turn, instance, payload, decision, attempt)
+        _send_if_approved(turn, instance, payload, decision, request, own, attempt)
     elif decision.verdict.runs:
-        _send(turn, instance, payload, decision, attempt)
+        _send(turn, instance, payload, decision, own, attempt)
     else:
         # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
-        turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
+        turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt, payload=(payload,))
 
 
 class Refusal(Exception):
@@ -78,7 +83,10 @@ def checked_input(turn: Turn, instance: Instance) -> JSON:
 
 def rendered_input(turn: Turn, instance: Instance) -> JSON:
     """The step's own input, or the run's when it has none; a handler's with `error` added (CONTRACT.md 3.13)."""
-    step = instance.step
+    step, edited = instance.step, turn.steps[instance.ref].edited
+    if edited is not None:
+        given: JSON = json.loads(edited)
+        return given
     payload = turn.run.input if step.input is None else step.input.render(turn.scope(instance))
     error = _error_for_handler(turn, instance)
     if error is None:
@@ -88,7 +96,7 @@ def rendered_input(turn: Turn, instance: Instance) -> JSON:
 
 def handled_by(turn: Turn, instance: Instance) -> list[str]:
     """The instances that name this one as their handler."""
-    if not instance.head:
+    if not instance.head or instance.step.id not in turn.workflow.handled_by:
         return []
     users = (turn.instances.sibling(instance, user) for user in turn.workflow.handled_by.get(instance.step.id, ()))
     return [user for user in users if user is not None and user in turn.steps]
@@ -111,14 +119,31 @@ def _error_for_handler(turn: Turn, instance: Instance) -> dict[str, JSON] | None
     }
 
 
-def _decide(turn: Turn, instance: Instance, policy: Policy, payload: JSON, attempt: int) -> Decision:
+def _decide(
+    turn: Turn, instance: Instance, policy: DecisionPoint | None, payload: JSON, attempt: int
+) -> tuple[Decision, str] | None:
+    """The stricter of what the policy and the workflow's own rules say, and the hash of what was asked about.
+
+    Both go onto the timeline before the job exists. None: nothing can be said now.
+    """
     step, run = instance.step, turn.run
     assert step.topic is not None
-    decision = policy.decide(step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload))
+    request = step_request(step, run.tenant, run.workflow_id, run.created_by, run.labels, payload)
+    try:
+        decision = stricter(policy.decide(request), turn.workflow.policy_override, request) if policy else None
+    except Undecided:
+        return None
+    state = turn.steps[instance.ref]
+    # What people have been asked about waits for them, however open its tenant fails.
+    if decision is None or (decision.fail_open and state.status is StepStatus.WAITING):
+        return None
     turn.decided = True
-    turn.event("step.decision", instance.ref, attempt=attempt, data={**decision.document(), "topic": step.topic})
-    turn.steps[instance.ref] = replace(turn.steps[instance.ref], decision=decision.document(), topic=step.topic)
-    return decision
+    shown = decision.document()
+    asked = request_hash(step, payload, decision.constraints)
+    said = {**shown, "topic": step.topic, "epoch": decision.epoch, "job_hash": asked}
+    turn.event("step.decision", instance.ref, attempt=attempt, data=said)
+    turn.steps[instance.ref] = state.but(decision=shown, topic=step.topic)
+    return decision, asked
 
 
 def step_request(
@@ -140,10 +165,43 @@ def step_request(
     )
 
 
-def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+_LONGEST_KEY = 256
+
+
+def _own_quotas(turn: Turn, instance: Instance) -> tuple[Quota, ...]:
+    """What the step itself asks to be limited by. Raises Refusal."""
+    concurrency = instance.step.concurrency
+    if concurrency is None:
+        return ()
+    try:
+        key = concurrency.key.render(turn.scope(instance))
+    except ExpressionError as error:
+        raise Refusal(Failure("expression_error", error.detail)) from None
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        raise Refusal(Failure("expression_error", f"a concurrency key is a text of 1 to {_LONGEST_KEY} characters"))
+    return (Quota(QuotaKind.KEY, key, concurrency.limit, turn.run.tenant),)
+
+
+def _quotas(turn: Turn, instance: Instance, decision: Decision, own: tuple[Quota, ...]) -> tuple[Quota, ...]:
+    """All that an attempt needs a place in. A retry counts anew in a rule's window, a lost attempt's successor not."""
+    found = (*own, *decision.quotas)
+    if not found:
+        return ()
+    state = turn.steps[instance.ref]
+    if state.outcome is OutcomeClass.LOST:
+        return tuple(quota for quota in found if quota.kind is not QuotaKind.VELOCITY)
+    token = f"{turn.run.id}:{instance.ref}/{turn.run.generation}.{state.retries}"
+    return tuple(replace(quota, token=token) if quota.kind is QuotaKind.VELOCITY else quota for quota in found)
+
+
+def _send(
+    turn: Turn, instance: Instance, payload: JSON, decision: Decision, own: tuple[Quota, ...], attempt: int
+) -> None:
     step = instance.step
     assert step.topic is not None
     state = turn.steps[instance.ref]
+    quotas = _quotas(turn, instance, decision, own)
+    since = turn.now if state.ready_at is None else state.ready_at
     patience = turn.limits.of_queue(step)
     turn.send(
         Job(
@@ -156,17 +214,21 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             input=payload,
             own_input=payload is not turn.run.input,
             shape=shape_of(step),
+            quotas=quotas,
+            since=since,
+            rule_id=decision.rule_id,
+            policy_digest=decision.digest,
         )
     )
     turn.admit(
         instance.ref,
-        replace(
-            state,
+        state.but(
             status=StepStatus.READY,
             attempt=attempt,
             priority=priority_number(step.priority),
             epoch=decision.epoch,
-            ready_at=turn.now if state.ready_at is None else state.ready_at,
+            quotas=quotas,
+            ready_at=since,
             queue_deadline=None if patience is None else turn.now + patience,
             worker=None,
             started_at=None,
@@ -177,11 +239,18 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
     )
 
 
-def _send_if_approved(turn: Turn, instance: Instance, payload: JSON, decision: Decision, attempt: int) -> None:
+def _send_if_approved(
+    turn: Turn,
+    instance: Instance,
+    payload: JSON,
+    decision: Decision,
+    request: str,
+    own: tuple[Quota, ...],
+    attempt: int,
+) -> None:
     """An approval covers this very request under this very policy; anything else asks again."""
-    request = request_hash(instance.step, payload, decision.constraints)
     if turn.steps[instance.ref].approved_request == f"{request} {decision.digest}":
-        _send(turn, instance, payload, decision, attempt)
+        _send(turn, instance, payload, decision, own, attempt)
         return
     ask_people(turn, instance, "policy", request, payload, decision, attempt)
 
@@ -214,7 +283,13 @@ def ask_people(
         instance.ref,
         StepStatus.WAITING,
         "approval.requested",
-        {"topic": topic, "reason": decision.reason if decision else None},
+        {
+            "topic": topic,
+            "reason": decision.reason if decision else None,
+            "rule_id": decision.rule_id if decision else None,
+            "policy_snapshot": decision.digest if decision else None,
+            "request_hash": request,
+        },
         attempt=attempt,
         approval=turn.job_id(instance.ref, attempt),
         ready_at=turn.now if state.ready_at is None else state.ready_at,
@@ -232,11 +307,25 @@ def _decide_again(turn: Turn, instance: Instance) -> None:
     """The policy has changed since people were asked about a job: it may go, or be denied, or they are asked anew."""
     state = turn.steps[instance.ref]
     asked_under = (state.decision or {}).get("policy_snapshot")
-    if turn.policy is None or turn.status is RunStatus.PAUSED or asked_under == turn.policy.digest:
+    now = UNAVAILABLE if turn.policy is None else turn.policy.digest
+    if turn.status is RunStatus.PAUSED or now in (asked_under, UNAVAILABLE):
         return
-    turn.steps[instance.ref] = replace(state, attempt=state.attempt - 1)
+    turn.steps[instance.ref] = state.but(attempt=state.attempt - 1)
     with turn.closing_as("superseded"):
         dispatch(turn, instance)
+    if turn.steps[instance.ref].attempt < state.attempt:  # nothing could be said
+        turn.steps[instance.ref] = state
+
+
+def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
+    """The policy has changed while a job waits for room in what it limits: it is decided again, its patience stays."""
+    if turn.status is RunStatus.PAUSED or state.epoch == _epoch_now(turn):
+        return
+    turn.take_back(instance.ref)
+    dispatch(turn, instance)
+    after = turn.steps[instance.ref]
+    if after.status is StepStatus.READY:
+        turn.steps[instance.ref] = after.but(queue_deadline=state.queue_deadline)
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
@@ -276,10 +365,18 @@ def settle_attempts(turn: Turn) -> None:
         elif state.status in (StepStatus.READY, StepStatus.QUEUED) and _waited_long_enough(turn, state):
             limit = (turn.limits.of_queue(step) or 0) / 1000
             _retry_or_end(turn, instance, OutcomeClass.QUEUE_TIMEOUT, f"not started within {limit:g} s")
+        elif state.status is StepStatus.READY and state.quotas:
+            _limit_again(turn, instance, state)
+        elif state.status is StepStatus.READY and state.epoch != _epoch_now(turn):
+            turn.take_back(instance.ref)  # decided by a policy that does not hold any more
         elif state.status is StepStatus.RUNNING and instance.is_job and _due(state.deadline, turn.now):
             allowed = Constraints.of(state.decision).max_runtime_ms
             limit = _least(turn.limits.of_attempt(step), allowed) / 1000
             _retry_or_end(turn, instance, OutcomeClass.TIMEOUT, f"still running after {limit:g} s")
+
+
+def _epoch_now(turn: Turn) -> int:
+    return 0 if turn.policy is None else turn.policy.epoch
 
 
 def _waited_long_enough(turn: Turn, state: StepState) -> bool:
@@ -322,7 +419,8 @@ def _after_loss(turn: Turn, instance: Instance, state: StepState) -> None:
         failure = Failure("poison", f"{losses} workers died while they ran this job")
         turn.end(instance.ref, StepStatus.FAILED, failure, leaf=True)
         return
-    turn.steps[instance.ref] = replace(state, losses=losses)
+    lost = state.failure or Failure("worker_lost", "its worker died")
+    turn.steps[instance.ref] = state.but(losses=losses, past=with_past(state, lost, turn.now))
     dispatch(turn, instance)
     if (
         turn.steps[instance.ref].status is StepStatus.SETTLING
@@ -350,6 +448,7 @@ def _retry_or_end(turn: Turn, instance: Instance, outcome: OutcomeClass, message
         {"error": failure.document(), "retry": retries, "of": most, "backoff_ms": delay},
         retries=retries,
         failure=failure,
+        past=with_past(state, failure, turn.now),
         retry_at=(state.completed_at if known and state.completed_at else turn.now) + delay,
         deadline=None,
         queue_deadline=None,

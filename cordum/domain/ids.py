@@ -12,6 +12,9 @@ STEP_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\[[0-9]{1,9}\])*\Z")
 TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+\Z")
 MAX_TOPIC = 256
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+GROUP_ID = re.compile(r"[0-9a-f]{16}\Z")
+BULK_ID = re.compile(r"bulk-[0-9a-f]{20}\Z")
 RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 APPROVAL_TOPIC = "sys.approval.gate"

@@ -100,7 +100,8 @@ class Instances:
         return self._known
 
     def __getitem__(self, ref: str) -> Instance:
-        return self._known.get(ref) or self._cached(ref)
+        found = self._known.get(ref)
+        return self._cached(ref) if found is None else found
 
     def get(self, ref: str) -> Instance | None:
         """None for what is not the ref of any instance."""
@@ -114,6 +115,8 @@ class Instances:
     def sibling(self, near: Instance, step: str) -> str | None:
         """The main instance of a step, seen from another one: in the same context. None: it is deeper inside."""
         root, depth = self._places[step]
+        if not depth:
+            return root
         return None if depth > len(near.path) else _ref(root, near.path[:depth])
 
     def members(self, group: Instance) -> tuple[str, ...]:
@@ -189,4 +192,4 @@ class Instances:
 
 
 def _ref(root: str, path: tuple[int, ...]) -> str:
-    return root + "".join(f"[{index}]" for index in path)
+    return root + "".join(f"[{index}]" for index in path) if path else root

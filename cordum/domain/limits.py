@@ -24,6 +24,7 @@ class Limits:
     queue_timeout_ms: int | None = None
     max_losses: int = 3
     max_items: int = 1000  # of a for_each
+    max_depth: int = 10  # of sub-workflows
     jitter: bool = True  # scenarios do without, so that their times are exact
 
     def of_attempt(self, step: Step) -> int:

@@ -5,8 +5,6 @@ Time goes on for leases, attempts, expiry, delays and the run itself; only `queu
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cordum.domain.plan import RunChange
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.turn import Turn
@@ -37,7 +35,7 @@ def resume(turn: Turn, actor: str, reason: str | None) -> None:
     turn.status = RunStatus.RUNNING
     for ref, state in list(turn.steps.items()):
         if state.status is StepStatus.QUEUED and state.queue_deadline is not None:
-            turn.steps[ref] = replace(state, queue_deadline=state.queue_deadline + stood_still)
+            turn.steps[ref] = state.but(queue_deadline=state.queue_deadline + stood_still)
     turn.stir_children()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cordum.domain.context import Write
+from cordum.domain.quotas import Quota
 from cordum.domain.run import Failure, Pin, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON
@@ -38,7 +39,10 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt to be dispatched. `input` None means: the run's input, which is not copied."""
+    """One attempt to be dispatched. `input` None means: the run's input, which is not copied.
+
+    `quotas` are those it must find room in first; among those that wait, `since` (milliseconds) says whose turn it is.
+    """
 
     step: str
     attempt: int
@@ -48,7 +52,11 @@ class Job:
     retries_left: int  # how many retryable ends after this attempt's would be followed by another attempt
     input: JSON = None
     own_input: bool = False
+    rule_id: str | None = None  # the policy's rule that allowed it, None for its default
+    policy_digest: str = ""
     shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
+    quotas: tuple[Quota, ...] = ()
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +86,16 @@ class Withdrawal:
     topic: str | None
     priority: int | None
     worker: str | None
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Evidence of a leaf that failed for good (CONTRACT.md 3.5)."""
+    """Evidence of a leaf that failed for good (CONTRACT.md 3.5).
+
+    `payload_digest`: SHA-256 of the input that it failed with, as compact JSON; None when there was none. `input`: that
+    input, where no job has stored it (`own_input`).
+    """
 
     step: str
     attempt: int
@@ -93,6 +106,19 @@ class DeadLetter:
     worker: str | None
     first_at: int
     evidence: Mapping[str, JSON]
+    payload_digest: str | None = None
+    input: JSON = None
+    own_input: bool = False
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Who has dealt with dead letters, and why. `bulk`: the bulk retry that it was a part of."""
+
+    actor: str
+    reason: str
+    bulk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +194,10 @@ class Plan:
     again: bool = False
     epoch: int | None = None  # of the policy by which something was decided; None: nothing was
     rescued: tuple[str, ...] = ()  # job ids of dead letters whose step a handler has rescued
+    held: bool = False  # something would have been dispatched and was not, for want of a decision
+    discarded: tuple[str, ...] = ()  # job ids of dead letters that a person has put aside
+    relabelled: Mapping[str, StepState] = field(default_factory=dict)  # put away instances, with another label
+    handling: Handling | None = None  # by whom the replayed and discarded ones were dealt with
     run: RunChange | None = None
     wake_at: int | None = None  # when to look at the run again though nothing has happened
 

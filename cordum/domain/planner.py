@@ -7,24 +7,25 @@ look would have to find (without this, runs hang: see "the core's rules" in ARCH
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from cordum.domain import endings, pauses, reopening
 from cordum.domain.attempts import settle_attempts
+from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.limits import Limits
 from cordum.domain.outputs import write_outputs
 from cordum.domain.pauses import follow_parent
-from cordum.domain.plan import Plan
-from cordum.domain.policy import Policy
+from cordum.domain.plan import Handling, Plan
 from cordum.domain.readiness import start_ready_steps
 from cordum.domain.run import RunState, StepState
 from cordum.domain.standing import mark_rescues
-from cordum.domain.states import RunStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.steps import settle_groups
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Workflow
 
 
-def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()) -> Plan:
+def plan(workflow: Workflow, run: RunState, policy: DecisionPoint | None, now: int, limits: Limits = Limits()) -> Plan:
     """Everything that follows from `run` at `now`; planning an applied plan again gives an empty one.
 
     `policy` None means that no policy can be had: nothing new is dispatched, everything else goes on.
@@ -37,7 +38,7 @@ def plan(workflow: Workflow, run: RunState, policy: Policy | None, now: int, lim
 def plan_cancel_step(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits = Limits(),
     *,
@@ -67,7 +68,7 @@ def plan_cancel(
 def plan_pause(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -85,7 +86,7 @@ def plan_pause(
 def plan_resume(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -103,18 +104,21 @@ def plan_resume(
 def plan_retry(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
     archived: Mapping[str, StepState],
-    actor: str,
-    reason: str,
+    handling: Handling,
+    edits: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
-    """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away."""
+    """Reopen a run that has failed; for any other what `plan` does. `archived`: its children that were put away.
+
+    `edits`: {step: JSON text of the input it is given instead of its own}.
+    """
     turn = Turn(workflow, run, policy, now, limits)
     if run.status.retryable and run.compensation is None:
-        reopening.reopen(turn, archived, actor, reason)
+        reopening.reopen(turn, archived, handling, edits)
         _heed_parent(turn)
         if archived:
             turn.look_again()  # the next look brings outputs and items of what is open again
@@ -124,10 +128,29 @@ def plan_retry(
     return turn.plan()
 
 
+def plan_discard(
+    workflow: Workflow,
+    run: RunState,
+    policy: DecisionPoint | None,
+    now: int,
+    limits: Limits,
+    *,
+    step: str,
+    archived: StepState | None,
+    handling: Handling,
+) -> Plan:
+    """Put the dead letter of a step aside. `archived`: the step, when it was put away with its children."""
+    turn = Turn(workflow, run, policy, now, limits)
+    turn.handling = handling
+    turn.discard_letter(step, archived)
+    _follow(turn)
+    return turn.plan()
+
+
 def plan_by_hand(
     workflow: Workflow,
     run: RunState,
-    policy: Policy | None,
+    policy: DecisionPoint | None,
     now: int,
     limits: Limits,
     *,
@@ -204,14 +227,24 @@ def _pass(turn: Turn) -> bool:
     before = dict(turn.steps)
     write_outputs(turn)
     settle_attempts(turn)
-    settle_groups(turn)
+    jobs_only = not settle_groups(turn)
     mark_rescues(turn)
     endings.end_if_over(turn)
     if turn.ending is not None:
         return False
     if turn.status is not RunStatus.PAUSED:
         start_ready_steps(turn)
+    if jobs_only and turn.steps.keys() == before.keys():
+        return any(_releases(before[ref], state) for ref, state in turn.steps.items())
     return turn.steps != before
+
+
+def _releases(before: StepState, after: StepState) -> bool:
+    """Whether another look may find more because of this step: among jobs one that is on its way now sets nothing free.
+
+    Not so where something has children: it says how many of their results it can do without.
+    """
+    return after is not before and after.status is not StepStatus.READY and after != before
 
 
 def _show_status(turn: Turn) -> None:

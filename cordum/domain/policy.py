@@ -13,8 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from cordum.domain.policy_match import MATCH_ANY, Check, Match, PolicyRequest, glob_of, is_glob
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.workflow import JSON
-from cordum.errors import Problem
 
 __all__ = [
     # the question
@@ -25,6 +25,8 @@ __all__ = [
     "Rule",
     "TenantRules",
     "Velocity",
+    "MOST_REQUESTS",
+    "LONGEST_WINDOW_SEC",
     "Remediation",
     # the answer
     "Decision",
@@ -37,6 +39,9 @@ __all__ = [
 ]
 
 START_TOPIC = "workflow.start"
+
+# Each request of a velocity's window is remembered until the window has passed it.
+MOST_REQUESTS, LONGEST_WINDOW_SEC = 100_000, 7 * 24 * 3600
 
 _TOPICS_KEPT = 4096
 
@@ -56,8 +61,8 @@ class Verdict(StrEnum):
 
     @property
     def runs(self) -> bool:
-        """Whether the job may go onto its queue with nobody asked."""
-        return self in (Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS)
+        """Whether the job may go onto its queue with nobody asked; what is throttled, as its rule's rate allows."""
+        return self in (Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS, Verdict.THROTTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +114,26 @@ class Velocity:
     key: str = "tenant"
 
     def document(self, request: PolicyRequest) -> dict[str, JSON]:
-        counted = {
+        return {
+            "max_requests": self.max_requests,
+            "window_sec": self.window_ms / 1000,
+            "key": self.key,
+            "counted": self._counted(request),
+        }
+
+    def quota(self, rule: str, request: PolicyRequest) -> Quota:
+        """What the request must find room in. A topic is counted for all tenants together, the rest for each alone."""
+        tenant = "" if self.key == "topic" else request.tenant
+        scope = "\n".join((self.key, tenant, self._counted(request)))
+        return Quota(QuotaKind.VELOCITY, rule, self.max_requests, scope, self.window_ms)
+
+    def _counted(self, request: PolicyRequest) -> str:
+        return {
             "tenant": request.tenant,
             "topic": request.topic,
             "workflow": request.workflow_id,
             "actor": request.actor_id or "",
         }[self.key]
-        return {
-            "max_requests": self.max_requests,
-            "window_sec": self.window_ms / 1000,
-            "key": self.key,
-            "counted": counted,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +174,15 @@ class Rule:
     remediations: tuple[Remediation, ...] = ()
     line: int | None = field(default=None, compare=False)
 
+    def quotas(self, request: PolicyRequest) -> tuple[Quota, ...]:
+        """What the rule counts, of the requests that it decides."""
+        most, found = self.constraints.max_concurrent_jobs, []
+        if most is not None:
+            found.append(Quota(QuotaKind.RULE, self.id, most, request.tenant))
+        if self.velocity is not None:
+            found.append(self.velocity.quota(self.id, request))
+        return tuple(found)
+
     def matches(self, request: PolicyRequest) -> bool:
         """For a rule that was found by the request's topic: everything else."""
         for holds in self._beyond_topic:
@@ -197,15 +219,27 @@ class RuleReport:
 
 @dataclass(frozen=True, slots=True)
 class TenantRules:
-    """What holds for one tenant: its own default, and limits within which everything of it runs."""
+    """What holds for one tenant: its own default, and limits within which everything of it runs.
+
+    `fail_open`: while there is no policy that can be used, its jobs go instead of waiting.
+    """
 
     default: Verdict | None = None
     constraints: Constraints = NO_CONSTRAINTS
+    fail_open: bool = False
+
+    def quotas(self, tenant: str) -> tuple[Quota, ...]:
+        most = self.constraints.max_concurrent_jobs
+        return () if most is None else (Quota(QuotaKind.TENANT, tenant, most, tenant),)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer of the policy, as it goes onto the timeline before the job exists."""
+    """One answer of the policy, as it goes onto the timeline before the job exists.
+
+    `fail_open`: no policy has said so, only the tenant's fail mode. `override`: id of the rule of the workflow's own
+    `policy_override` that has made it stricter.
+    """
 
     verdict: Verdict
     rule_id: str | None
@@ -215,6 +249,9 @@ class Decision:
     constraints: Constraints = NO_CONSTRAINTS
     velocity: Mapping[str, JSON] | None = None
     remediations: tuple[Remediation, ...] = ()
+    fail_open: bool = False
+    override: str | None = None
+    quotas: tuple[Quota, ...] = ()
 
     def document(self) -> dict[str, JSON]:
         found: dict[str, JSON] = {
@@ -230,22 +267,22 @@ class Decision:
             found["velocity"] = dict(self.velocity)
         if self.remediations:
             found["remediations"] = [one.document() for one in self.remediations]
+        if self.fail_open:
+            found["fail_mode"] = "open"
+        if self.override is not None:
+            found["policy_override"] = self.override
         return found
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published).
-
-    `not_enforced`: what its text asks for and this version would not carry out, each with its place.
-    """
+    """A snapshot of the rules. `source` is the published text, `epoch` its number in this Redis (0: none published)."""
 
     rules: tuple[Rule, ...]
     default: Verdict
     source: bytes
     epoch: int = 0
     tenants: Mapping[str, TenantRules] = field(default_factory=dict)
-    not_enforced: tuple[Problem, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -264,9 +301,18 @@ class Policy:
                     rule.constraints.within(own.constraints),
                     rule.velocity.document(request) if rule.velocity else None,
                     rule.remediations,
+                    quotas=(*own.quotas(request.tenant), *rule.quotas(request)),
                 )
         verdict = self.default if own.default is None else own.default
-        return Decision(verdict, None, "no rule matched", self.digest, self.epoch, own.constraints)
+        return Decision(
+            verdict,
+            None,
+            "no rule matched",
+            self.digest,
+            self.epoch,
+            own.constraints,
+            quotas=own.quotas(request.tenant),
+        )
 
     def decide_start(self, request: PolicyRequest) -> Decision | None:
         """What rules that name the topic `workflow.start` say to a whole run; None when none of them does.
@@ -275,8 +321,14 @@ class Policy:
         """
         for rule in self.rules:
             if START_TOPIC in rule.match.topics and rule.matches(request):
-                return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch)
+                quotas = (rule.velocity.quota(rule.id, request),) if rule.velocity else ()
+                return Decision(rule.verdict, rule.id, rule.reason, self.digest, self.epoch, quotas=quotas)
         return None
+
+    @property
+    def open_tenants(self) -> tuple[str, ...]:
+        """Those whose jobs go while this policy cannot be used."""
+        return tuple(sorted(tenant for tenant, rules in self.tenants.items() if rules.fail_open))
 
     def reports(self, request: PolicyRequest) -> Iterator[RuleReport]:
         """Every rule, in order, and how it met the request; the first that matched has decided."""

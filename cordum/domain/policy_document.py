@@ -1,18 +1,13 @@
 """Reading a policy file (CONTRACT.md section 10) into rules. What is not understood is refused, never skipped:
 a rule whose condition were ignored would match more than its author meant.
-
-What is understood but would not be carried out by this version is read, so that it can be looked at and tried out
-(`read_policy`), and kept from becoming the active policy (`load_policy`).
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from cordum.domain.definition import fields, parse_document
-from cordum.domain.definition.document import pointer
 from cordum.domain.definition.evaluated import expression
 from cordum.domain.definition.places import (
     DEFAULT_LIMITS,
@@ -21,6 +16,7 @@ from cordum.domain.definition.places import (
     Reading,
     Refused,
     Table,
+    accepts,
     expected,
     read_fields,
     refuse_unknown_keys,
@@ -30,6 +26,8 @@ from cordum.domain.definition.problems import Problems, ReadingStopped, shown
 from cordum.domain.expressions import Expression
 from cordum.domain.ids import TENANT
 from cordum.domain.policy import (
+    LONGEST_WINDOW_SEC,
+    MOST_REQUESTS,
     NO_CONSTRAINTS,
     Constraints,
     Policy,
@@ -43,20 +41,6 @@ from cordum.domain.policy_match import SCOPE_NAMES, Bounds, Match
 from cordum.errors import DefinitionInvalid, Problem, Unprocessable
 
 _MOST = 2**53
-_DAY_SEC = 24 * 3600
-
-
-@dataclass(slots=True)
-class _PolicyReading(Reading):
-    not_enforced: list[Problem] = field(default_factory=list)
-
-
-def _not_enforced(place: Place, what: str) -> None:
-    """Note that this version reads `what` and would not act on it."""
-    assert isinstance(place.reading, _PolicyReading)
-    line, column = place.reading.document.position(place.path) or (None, None)
-    message = f"{what} is not enforced in this version, so a policy that relies on it cannot be active"
-    place.reading.not_enforced.append(Problem(pointer(place.path), "not_enforced", message, line, column))
 
 
 # --- match ---
@@ -137,15 +121,7 @@ BUDGETS: Table = {
 }
 _budgets = fields.mapping("budgets", BUDGETS, Constraints)
 
-
-def _budgets_enforced(place: Place) -> Constraints:
-    limit = place.member("max_concurrent_jobs")
-    if limit is not None:
-        _not_enforced(limit, "max_concurrent_jobs")
-    return _budgets(place)
-
-
-CONSTRAINTS: Table = {"budgets": Field("budgets", _budgets_enforced)}
+CONSTRAINTS: Table = {"budgets": Field("budgets", _budgets)}
 
 
 def _constraints(place: Place) -> Constraints:
@@ -156,9 +132,17 @@ def _constraints(place: Place) -> Constraints:
     return found
 
 
+_window_sec = fields.number(0.001, LONGEST_WINDOW_SEC)
+
+
+@accepts(_window_sec.schema)
+def _window(place: Place) -> int:
+    return max(round(_window_sec(place) * 1000), 1)
+
+
 VELOCITY: Table = {
-    "max_requests": Field("max_requests", fields.integer(1, 10**9), required=True),
-    "window_sec": Field("window_ms", fields.seconds, required=True),
+    "max_requests": Field("max_requests", fields.integer(1, MOST_REQUESTS), required=True),
+    "window_sec": Field("window_ms", _window, required=True),
     "key": Field("key", fields.one_of("tenant", "topic", "workflow", "actor")),
 }
 
@@ -166,7 +150,6 @@ VELOCITY: Table = {
 def _velocity(place: Place) -> Velocity | None:
     if not isinstance(place.value, dict):
         raise expected("a mapping", place)
-    _not_enforced(place, "velocity")
     refuse_unknown_keys(place, "velocity", VELOCITY)
     values = read_fields(place, VELOCITY)
     return Velocity(**values) if {"max_requests", "window_ms"} <= values.keys() else None
@@ -196,16 +179,9 @@ def _remediation(place: Place) -> Remediation | None:
     return Remediation(**values) if "id" in values else None
 
 
-def _verdict(place: Place) -> Verdict:
-    verdict = fields.choice(Verdict)(place)
-    if verdict is Verdict.THROTTLE:
-        _not_enforced(place, "the decision throttle")
-    return verdict
-
-
 RULE: Table = {
     "id": Field("id", fields.text, required=True),
-    "decision": Field("verdict", _verdict, required=True),
+    "decision": Field("verdict", fields.choice(Verdict), required=True),
     "reason": Field("reason", fields.text),
     "match": Field("match", fields.mapping("match", MATCH, Match)),
     "constraints": Field("constraints", _constraints),
@@ -237,6 +213,8 @@ def _rule(item: Place) -> Rule | None:
     rule = Rule(**values, line=position.line if position else None)
     if rule.verdict is Verdict.ALLOW_WITH_CONSTRAINTS and "constraints" not in item.value:
         item.refuse_absence("constraints")
+    if rule.verdict is Verdict.THROTTLE and "velocity" not in item.value:
+        item.refuse_absence("velocity")
     return rule
 
 
@@ -255,17 +233,17 @@ def _default(place: Place) -> Verdict:
     return Verdict(_DEFAULTS(place))
 
 
-def _fail_mode(place: Place) -> str:
-    mode = fields.one_of("closed", "open")(place)
-    if mode == "open":
-        _not_enforced(place, "fail_mode open")
-    return mode
+_FAIL_MODES = fields.one_of("closed", "open")
+
+
+def _fail_open(place: Place) -> bool:
+    return bool(_FAIL_MODES(place) == "open")
 
 
 TENANT_RULES: Table = {
     "default_decision": Field("default", _default),
     "constraints": Field("constraints", _constraints),
-    "fail_mode": Field("fail_mode", _fail_mode),
+    "fail_mode": Field("fail_open", _fail_open),
 }
 
 
@@ -273,9 +251,7 @@ def _tenant_rules(place: Place) -> TenantRules:
     if not isinstance(place.value, dict):
         raise expected("a mapping", place)
     refuse_unknown_keys(place, "a tenant's rules", TENANT_RULES)
-    values = read_fields(place, TENANT_RULES)
-    values.pop("fail_mode", None)
-    return TenantRules(**values)
+    return TenantRules(**read_fields(place, TENANT_RULES))
 
 
 def _tenants(place: Place) -> dict[str, TenantRules]:
@@ -301,33 +277,24 @@ POLICY: Table = {
 
 def read_policy(source: bytes, epoch: int = 0) -> Policy:
     """The policy that a YAML text defines; Unprocessable (`policy_invalid`) with every problem in it."""
-    reading, values = read_document(source, POLICY, "a policy")
+    _, values = read_document(source, POLICY, "a policy")
     return Policy(
         rules=values.get("rules", ()),
         default=values.get("default", Verdict.DENY),
         source=source,
         epoch=epoch,
         tenants=values.get("tenants", {}),
-        not_enforced=tuple(reading.not_enforced),
     )
 
 
-def load_policy(source: bytes, epoch: int = 0) -> Policy:
-    """The same for a policy that is to be active: also refused when this version would not carry all of it out."""
-    policy = read_policy(source, epoch)
-    if policy.not_enforced:
-        raise _invalid(policy.not_enforced)
-    return policy
-
-
-def read_document(source: bytes, table: Table, what: str) -> tuple[_PolicyReading, dict[str, Any]]:
+def read_document(source: bytes, table: Table, what: str) -> tuple[Reading, dict[str, Any]]:
     """What a YAML mapping says by a table of fields. Raises Unprocessable with everything that is wrong."""
     try:
         document = parse_document(source, "yaml")
     except DefinitionInvalid as error:
         raise _invalid(error.problems) from None
     problems = Problems()
-    reading = _PolicyReading(document, problems, DEFAULT_LIMITS)
+    reading = Reading(document, problems, DEFAULT_LIMITS)
     values: dict[str, Any] = {}
     with suppress(ReadingStopped):
         values = _read(Place(document.value, (), reading), table, what)

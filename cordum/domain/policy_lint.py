@@ -15,8 +15,8 @@ from cordum.errors import Problem
 
 
 def lint(policy: Policy) -> list[Problem]:
-    """In file order. Codes: `duplicate_rule`, `unreachable_rule`, `shadowed_rule`, `empty_policy`, `not_enforced`."""
-    found = [*policy.not_enforced]
+    """In file order. Codes: `duplicate_rule`, `unreachable_rule`, `shadowed_rule`, `empty_policy`."""
+    found: list[Problem] = []
     if not policy.rules:
         found.append(Problem("/rules", "empty_policy", f"there are no rules: everything is {policy.default.value}"))
     for number, rule in enumerate(policy.rules):

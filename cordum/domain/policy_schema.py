@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cordum.domain.policy import Verdict
+from cordum.domain.policy import LONGEST_WINDOW_SEC, MOST_REQUESTS, Verdict
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT, "minItems": 1}
@@ -62,18 +62,18 @@ BUDGETS = _object(
         "max_runtime_ms": _whole(1, "The attempt's time limit, if it is shorter than the step's own."),
         "max_retries": _whole(0, "If it is less than the step's own."),
         "max_result_bytes": _whole(1, "A larger result fails the step."),
-        "max_concurrent_jobs": _whole(1, "Not enforced in this version; refused when it is published."),
+        "max_concurrent_jobs": _whole(1, "Jobs on their way at one time, of one tenant; what else there is waits."),
     }
 )
 CONSTRAINTS = _object({"budgets": BUDGETS})
 VELOCITY = _object(
     {
-        "max_requests": _whole(1, "Jobs within the window."),
-        "window_sec": {"type": "number", "minimum": 0},
+        "max_requests": {**_whole(1, "Jobs that may begin within the window."), "maximum": MOST_REQUESTS},
+        "window_sec": {"type": "number", "minimum": 0.001, "maximum": LONGEST_WINDOW_SEC},
         "key": {"enum": ["tenant", "topic", "workflow", "actor"]},
     },
     ("max_requests", "window_sec"),
-    "Not enforced in this version; refused when it is published.",
+    "At most so many jobs begin within any such time; further ones wait. With `throttle` it must be there.",
 )
 REMEDIATION = _object(
     {
@@ -100,11 +100,31 @@ RULE = _object(
     ("id", "decision"),
     "The first rule in file order whose match holds decides.",
 )
+_OWN_BUDGETS = _object({name: doc for name, doc in BUDGETS["properties"].items() if name != "max_concurrent_jobs"})
+OVERRIDE_RULE = _object(
+    {
+        "id": _TEXT,
+        "match": MATCH,
+        "decision": {"enum": ["allow", "allow_with_constraints", "require_approval", "deny"]},
+        "reason": _TEXT,
+        "constraints": _object({"budgets": _OWN_BUDGETS}),
+    },
+    ("id", "decision"),
+    "The first rule whose match holds is held beside the policy's decision; the stricter of both counts.",
+)
+OVERRIDE = _object(
+    {"rules": {"type": "array", "items": OVERRIDE_RULE}},
+    ("rules",),
+    "The workflow's own rules for its jobs: they can only make the policy's decisions stricter.",
+)
 TENANT_RULES = _object(
     {
         "default_decision": _DEFAULT,
         "constraints": _doc(CONSTRAINTS, "Everything of this tenant runs within these."),
-        "fail_mode": {"enum": ["closed", "open"]},
+        "fail_mode": _doc(
+            {"enum": ["closed", "open"]},
+            "Whether its jobs wait (closed, the default) or go (open) while there is no policy that can be used.",
+        ),
     }
 )
 POLICY = _object(

@@ -29,6 +29,16 @@ _FORM = re.compile(
 )
 
 
+def looks_secret(text: str) -> bool:
+    """Whether a text has a form that only secrets have."""
+    return _FORM.search(text) is not None
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether what stands under this key is most likely secret."""
+    return _NAME.search(name) is not None
+
+
 def holds_secrets(value: JSON) -> bool:
     left, chars_left = MOST_VALUES, MOST_CHARS
     open_: list[JSON] = [value]
@@ -39,12 +49,12 @@ def holds_secrets(value: JSON) -> bool:
         one = open_.pop()
         if isinstance(one, str):
             chars_left -= len(one)
-            if chars_left < 0 or _FORM.search(one):
+            if chars_left < 0 or looks_secret(one):
                 return True
         elif isinstance(one, list):
             open_.extend(one)
         elif isinstance(one, dict):
-            if any(_NAME.search(name) and held not in (None, "", [], {}) for name, held in one.items()):
+            if any(names_a_secret(name) and held not in (None, "", [], {}) for name, held in one.items()):
                 return True
             open_.extend(one.values())
     return False

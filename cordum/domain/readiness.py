@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from cordum.domain.attempts import handled_by
 from cordum.domain.instances import Instance
@@ -55,7 +54,7 @@ def _consider(turn: Turn, instance: Instance) -> None:
             turn.skip(instance.ref, reason)
         case True if _condition_holds(turn, instance):
             turn.event("step.ready", instance.ref)
-            turn.steps[instance.ref] = replace(turn.steps[instance.ref], ready_at=turn.now)
+            turn.steps[instance.ref] = turn.steps[instance.ref].but(ready_at=turn.now)
             kind_of(instance).ready(turn, instance)
 
 

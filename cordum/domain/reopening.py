@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from cordum.domain.attempts import handled_by
 from cordum.domain.instances import Role, parent_of
-from cordum.domain.plan import RunChange
+from cordum.domain.plan import Handling, RunChange
 from cordum.domain.run import StepState
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.turn import Turn
+from cordum.domain.workflow import JSON
 
 # Skipped because of what is tried again; what a condition or a branch has decided stays decided.
 _BECAUSE = frozenset(
@@ -25,18 +26,28 @@ _BECAUSE = frozenset(
 )
 
 
-def reopen(turn: Turn, archived: Mapping[str, StepState], actor: str, reason: str) -> None:
-    """Put back to pending what failed and what was given up because of it. `archived`: children that are put away."""
+def reopen(turn: Turn, archived: Mapping[str, StepState], handling: Handling, edits: Mapping[str, str]) -> None:
+    """Put back to pending what failed and what was given up because of it.
+
+    `archived`: children that are put away. `edits`: JSON texts of inputs that steps are given instead of their own.
+    """
+    turn.handling = handling
     generation = turn.run.generation + 1
     deadline = turn.now + turn.limits.of_run(turn.workflow)
-    for ref in _again(turn):
+    reset = _again(turn)
+    for ref in reset:
         turn.reset(ref)
     away, rescued = dict(archived), _rescued_among(turn, archived)
     while _bring_back(turn, away, rescued):
         pass
     _count_anew(turn, away)
-    data = {"reason": reason, "generation": generation}
-    turn.event("run.reopened", source=turn.status.value, target="running", actor=actor, data=data)
+    for ref, text in edits.items():
+        if ref in turn.steps and not turn.steps[ref].status.terminal:
+            turn.edit_input(ref, text)
+    data: dict[str, JSON] = {"reason": handling.reason, "generation": generation, "steps": [*reset]}
+    if edits:
+        data["edited"] = [*edits]
+    turn.event("run.reopened", source=turn.status.value, target="running", actor=handling.actor, data=data)
     turn.status = RunStatus.RUNNING
     turn.pausing = RunChange(RunStatus.RUNNING, generation=generation, deadline=deadline)
 
@@ -101,4 +112,4 @@ def _count_anew(turn: Turn, away: Mapping[str, StepState]) -> None:
         state = turn.steps[instance.ref]
         if state.status is StepStatus.PENDING and instance.role in (Role.FAN, Role.LOOP) and state.started:
             over = sum(parent_of(ref) == instance.ref for ref in away)
-            turn.steps[instance.ref] = replace(state, settled=over)
+            turn.steps[instance.ref] = state.but(settled=over)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cordum.domain.context import Write
 from cordum.domain.run import RunState, StepState
@@ -54,7 +54,7 @@ def _start(old: StepState, *, taken: bool, again: bool) -> StepState:
     if again:
         return StepState()
     if taken and old.status.terminal:
-        return replace(old, taken_over=True, dead_letter=None, child_run=None, total=None, started=0, settled=0)
+        return old.but(taken_over=True, dead_letter=None, child_run=None, total=None, started=0, settled=0)
     return StepState(status=StepStatus.SKIPPED, skip_reason=SkipReason.NOT_IN_RERUN)
 
 

@@ -13,6 +13,11 @@ def priority_number(priority: Priority) -> int:
     return _NUMBER[priority]
 
 
+def dead_letter_queue(topic: str) -> str:
+    """The Celery queue, and the name of the task, for dead letters of a topic's jobs."""
+    return f"dlq.{topic}"
+
+
 def queue_list(topic: str, priority: int) -> str:
     """The Redis list that kombu reads for a queue and priority (kombu.transport.redis, `Channel._q_for_pri`)."""
     return f"{topic}\x06\x16{priority}" if priority else topic

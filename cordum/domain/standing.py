@@ -56,7 +56,7 @@ def _chain(turn: Turn, handler: str | None) -> Standing:
 
 def of_all(turn: Turn, steps: Iterable[str]) -> Standing:
     """The standings of several dependencies as one. A skip waits until all of them are settled."""
-    found = {standing(turn, step) for step in steps}
+    found = [standing(turn, step) for step in steps]
     if not found:
         return Standing.SATISFIED
     for worst in (Standing.OPEN, Standing.UNSATISFIED, Standing.SATISFIED):
@@ -68,6 +68,6 @@ def of_all(turn: Turn, steps: Iterable[str]) -> Standing:
 def mark_rescues(turn: Turn) -> None:
     """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
     for ref, state in list(turn.steps.items()):
-        unmarked = state.status.unsuccessful and state.dead_letter and not state.rescued
+        unmarked = state.status.unsuccessful and state.dead_letter and not (state.rescued or state.discarded)
         if unmarked and standing(turn, ref) is Standing.SATISFIED:
             turn.mark_rescued(ref)

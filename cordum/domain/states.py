@@ -56,7 +56,7 @@ class StepStatus(StrEnum):
     @property
     def unsuccessful(self) -> bool:
         """Ended in a way that an `on_error` handler may rescue."""
-        return self in (StepStatus.FAILED, StepStatus.DENIED, StepStatus.TIMED_OUT)
+        return self in _UNSUCCESSFUL_STEP
 
     @property
     def busy(self) -> bool:
@@ -88,6 +88,7 @@ _TERMINAL_STEP = frozenset(
 )
 
 
+_UNSUCCESSFUL_STEP = frozenset({StepStatus.FAILED, StepStatus.DENIED, StepStatus.TIMED_OUT})
 _BUSY_STEP = frozenset(
     {StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING, StepStatus.SETTLING, StepStatus.RETRYING}
 )

@@ -6,6 +6,8 @@ made: that is the business of `attempts`, `readiness`, `endings` and of the step
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typing import Any
 
 from cordum.domain import context
 from cordum.domain.context import Write
+from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, is_child
 from cordum.domain.limits import Limits
@@ -21,6 +24,7 @@ from cordum.domain.plan import (
     ApprovalRequest,
     DeadLetter,
     Event,
+    Handling,
     Job,
     Linked,
     Plan,
@@ -29,7 +33,7 @@ from cordum.domain.plan import (
     StepChange,
     Withdrawal,
 )
-from cordum.domain.policy import Policy
+from cordum.domain.retry import chance_of
 from cordum.domain.run import Failure, RunState, Signal, StepState
 from cordum.domain.saga import has_compensation
 from cordum.domain.scope import Scope
@@ -50,6 +54,7 @@ _EVENT_OF = {
 }
 
 _ABSENT = StepState()
+_MOST_PAST, _MOST_OF_A_MESSAGE = 20, 300
 _CLOSED = "closed"  # an approval that nobody needs any more
 
 
@@ -57,7 +62,7 @@ class Turn:
     """One run, looked at once. `now` is milliseconds by Redis' clock; `policy` None means that it cannot be had now."""
 
     def __init__(
-        self, workflow: Workflow, run: RunState, policy: Policy | None, now: int, limits: Limits = Limits()
+        self, workflow: Workflow, run: RunState, policy: DecisionPoint | None, now: int, limits: Limits = Limits()
     ) -> None:
         self.workflow = workflow
         self.instances = workflow.instances
@@ -97,6 +102,9 @@ class Turn:
         self._withdrawals: list[Withdrawal] = []
         self._dead: list[DeadLetter] = []
         self._rescued: list[str] = []
+        self._discarded: list[str] = []
+        self._relabelled: dict[str, StepState] = {}
+        self.handling: Handling | None = None
         self._held = False
         self.decided = False  # by the policy; what follows from it counts only while that policy does
         self._closing = _CLOSED
@@ -230,14 +238,36 @@ class Turn:
         """A job that was decided and not sent is pending again; its attempt is not used."""
         before = self.steps[step]
         self._leave(step, before)
-        self.steps[step] = replace(before, status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
+        self.steps[step] = before.but(status=StepStatus.PENDING, attempt=before.attempt - 1, epoch=None)
 
     def reset(self, step: str) -> None:
         """What has ended is pending again; attempts are counted on, so that job ids stay unique."""
         before = self.steps[step]
-        if before.dead_letter is not None:
+        if before.dead_letter is not None and not before.discarded:
             self._replayed.append(before.dead_letter)
+            self.event("dead_letter.replayed", step, attempt=before.attempt, **self._handled())
         self.steps[step] = _anew(before)
+
+    def discard_letter(self, step: str, archived: StepState | None = None) -> None:
+        """A person says that nothing is to be done about a step's dead letter. `archived`: it was put away."""
+        state = self.steps[step] if archived is None else archived
+        assert state.dead_letter is not None
+        marked = state.but(discarded=True)
+        if archived is None:
+            self.steps[step] = marked
+        else:
+            self._relabelled[step] = marked
+        self._discarded.append(state.dead_letter)
+        self.event("dead_letter.discarded", step, attempt=state.attempt, **self._handled())
+
+    def _handled(self) -> dict[str, Any]:
+        if self.handling is None:
+            return {}
+        return {"actor": self.handling.actor, "data": {"reason": self.handling.reason}}
+
+    def edit_input(self, step: str, text: str) -> None:
+        """The step is given this, JSON text, instead of its own input from now on."""
+        self.steps[step] = self.steps[step].but(edited=text)
 
     def bring_back(self, step: str, archived: StepState) -> None:
         """What was put away belongs to the open state again, as it was."""
@@ -273,7 +303,7 @@ class Turn:
         if before.status is not status and not may_plan(before.status, status):
             raise AssertionError(f"{step}: no transition {before.status} -> {status}")
         self._leave(step, before)
-        after = replace(before, status=status, **facts)
+        after = before.but(status=status, **facts)
         self.steps[step] = after
         self.event(
             event,
@@ -298,7 +328,9 @@ class Turn:
         """Take back what the old state had sent out: a message, a running job, an open approval."""
         if before.topic is not None and before.status in _ON_THE_WAY:
             self._withdrawals.append(
-                Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
+                Withdrawal(
+                    step, before.attempt, before.status, before.topic, before.priority, before.worker, before.quotas
+                )
             )
         self._stir_child(step, before)
         asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked
@@ -318,7 +350,7 @@ class Turn:
         instance, state = self.instances[step], self.steps[step]
         if instance.head and instance.step.output_path is not None and not state.written:
             self.write(instance.step.id, instance.step.output_path, self.output_of(step))
-            self.steps[step] = replace(state, written=True)
+            self.steps[step] = state.but(written=True)
 
     def complete(self, step: str, output: JSON, actor: str, comment: str) -> None:
         """Succeed because a person says so."""
@@ -355,8 +387,22 @@ class Turn:
             completed_at=self.now,
         )
 
-    def end(self, step: str, status: StepStatus, failure: Failure, *, leaf: bool, attempt: int | None = None) -> None:
-        """The step has failed for good; a leaf leaves a dead letter."""
+    def end(
+        self,
+        step: str,
+        status: StepStatus,
+        failure: Failure,
+        *,
+        leaf: bool,
+        attempt: int | None = None,
+        payload: tuple[JSON] | None = None,
+        refused: bool = False,
+    ) -> None:
+        """The step has failed for good; a leaf leaves a dead letter.
+
+        `payload`: what it would have been sent with, in a tuple. `refused`: what it was to be given could not be put
+        together.
+        """
         before = self.steps[step]
         number = before.attempt if attempt is None else attempt
         dead = self.job_id(step, number) if leaf else None
@@ -365,7 +411,7 @@ class Turn:
             step,
             status,
             _EVENT_OF[status],
-            {"error": failure.document()},
+            {"error": failure.document(), **_by_policy(before, failure)},
             attempt=number,
             failure=failure,
             failure_number=self._failures,
@@ -373,7 +419,10 @@ class Turn:
             dead_letter=dead,
         )
         if leaf:
-            self._dead.append(self._dead_letter(step, before, status, failure, number))
+            letter = self._dead_letter(step, before, status, failure, number)
+            own = payload is not None and payload[0] is not self.run.input
+            digest = None if refused else self._payload_digest(step, before, payload)
+            self._dead.append(replace(letter, payload_digest=digest, input=payload and payload[0], own_input=own))
             self.event("dead_letter.added", step, attempt=number, data={"reason_code": failure.code})
 
     def _dead_letter(
@@ -388,14 +437,32 @@ class Turn:
             topic=before.topic or self.instances[step].step.topic,
             worker=before.worker,
             first_at=before.ready_at or self.now,
-            evidence={"retries": before.retries, "losses": before.losses, "decision": dict(before.decision or {})},
+            evidence={
+                "retries": before.retries,
+                "losses": before.losses,
+                "decision": dict(before.decision or {}),
+                "generation": self.run.generation,
+                "history": [*map(dict, before.past), attempt_end(before, attempt, failure, self.now)],
+            },
+            replay_of=before.replay_of,
         )
+
+    def _payload_digest(self, step: str, before: StepState, payload: tuple[JSON] | None) -> str | None:
+        """Of the input that the step failed with; what neither is sent nor asks people has none."""
+        if not self.instances[step].is_job and before.approval is None:
+            return None
+        text = self.run.inputs.get(step) if payload is None else None
+        if text is None:
+            text = json.dumps(
+                self.run.input if payload is None else payload[0], ensure_ascii=False, separators=(",", ":")
+            )
+        return "sha256:" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def mark_rescued(self, step: str) -> None:
         state = self.steps[step]
         if state.dead_letter is not None:
             self._rescued.append(state.dead_letter)
-        self.steps[step] = replace(state, rescued=True)
+        self.steps[step] = state.but(rescued=True)
 
     def send(self, job: Job) -> None:
         self._jobs.append(job)
@@ -450,6 +517,10 @@ class Turn:
             again=self._again and not ended,
             epoch=self.policy.epoch if self.policy and self.decided else None,
             rescued=tuple(self._rescued),
+            held=self._held,
+            discarded=tuple(self._discarded),
+            relabelled=self._relabelled,
+            handling=self.handling,
             run=self.ending or self._status_change(),
             wake_at=self._wake_at(),
         )
@@ -463,7 +534,7 @@ class Turn:
     def _changes(self) -> Iterator[StepChange]:
         for step, after in (*self.steps.items(), *self._archived.items()):
             before = self.run.steps.get(step)
-            if after != before:
+            if after is not before and after != before:
                 yield StepChange(step, before, after)
 
     def _now(self, step: str) -> StepStatus | None:
@@ -485,18 +556,29 @@ class Turn:
             return replace(self.pausing, status=self.status)
         return RunChange(self.status) if self.status is not self.run.status else None
 
+    def _patience_ms(self) -> int:
+        """Until the policy is asked for again: not all runs at one moment, when many wait for its return."""
+        chance = chance_of(self.run.id) if self.limits.jitter else 0.0
+        return int(POLICY_RETRY_MS * (1 + chance))
+
     def _wake_at(self) -> int | None:
         if self.status.terminal:  # for an ended run a timer would go off again and again
             return None
         deadline = self.pausing.deadline if self.pausing and self.pausing.deadline else self.run.deadline
         times = [deadline] if deadline is not None else []
         if self._held:
-            times.append(self.now + POLICY_RETRY_MS)
+            times.append(self.now + self._patience_ms())
         paused = self.status is RunStatus.PAUSED
         for state in self.steps.values():
             if (due := due_at(state)) is not None and not (paused and state.status in _WAIT_FOR_THE_RUN):
                 times.append(due)
         return min(times, default=None)
+
+
+def _by_policy(state: StepState, failure: Failure) -> dict[str, JSON]:
+    """Which rule of which policy has ended a step, where one has."""
+    decision = state.decision if failure.code == "safety_denied" else None
+    return {name: decision.get(name) for name in ("rule_id", "policy_snapshot")} if decision else {}
 
 
 def _anew(ended: StepState) -> StepState:
@@ -509,7 +591,28 @@ def _anew(ended: StepState) -> StepState:
         child_run=ended.child_run,
         child_version=ended.child_version,
         child_generation=ended.child_generation,
+        replay_of=ended.dead_letter or ended.replay_of,
+        edited=ended.edited,
     )
+
+
+def attempt_end(state: StepState, attempt: int, failure: Failure, now: int) -> dict[str, JSON]:
+    """One line of the history that dead letters hold. Times are milliseconds; an attempt that never began has none."""
+    began = attempt == state.attempt
+    return {
+        "attempt": attempt,
+        "code": failure.code,
+        "class": failure.kind,
+        "message": failure.message[:_MOST_OF_A_MESSAGE],
+        "worker": state.worker if began else None,
+        "started_at": state.started_at if began else None,
+        "ended_at": (state.completed_at if began else None) or now,
+    }
+
+
+def with_past(state: StepState, failure: Failure, now: int) -> tuple[Mapping[str, JSON], ...]:
+    """The history with the attempt that has just ended, not longer than somebody will read."""
+    return (*state.past, attempt_end(state, state.attempt, failure, now))[-_MOST_PAST:]
 
 
 def due_at(state: StepState) -> int | None:

@@ -14,7 +14,7 @@ from cordum.domain.instances import Instance, Role, is_child
 from cordum.domain.pinned import BLOCK
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
-from cordum.domain.turn import MOST_CHILDREN
+from cordum.domain.turn import MOST_CHILDREN, due_at
 from cordum.domain.workflow import SubworkflowCall, Workflow
 
 _SENT = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
@@ -22,12 +22,13 @@ _SENT = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """`outputs`: refs. `items`: (fan-out, block). `children`: (ref, run id). `pins`: (workflow id, version)."""
+    """`outputs`, `inputs`: refs. `items`: (fan-out, block). `children`: (ref, run id). `pins`: (workflow, version)."""
 
     outputs: tuple[str, ...] = ()
     items: tuple[tuple[str, int], ...] = ()
     children: tuple[tuple[str, str], ...] = ()
     pins: tuple[tuple[str, int | None], ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def wants(workflow: Workflow, run: RunState) -> Wants:
@@ -44,7 +45,16 @@ def wants(workflow: Workflow, run: RunState) -> Wants:
             if state.child_run is not None and state.status is not StepStatus.SUCCEEDED
         ),
         pins=tuple(dict.fromkeys(_pins(workflow, run))),
+        inputs=tuple(instance.ref for instance, state in open_ if _may_fail(run, instance, state)),
     )
+
+
+def _may_fail(run: RunState, instance: Instance, state: StepState) -> bool:
+    """Whether this look may find that the step has failed for good: its dead letter tells what it was given."""
+    if not instance.leaf or state.status.terminal:
+        return False
+    at = due_at(state)
+    return state.status is StepStatus.SETTLING or (at is not None and at <= run.looked_at)
 
 
 def _outputs(run: RunState, instance: Instance, state: StepState) -> Iterator[str]:

@@ -12,6 +12,7 @@ from cordum.domain.expressions import Expression, Template
 
 if TYPE_CHECKING:
     from cordum.domain.instances import Instances
+    from cordum.domain.policy import Policy
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
@@ -70,6 +71,14 @@ class Meta:
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `limit` jobs of a tenant at one time whose `key` renders to the same text."""
+
+    key: Template
+    limit: int
 
 
 # -- what belongs to one kind of step only -----------------------------------------------------------------------
@@ -221,6 +230,7 @@ class Step:
     queue_timeout_ms: int | None = None
     priority: Priority = Priority.INTERACTIVE
     topic: str | None = None
+    concurrency: Concurrency | None = None
     own: Own | None = None
     meta: Meta = Meta()
     compensate: Compensation | None = None
@@ -254,6 +264,7 @@ class Workflow:
     output: Template | None = None
     input_schema: JSON = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    policy_override: Policy | None = None
 
     @cached_property
     def instances(self) -> Instances:

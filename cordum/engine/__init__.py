@@ -10,26 +10,36 @@ from typing import Any
 
 from cordum import failpoints
 from cordum.domain.definition import Checked, Media
+from cordum.domain.ids import JobId
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.api_keys import ApiKeys
 from cordum.engine.approvals import Approvals
+from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.bundles import Bundles
+from cordum.engine.concurrency import usage_view
 from cordum.engine.coordinator import Coordinator
-from cordum.engine.core import Core
+from cordum.engine.core import Core, DecisionPointOf
+from cordum.engine.dead_letters import DeadLetters
+from cordum.engine.fleet import Fleet
+from cordum.engine.hooks import Delivery, Hooks
 from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
+from cordum.engine.previews import Preview
 from cordum.engine.results import shaped
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
-from cordum.engine.values import Caller, Claim, Outcome, Page, Saved, Started, WorkerInfo
-from cordum.engine.views import dead_letter_view
+from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
+from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.checkpoints import CheckpointFile
 from cordum.store.connection import Connection
 from cordum.store.scripts import Library
 from cordum.timeouts import Timeouts, load_timeouts
@@ -40,9 +50,12 @@ __all__ = [
     # what it is given and gives
     "Caller",
     "Claim",
+    "Delivery",
     "Metric",
+    "Orders",
     "Outcome",
     "Page",
+    "Preview",
     "Saved",
     "Started",
     "WorkerInfo",
@@ -54,13 +67,22 @@ __all__ = [
 class Engine:
     """One cell of cordum. Safe to share between threads; after a fork every process needs its own."""
 
-    def __init__(self, store: Store, settings: Settings, limits: Limits | None = None) -> None:
-        core = Core(store, settings, limits or _limits(settings))
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        limits: Limits | None = None,
+        checkpoints: CheckpointFile | None = None,
+        *,
+        decision_point_of: DecisionPointOf | None = None,
+    ) -> None:
+        core = Core(store, settings, limits or _limits(settings), decision_point_of)
         self.store = store
         self.settings = settings
         self.jobs = Jobs(core)
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
+        self.audit = Audit(core, checkpoints)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -68,13 +90,28 @@ class Engine:
         self._approvals = Approvals(core)
         self._retention = Retention(core)
         self._bundles = Bundles(core, self._runs)
-        self._coordinator = Coordinator(core, self.jobs, self._retention)
+        self.signals = Signals(core)
+        self.hooks = Hooks(core, self._workflows, self.signals)
+        self.schedules = Schedules(core, self._runs, self._workflows)
+        self.letters = DeadLetters(core)
+        self.fleet = Fleet(core, self.letters)
+        self.bulk_retries = BulkRetries(core, self.letters)
+        self._coordinator = Coordinator(
+            core, self.jobs, self._retention, self.audit, self.schedules, self.letters, self.bulk_retries
+        )
 
     @classmethod
     def connect(cls, settings: Settings, address: RedisAddress, library: Library | None = None) -> Engine:
         """An engine on this Redis; nothing is sent before the first call. Sets the failpoints of this process."""
         failpoints.arm(settings.failpoints)
-        return cls(Store(Connection.open(address, library), settings.cell, settings.window_minimum), settings)
+        store = Store(
+            Connection.open(address, library),
+            settings.cell,
+            settings.window_minimum,
+            settings.weights,
+            forward_dead_letters=settings.forward_dead_letters,
+        )
+        return cls(store, settings, checkpoints=CheckpointFile(settings.checkpoint_file))
 
     def close(self) -> None:
         self.store.close()
@@ -88,8 +125,10 @@ class Engine:
     def validate_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Checked:
         return self._workflows.validate(tenant, data, media, default_id)
 
-    def save_workflow(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
-        return self._workflows.save(tenant, data, media, default_id)
+    def save_workflow(
+        self, tenant: str, data: bytes, media: Media, default_id: str | None = None, *, actor: str = "cordum"
+    ) -> Saved:
+        return self._workflows.save(tenant, data, media, default_id, actor)
 
     def workflow(self, tenant: str, workflow_id: str, version: int | None = None) -> dict[str, Any]:
         return self._workflows.get(tenant, workflow_id, version)
@@ -109,8 +148,8 @@ class Engine:
         look = self._core.look_as(tenant, run_id)
         return look.workflow, {step: state.status.public.value for step, state in look.run.steps.items()}
 
-    def delete_workflow(self, tenant: str, workflow_id: str) -> None:
-        self._workflows.delete(tenant, workflow_id)
+    def delete_workflow(self, tenant: str, workflow_id: str, *, actor: str = "cordum") -> None:
+        self._workflows.delete(tenant, workflow_id, actor)
 
     def topics(self) -> list[str]:
         """Every topic that a stored definition names, of whatever tenant: what a worker's patterns are held against."""
@@ -126,8 +165,16 @@ class Engine:
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        show: bool = True,
     ) -> Started:
-        return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
+        return self._runs.start(caller, workflow_id, input, idempotency_key, labels, show=show)
+
+    def try_start(
+        self, caller: Caller, workflow_id: str, input: dict[str, JSON], labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What a start would meet: refused as that would be, else the policy's word to each step. Nothing is kept."""
+        self._runs.check_start(caller, workflow_id, input)
+        return self.policies.dry_run(caller, workflow_id, input, labels)
 
     def run(self, tenant: str, run_id: str) -> dict[str, Any]:
         return self._runs.get(tenant, run_id)
@@ -143,19 +190,39 @@ class Engine:
     ) -> Page:
         return self._runs.list(tenant, workflow_id, status, limit, after)
 
-    def timeline(self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50) -> Page:
-        return self._runs.timeline(tenant, run_id, limit, after)
+    def timeline(
+        self, tenant: str, run_id: str, *, after: str | None = None, limit: int = 50, order: str = "asc"
+    ) -> Page:
+        return self._runs.timeline(tenant, run_id, limit, after, order)
 
-    def cancel_run(self, caller: Caller, run_id: str, reason: str | None = None, *, compensate: bool = False) -> None:
+    def decisions(self, tenant: str, job: JobId, *, after: str | None = None, limit: int = 50) -> Page:
+        """What the policy has ever said of this job's step."""
+        return self._runs.decisions(tenant, job, limit, after)
+
+    # Actions of operators. With `dry_run` nothing is changed, and the answer tells what would be (see `previews`).
+
+    def cancel_run(
+        self,
+        caller: Caller,
+        run_id: str,
+        reason: str | None = None,
+        *,
+        compensate: bool = False,
+        dry_run: bool = False,
+    ) -> Preview | None:
         """End a run now. `compensate`: undo what it has done."""
-        self._runs.cancel(caller, run_id, reason, compensate=compensate)
+        return self._runs.cancel(caller, run_id, reason, compensate=compensate, dry_run=dry_run)
 
-    def pause_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
+    def pause_run(
+        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
+    ) -> Preview | None:
         """Let nothing new begin; what runs may finish."""
-        self._operations.pause(caller, run_id, reason)
+        return self._operations.pause(caller, run_id, reason, dry_run=dry_run)
 
-    def resume_run(self, caller: Caller, run_id: str, reason: str | None = None) -> None:
-        self._operations.resume(caller, run_id, reason)
+    def resume_run(
+        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.resume(caller, run_id, reason, dry_run=dry_run)
 
     def signal_run(
         self,
@@ -169,20 +236,29 @@ class Engine:
         """Hand an event from outside to a run; StateConflict (`run_terminal`) when it has ended."""
         self._operations.signal(caller, run_id, name, payload, correlation, token)
 
-    def retry_run(self, caller: Caller, run_id: str, reason: str) -> None:
+    def retry_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let a failed run go on, in its next generation."""
-        self._operations.retry(caller, run_id, required_reason(reason))
+        return self._operations.retry(caller, run_id, required_reason(reason), dry_run=dry_run)
 
     def rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Started:
         """A new run that takes over what lies before a step of an ended one."""
         started = self._operations.rerun(caller, run_id, from_step, required_reason(reason))
         return Started(started, replayed=False, show=lambda: self.run(caller.tenant, started))
 
-    def skip_step(self, caller: Caller, run_id: str, step: str, reason: str) -> None:
-        self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True)
+    def preview_rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Preview:
+        return self._operations.preview_rerun(caller, run_id, from_step, required_reason(reason))
 
-    def complete_step(self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None) -> None:
-        self._operations.by_hand(caller, run_id, step, required_reason(reason), output, skip=False)
+    def skip_step(
+        self, caller: Caller, run_id: str, step: str, reason: str, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.by_hand(caller, run_id, step, required_reason(reason), skip=True, dry_run=dry_run)
+
+    def complete_step(
+        self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None, *, dry_run: bool = False
+    ) -> Preview | None:
+        return self._operations.by_hand(
+            caller, run_id, step, required_reason(reason), output, skip=False, dry_run=dry_run
+        )
 
     def bundle(self, tenant: str, run_id: str) -> dict[str, Any]:
         """Everything about a run as one document."""
@@ -214,16 +290,25 @@ class Engine:
     def approval(self, tenant: str, job_id: str) -> dict[str, Any]:
         return self._approvals.get(tenant, job_id)
 
+    def approval_stats(self, tenant: str) -> dict[str, Any]:
+        return self._approvals.stats(tenant)
+
     def approve(self, caller: Caller, job_id: str, reason: str | None = None) -> dict[str, Any]:
         return self._approvals.approve(caller, job_id, reason)
 
     def reject(self, caller: Caller, job_id: str, reason: str) -> dict[str, Any]:
         return self._approvals.reject(caller, job_id, reason)
 
-    def dead_letters(self, tenant: str, *, limit: int = 50, after: str | None = None) -> Page:
-        records = self.store.dead_letters.page(tenant, after, limit)
-        following = records[-1]["job_id"] if len(records) == limit else None
-        return Page([dead_letter_view(record) for record in records], following)
+    def dead_letters(self, tenant: str, *, limit: int = 50, after: str | None = None, **filters: str) -> Page:
+        """Newest first; `filters` are group, state, topic, reason_code and workflow_id."""
+        return self.letters.list(tenant, limit=limit, after=after, filters=filters)
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def concurrency(self, tenant: str, *, limit: int = 50, after: str | None = None) -> Page:
+        """What limits the tenant's jobs together and is in use, with those that hold places and those that wait."""
+        found = [usage_view(usage) for usage in self.store.quotas.of_tenant(tenant, after, limit)]
+        return Page(found, found[-1]["id"] if len(found) == limit else None)
 
     # -- policy --------------------------------------------------------------------------------------------------
 
@@ -235,7 +320,7 @@ class Engine:
 
     def metrics(self) -> list[Metric]:
         """The cell's figures as monitoring wants them."""
-        return [*metrics_of(self.store.figures.read()), *self.policies.metrics()]
+        return [*metrics_of(self.store.figures.read()), *self.policies.metrics(), *self.audit.metrics()]
 
     # -- coordination --------------------------------------------------------------------------------------------
 
@@ -258,6 +343,8 @@ def _limits(settings: Settings) -> Limits:
         run_timeouts_ms=_milliseconds(timeouts.workflows),
         queue_timeout_ms=None if waiting is None else round(waiting * 1000),
         max_losses=settings.max_losses,
+        max_items=settings.max_items,
+        max_depth=settings.max_subworkflow_depth,
     )
 
 

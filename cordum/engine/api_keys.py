@@ -14,9 +14,10 @@ from typing import Any
 from cordum.domain.api_keys import ENTROPY_BYTES, ApiKey, digest_of, key_id_of, new_key_text
 from cordum.domain.roles import Role
 from cordum.engine.core import Core
+from cordum.engine.refusals import Refusals
 from cordum.engine.values import Caller
 from cordum.engine.views import rfc3339
-from cordum.errors import NotFound, Unauthenticated, Unavailable
+from cordum.errors import NotFound, TooManyRequests, Unauthenticated, Unavailable
 
 # How long a good key, or the absence of all keys, is believed without asking Redis; a revocation acts within it.
 BELIEVED_SEC = 1.0
@@ -32,6 +33,7 @@ class ApiKeys:
         self._cell_tenant = core.settings.admin_tenant
         self._required = False
         self._asked_at = -BELIEVED_SEC
+        self._refusals = Refusals()
         self._good: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     # -- who asks ------------------------------------------------------------------------------------------------
@@ -47,8 +49,11 @@ class ApiKeys:
         """Require keys from now on, also if there are none: for an API that others can reach."""
         self._required = True
 
-    def identify(self, text: str | None) -> Caller:
-        """Whose key this is. Raises Unauthenticated, always the same, for anything that is no good key now."""
+    def identify(self, text: str | None, address: str = "") -> Caller:
+        """Whose key this is. Raises Unauthenticated, always the same, for anything that is no good key now.
+
+        TooManyRequests instead when `address` brings one after the other. A good key opens, whatever came before it.
+        """
         digest = digest_of(text or "")
         known = self._good.get(digest)
         if known is not None and time.monotonic() - known[1] < BELIEVED_SEC:
@@ -59,6 +64,9 @@ class ApiKeys:
         key = found.key or _NOBODY
         # All three are looked at in any case, so that how long it takes does not tell which was wrong.
         if not all([key.opens(digest), key.good_at(found.now), found.key is not None]):
+            if wait_sec := self._refusals.wait_sec(address, time.monotonic()):
+                said = "too many requests without a valid API key came from this address"
+                raise TooManyRequests(said, retry_after_sec=wait_sec, code="too_many_refusals")
             raise Unauthenticated("a valid API key is needed, as X-API-Key or Authorization: Bearer")
         if found.now - (key.last_used_at or 0) >= _NOTED_MS:
             self._store.used(key.id, found.now)
@@ -113,7 +121,7 @@ class ApiKeys:
         found = self._store.look_up(key_id).key
         if found is None or tenant not in (None, found.tenant):
             raise NotFound(f"there is no API key {key_id}")
-        self._store.revoke(key_id, by)
+        self._store.revoke(key_id, by, found.tenant)
         self._good.clear()
 
 

@@ -6,11 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cordum.domain.decision_point import UNAVAILABLE
 from cordum.domain.ids import JobId
 from cordum.domain.roles import Role
 from cordum.domain.run import Failure
 from cordum.domain.workflow import JSON
+from cordum.engine.approval_figures import MOST_COUNTED, waiting_times
 from cordum.engine.core import Core
+from cordum.engine.evidence import around
 from cordum.engine.looks import Look
 from cordum.engine.values import Caller, Page
 from cordum.engine.views import approval_view
@@ -32,7 +35,15 @@ class Approvals:
         return Page([approval_view(record) for record in records], following)
 
     def get(self, tenant: str, job_id: str) -> dict[str, Any]:
-        return approval_view(self._record(tenant, job_id))
+        """The approval, and what whoever decides should know: what it rests on, and what goes on after it."""
+        record = self._record(tenant, job_id)
+        return {**approval_view(record), **around(self._core.look_as(tenant, record["run_id"]), record)}
+
+    def stats(self, tenant: str) -> dict[str, Any]:
+        """How long the tenant's newest questions waited, from their own records."""
+        records = self._store.page(tenant, None, MOST_COUNTED, resolved_too=True)
+        oldest = self._store.oldest_open_at(tenant)
+        return waiting_times(records, self._core.decider_now()[1], oldest, self._store.count_open(tenant))
 
     def approve(self, caller: Caller, job_id: str, reason: str | None) -> dict[str, Any]:
         return self._decide(caller, job_id, "approved", reason or "")
@@ -67,7 +78,8 @@ class Approvals:
 
     def _check_policy(self, look: Look, record: dict[str, str]) -> None:
         """What one policy has asked is not answered under another: the step is decided again, and may ask anew."""
-        if record["gate"] != "policy" or look.policy is None or look.policy.digest == record["policy_digest"]:
+        now = UNAVAILABLE if look.policy is None else look.policy.digest
+        if record["gate"] != "policy" or now in (record["policy_digest"], UNAVAILABLE):
             return
         self._core.advance(look.run.id)
         raise StateConflict(
@@ -100,18 +112,25 @@ def _resolution(
     look: Look, record: dict[str, str], decision: str, caller: Caller, comment: str, verified: bool
 ) -> Resolution:
     attempt, seen = int(record["attempt"]), question(record)
+    rule = record["rule_id"]
     if decision == "rejected":
         message = comment or f"rejected by {caller.person}"
         failure = Failure("approval_rejected", message)
-        return Resolution(decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure, seen=seen)
+        return Resolution(
+            decision, caller.person, comment, verified, f"settling:{attempt}", failure=failure, seen=seen, rule_id=rule
+        )
     if record["gate"] == "policy":
         # The attempt has not begun; the planner decides once more and finds this very request approved.
         covered = f"{record['request_hash']} {record['policy_digest']}"
         after = f"pending:{attempt - 1}"
-        return Resolution(decision, caller.person, comment, verified, after, approved_request=covered, seen=seen)
+        return Resolution(
+            decision, caller.person, comment, verified, after, approved_request=covered, seen=seen, rule_id=rule
+        )
     output: dict[str, JSON] = {"decision": decision, "decided_by": caller.person, "reason": comment or None}
     after = f"succeeded:{attempt}"
-    return Resolution(decision, caller.person, comment, verified, after, output=codec.to_json(output), seen=seen)
+    return Resolution(
+        decision, caller.person, comment, verified, after, output=codec.to_json(output), seen=seen, rule_id=rule
+    )
 
 
 def _stale(seen: dict[str, str], now: dict[str, str]) -> StateConflict:

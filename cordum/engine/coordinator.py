@@ -10,9 +10,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from cordum.domain.routing import dead_letter_queue
+from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.engine.retention import Retention
+from cordum.engine.schedules import Schedules
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
 
@@ -25,15 +30,44 @@ _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
 class Coordinator:
-    def __init__(self, core: Core, jobs: Jobs, retention: Retention) -> None:
+    def __init__(
+        self,
+        core: Core,
+        jobs: Jobs,
+        retention: Retention,
+        audit: Audit,
+        schedules: Schedules,
+        letters: DeadLetters,
+        bulk_retries: BulkRetries,
+    ) -> None:
         self._core = core
         self._store = core.store
         self._jobs = jobs
         self._retention = retention
+        self._audit = audit
+        self._schedules = schedules
+        self._letters = letters
+        self._bulk_retries = bulk_retries
 
     def coordinate(self) -> None:
-        """One call: sweep when it is time, then advance until no run is due, or until others must have a turn."""
-        self.sweep()
+        """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit."""
+        if (found := self.sweep()) is not None:
+            self._bulk_retries.carry_on()
+            self._letters.trim(found.now)
+        self._advance_while_due()
+        if found is not None:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Whatever is wrong with the audit, runs go on; it stays unsealed, and that is shown."""
+        try:
+            self._audit.seal()
+        except Unavailable:
+            raise
+        except Exception:
+            _LOG.exception("the audit cannot be sealed")
+
+    def _advance_while_due(self) -> None:
         leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
         seen: set[str] = set()
         while due := self._advance_due():
@@ -81,16 +115,20 @@ class Coordinator:
     # -- what happens by time ------------------------------------------------------------------------------------
 
     def sweep(self) -> Sweep | None:
-        """Timers, leases, lost messages, free places; None when somebody has swept just now."""
+        """Timers, schedules, leases, lost messages, free places; None when somebody has swept just now."""
         settings = self._core.settings
         found = self._store.wakeups.sweep(settings.sweep_ms, settings.lease_ms)
         if found is None:
             return None
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
+        self._schedules.carry_on_all(found.schedules)
         self._set_windows()
-        for topics in _in_groups(self._store.jobs.topics()):
+        paused = self._store.queues.paused()
+        for topics in _in_groups([topic for topic in self._store.jobs.topics() if topic not in paused]):
             self._resend_lost(topics)
+            if settings.forward_dead_letters:
+                self._resend_lost([dead_letter_queue(topic) for topic in topics])
             self._store.jobs.release(*topics)
         self._retention.sweep(found.now)
         return found
@@ -109,7 +147,7 @@ class Coordinator:
             for topic in info.get("topics", ()):
                 slots[topic] = slots.get(topic, 0) + int(info.get("slots", 0))
         minimum = self._core.settings.window_minimum
-        self._store.workers.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
+        self._store.queues.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
 
 
 def _in_groups(topics: Sequence[str]) -> Iterator[Sequence[str]]:

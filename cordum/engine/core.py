@@ -8,23 +8,30 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cordum.domain.decision_point import DecisionPoint, Guarded
 from cordum.domain.definition import load_workflow
 from cordum.domain.ids import new_run_id
 from cordum.domain.limits import Limits
-from cordum.domain.plan import Plan, Spawn
+from cordum.domain.plan import Handling, Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
+from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
 from cordum.engine.looks import Look, complete, whole_run
+from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
-from cordum.errors import NotFound, Unavailable, Unprocessable
+from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
+from cordum.store.schedules import ScheduleStep
+
+DecisionPointOf = Callable[[Policy], DecisionPoint]
+"""Who decides while a policy is active: the policy itself, or something that stands in for it."""
 
 _LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
@@ -32,12 +39,17 @@ _MOST_ATTEMPTS = 100
 
 
 class Core:
-    def __init__(self, store: Store, settings: Settings, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, limits: Limits, decision_point_of: DecisionPointOf | None = None
+    ) -> None:
         self.store = store
         self.settings = settings
         self.limits = limits
+        self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
+        self._decides: Guarded | None = None
+        self._unreadable = ""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -72,28 +84,49 @@ class Core:
                 self._workflows.popitem(last=False)
         return found
 
-    def policy_now(self) -> tuple[Policy | None, int]:
-        """The active policy (None: there is none that can be used) and Redis' time in milliseconds."""
-        return self._learn(self.store.policies.current(self._policy.epoch if self._policy else 0))
+    def policy_now(self) -> Policy | None:
+        """The active rules, for people; None: there are none that can be used."""
+        self.decider_now()
+        return self._policy
 
-    def version_and_policy_now(
+    def decider_now(self) -> tuple[Guarded | None, int]:
+        """Who decides now (None: no policy is published) and Redis' time in milliseconds."""
+        return self._learn(self.store.policies.current(self._known_epoch))
+
+    def version_and_decider_now(
         self, tenant: str, workflow_id: str
-    ) -> tuple[tuple[int, str] | None, tuple[Policy | None, int]]:
-        """Number and digest of the latest version of a workflow, and `policy_now`, in one round trip."""
-        store, known = self.store, self._policy.epoch if self._policy else 0
+    ) -> tuple[tuple[int, str] | None, tuple[Guarded | None, int]]:
+        """Number and digest of the latest version of a workflow, and `decider_now`, in one round trip."""
+        store = self.store
         version, policy = store.connection.run_all(
-            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(known)]
+            [store.workflows.latest_call(tenant, workflow_id), store.policies.current_call(self._known_epoch)]
         )
         return store.workflows.read_latest(version), self._learn(store.policies.read(policy))
 
-    def _learn(self, current: PolicyNow) -> tuple[Policy | None, int]:
-        if current.source is not None:
-            self._policy = _loaded(current.source, current.epoch)
-        return self._policy, current.now
+    @property
+    def _known_epoch(self) -> int:
+        """0: ask again, also for what could not be used before."""
+        return self._policy.epoch if self._policy else 0
 
-    def _policy_of(self, epoch: int) -> Policy | None:
-        known = self._policy.epoch if self._policy else 0
-        return self._policy if known == epoch else self.policy_now()[0]
+    def _learn(self, current: PolicyNow) -> tuple[Guarded | None, int]:
+        if current.source is not None:
+            self._policy = self._loaded(current.source, current.epoch) if current.epoch else None
+            point = self._decision_point_of(self._policy) if self._policy else None
+            self._decides = Guarded(point, current.epoch, frozenset(current.open_tenants)) if current.epoch else None
+        return self._decides, current.now
+
+    def _loaded(self, source: str, epoch: int) -> Policy | None:
+        """What is published and cannot be read (a newer version wrote it) is as good as away."""
+        try:
+            return read_policy(source.encode(), epoch)
+        except Unprocessable as error:
+            if source != self._unreadable:  # it is asked for again and again, and told of once
+                self._unreadable = source
+                _LOG.error("the active policy cannot be used: %s", error.detail)
+            return None
+
+    def _decider_of(self, epoch: int) -> Guarded | None:
+        return self._decides if self._policy and self._policy.epoch == epoch else self.decider_now()[0]
 
     def look(self, run_id: str) -> Look | None:
         snapshot = self.store.runs.snapshot(run_id)
@@ -102,7 +135,7 @@ class Core:
     def _look_at(self, snapshot: Snapshot) -> Look:
         workflow = self.workflow_of(snapshot.run)
         run = complete(self.store, self.workflow, workflow, snapshot.run)
-        return Look(workflow, replace(snapshot, run=run), self._policy_of(snapshot.epoch))
+        return Look(workflow, replace(snapshot, run=run), self._decider_of(snapshot.epoch))
 
     def look_as(self, tenant: str, run_id: str) -> Look:
         """The run, if it is this tenant's; another tenant's looks exactly like a missing one."""
@@ -133,8 +166,19 @@ class Core:
             else:
                 self.advance(run.id)
 
-    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan]) -> None:
-        """Look, decide, commit; when the run has moved meanwhile, do it again.
+    def act(self, run_id: str, decide: Callable[[Look], Plan | None], *, dry_run: bool = False) -> Preview | None:
+        """What an operator does with a run: one plan, committed, or told by a dry run. No plan: nothing to do."""
+        if not dry_run:
+            self.change(lambda: self.look(run_id), decide)
+            return None
+        look = self.look(run_id)
+        if look is None:
+            return None
+        decided = decide(look)
+        return preview(look.run, Plan() if decided is None else decided)
+
+    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan | None]) -> None:
+        """Look, decide, commit; when the run has moved meanwhile, do it again. No plan: nothing has to be done.
 
         Someone else's progress is the only reason to repeat, so this ends; the bound is there for what nobody thought
         of.
@@ -144,6 +188,8 @@ class Core:
             if seen is None:
                 return
             decided = decide(seen)
+            if decided is None:
+                return
             if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
@@ -158,35 +204,54 @@ class Core:
         self,
         start: Start,
         idempotency: Idempotency | None = None,
-        check: Callable[[Policy | None, RunState], None] | None = None,
-        known: tuple[Policy | None, int] | None = None,
-    ) -> tuple[Created, Policy | None]:
+        check: Callable[[DecisionPoint | None, RunState], Quota | None] | None = None,
+        known: tuple[Guarded | None, int] | None = None,
+        show: bool = False,
+        tick: ScheduleStep | None = None,
+    ) -> tuple[Created, Guarded | None]:
         """Store a run with everything its first plan decides; the policy it was decided by comes with the answer.
 
-        `check` may refuse the run under that policy, by raising. `known`: the policy and the time, read just now.
+        `check` may refuse the run under that policy, by raising, and names the rate within which such runs may begin;
+        TooManyRequests when that has no room. `known`: the policy and the time, read just now.
+        `show`: the answer holds the run itself.
+        `tick`: the step of the schedule that it is a run of; both are written, or neither.
         """
         run_id = start.run_id
         for _ in range(_MOST_ATTEMPTS):
-            policy, now = known or self.policy_now()
+            policy, now = known or self.decider_now()
             known = None
-            run_id = run_id or new_run_id(self.settings.cell, now, os.urandom(10))
+            run_id = run_id or self.new_run_id(now)
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
-            if check is not None:
-                check(policy, run)
+            rate = None if check is None else check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency)
+            created = self.store.runs.create(run, decided, idempotency, rate, tick, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:
                 raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
+            if created.word is CreateReply.THROTTLED:
+                raise _too_many(rate, created.wait_ms)
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
 
+    def preview_start(self, start: Start) -> Preview:
+        """What `create` would do now."""
+        policy, now = self.decider_now()
+        run_id = start.run_id or self.new_run_id(now)
+        run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
+        return preview(run, plan(start.workflow, run, policy, now, self.limits), new=True)
+
+    def new_run_id(self, now: int) -> str:
+        return new_run_id(self.settings.cell, now, os.urandom(10))
+
     def _start_children(self, parent: RunState, decided: Plan) -> None:
         """Start the child runs that a committed plan asks for; until they exist, every look at it asks again."""
         for run_id in decided.reopened:
-            self._reopen_child(run_id, f"step of {parent.id} is retried")
+            by = decided.handling
+            self._reopen_child(
+                run_id, Handling("parent run", f"step of {parent.id} is retried", by.bulk if by is not None else "")
+            )
         for spawn in decided.spawns:
             try:
                 self._start_child(parent, spawn)
@@ -208,27 +273,28 @@ class Core:
             )
         )
 
-    def _reopen_child(self, run_id: str, reason: str) -> None:
+    def _reopen_child(self, run_id: str, handling: Handling) -> None:
         """Retry a failed child run with its parent; one that goes on already is left alone."""
 
         def decide(look: Look) -> Plan:
             archived = self.store.runs.children(run_id) if look.workflow.has_children else {}
-            now, actor = look.snapshot.now, "parent run"
+            now = look.snapshot.now
             return plan_retry(
-                look.workflow, look.run, look.policy, now, self.limits, archived=archived, actor=actor, reason=reason
+                look.workflow, look.run, look.policy, now, self.limits, archived=archived, handling=handling
             )
 
         self.change(lambda: self.look(run_id), decide)
+
+
+def _too_many(rate: Quota | None, wait_ms: int) -> TooManyRequests:
+    assert rate is not None
+    message = f"the policy rule {rate.name} lets {rate.most} runs begin in {rate.window_ms / 1000:g} s"
+    return TooManyRequests(message, code="policy_throttled", retry_after_sec=max(1, -(-wait_ms // 1000)))
 
 
 def _no_run(run_id: str) -> NotFound:
     return NotFound(f"there is no run {run_id}")
 
 
-def _loaded(source: str, epoch: int) -> Policy | None:
-    """What is published but cannot be read (a newer version wrote it) is as good as away: nothing is dispatched."""
-    try:
-        return load_policy(source.encode(), epoch)
-    except Unprocessable as error:
-        _LOG.error("the active policy cannot be used: %s", error.detail)
-        return None
+def _built_in(policy: Policy) -> DecisionPoint:
+    return policy

@@ -17,7 +17,7 @@ from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
-from cordum.engine.values import Claim, Outcome, WorkerInfo
+from cordum.engine.values import Claim, Orders, Outcome, WorkerInfo
 from cordum.store import codec
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, LossReply, Recording, RecordReply
 
@@ -37,10 +37,15 @@ class Jobs:
                 self._store.workers.end_lease(incarnation)
                 self.free_worker(incarnation, "its worker was restarted")
         self.renew(worker)
+        # After it is known: who drains its pool at this moment either finds it or is found by it.
+        drained = self._store.workers.drained_pools()
+        if worker.pools and drained.keys() >= set(worker.pools):
+            self._store.workers.drain(worker.incarnation, drained[worker.pools[0]].by)
 
-    def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> list[str]:
+    def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> Orders:
         """Hold the lease; the answer names jobs of this worker that must stop, until it has said that it `heard`."""
-        return self._store.workers.renew(worker.incarnation, worker.document(), self._core.settings.lease_ms, heard)
+        lease_ms = self._core.settings.lease_ms
+        return Orders(*self._store.workers.renew(worker.incarnation, worker.document(), lease_ms, heard))
 
     def leave(self, incarnation: str) -> None:
         """A clean goodbye: what the worker still holds is freed at once."""

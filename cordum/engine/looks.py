@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cordum.domain.policy import Policy
+from cordum.domain.decision_point import Guarded
+from cordum.domain.limits import Limits
 from cordum.domain.run import ChildRun, Parent, Pin, RunState
 from cordum.domain.states import RunStatus
 from cordum.domain.wants import Wants, wants
@@ -26,11 +27,20 @@ class Look:
 
     workflow: Workflow
     snapshot: Snapshot
-    policy: Policy | None
+    policy: Guarded | None
 
     @property
     def run(self) -> RunState:
         return self.snapshot.run
+
+    @property
+    def governed(self) -> bool:
+        """Whether there is a policy that can be used."""
+        return self.policy is not None and self.policy.usable
+
+    def of(self, limits: Limits) -> tuple[Workflow, RunState, Guarded | None, int, Limits]:
+        """What every function that plans takes first."""
+        return self.workflow, self.run, self.policy, self.snapshot.now, limits
 
 
 def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: RunState) -> RunState:
@@ -38,9 +48,10 @@ def complete(store: Store, workflow_of: WorkflowOf, workflow: Workflow, run: Run
     if run.parent is not None and not run.status.terminal:
         run = replace(run, parent=_parent(store, run.id, run.parent))
     wanted = wants(workflow, run)
-    if wanted.outputs or wanted.items:
+    if wanted.outputs or wanted.items or wanted.inputs:
         brought = store.runs.brought(run.id, wanted)
-        run = replace(run, outputs=store.runs.texts(run.outputs, brought.outputs), items=brought.items)
+        outputs = store.runs.texts(run.outputs, brought.outputs)
+        run = replace(run, outputs=outputs, items=brought.items, inputs=brought.inputs)
     if wanted.children or wanted.pins:
         pins = {pin: _pin(store, workflow_of, run.tenant, *pin) for pin in wanted.pins}
         run = replace(run, children=_children(store, wanted), pins=pins)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from cordum.domain.plan import Plan
+from cordum.domain.plan import Handling, Plan
 from cordum.domain.planner import plan_by_hand, plan_pause, plan_resume, plan_retry
 from cordum.domain.rerun import Base, base_of
 from cordum.domain.run import RunState
@@ -18,6 +18,7 @@ from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller
 from cordum.errors import InvalidInput, NotFound, StateConflict, Unprocessable
@@ -28,23 +29,23 @@ class Operations:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def pause(self, caller: Caller, run_id: str, reason: str | None) -> None:
+    def pause(self, caller: Caller, run_id: str, reason: str | None, *, dry_run: bool = False) -> Preview | None:
         self._refuse_ended(self._core.look_as(caller.tenant, run_id))
 
         def decide(look: Look) -> Plan:
             self._refuse_ended(look)
-            return plan_pause(*self._of(look), actor=caller.person, reason=reason)
+            return plan_pause(*look.of(self._core.limits), actor=caller.person, reason=reason)
 
-        self._change(run_id, decide)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
-    def resume(self, caller: Caller, run_id: str, reason: str | None) -> None:
+    def resume(self, caller: Caller, run_id: str, reason: str | None, *, dry_run: bool = False) -> Preview | None:
         self._refuse_ended(self._core.look_as(caller.tenant, run_id))
 
         def decide(look: Look) -> Plan:
             self._refuse_ended(look)
-            return plan_resume(*self._of(look), actor=caller.person, reason=reason)
+            return plan_resume(*look.of(self._core.limits), actor=caller.person, reason=reason)
 
-        self._change(run_id, decide)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
     def signal(
         self, caller: Caller, run_id: str, name: str, payload: JSON, correlation: str | None, token: str | None
@@ -54,12 +55,12 @@ class Operations:
         signal: dict[str, Any] = {"name": name, "payload": payload}
         if correlation is not None:
             signal["correlation"] = correlation
-        reply = self._core.store.runs.signal(run_id, token or uuid.uuid4().hex, signal, caller.person)
+        reply = self._core.store.runs.signal(caller.tenant, run_id, token or uuid.uuid4().hex, signal, caller.person)
         if reply is SignalReply.ENDED:
             self._refuse_ended(self._core.look_as(caller.tenant, run_id))
         self._core.advance(run_id)
 
-    def retry(self, caller: Caller, run_id: str, reason: str) -> None:
+    def retry(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let a failed run go on. One that goes on already, because somebody was quicker, is left alone."""
         self._core.look_as(caller.tenant, run_id)
 
@@ -67,14 +68,21 @@ class Operations:
             run = look.run
             _refuse_compensated(run)
             if not run.status.retryable and (run.status.terminal or run.generation == 1):
-                raise StateConflict(_not_retryable(run), code="run_not_retryable")
+                raise StateConflict(not_retryable(run), code="run_not_retryable")
             archived = self._core.store.runs.children(run_id) if look.workflow.has_children else {}
-            return plan_retry(*self._of(look), archived=archived, actor=caller.person, reason=reason)
+            return plan_retry(*look.of(self._core.limits), archived=archived, handling=Handling(caller.person, reason))
 
-        self._change(run_id, decide)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
     def rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> str:
         """Start a new run that takes over what lies before `from_step` (None: nothing); its id."""
+        created, _ = self._core.create(self._rerun(caller, run_id, from_step, reason))
+        return created.run_id
+
+    def preview_rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Preview:
+        return self._core.preview_start(self._rerun(caller, run_id, from_step, reason))
+
+    def _rerun(self, caller: Caller, run_id: str, from_step: str | None, reason: str) -> Start:
         look = self._core.look_as(caller.tenant, run_id)
         run, workflow = look.run, look.workflow
         if not run.status.terminal:
@@ -92,10 +100,7 @@ class Operations:
             rerun_of=run.id,
             reason=reason,
         )
-        if from_step is not None:
-            start = start.after(self._base(look, from_step))
-        created, _ = self._core.create(start)
-        return created.run_id
+        return start if from_step is None else start.after(self._base(look, from_step))
 
     def _base(self, look: Look, from_step: str) -> Base:
         if from_step not in look.workflow.steps:
@@ -116,7 +121,17 @@ class Operations:
             )
         return base
 
-    def by_hand(self, caller: Caller, run_id: str, step: str, reason: str, output: JSON = None, *, skip: bool) -> None:
+    def by_hand(
+        self,
+        caller: Caller,
+        run_id: str,
+        step: str,
+        reason: str,
+        output: JSON = None,
+        *,
+        skip: bool,
+        dry_run: bool = False,
+    ) -> Preview | None:
         """Skip a step, or end it as succeeded."""
         look = self._core.look_as(caller.tenant, run_id)
         if step not in look.run.steps and look.workflow.instances.get(step) is None:
@@ -128,12 +143,16 @@ class Operations:
             state = look.run.steps.get(step)
             if state is None or state.status.terminal:
                 said = "not there (any more)" if state is None else state.status.value
-                raise StateConflict(f"{step} is {said}: only a step that has not ended can be", code="step_terminal")
+                raise StateConflict(
+                    f"{step} is {said}: only a step that has not ended can be ended by hand; retry the run, or rerun "
+                    f"it from {step}",
+                    code="step_terminal",
+                )
             return plan_by_hand(
-                *self._of(look), step=step, output=output, skip=skip, actor=caller.person, reason=reason
+                *look.of(self._core.limits), step=step, output=output, skip=skip, actor=caller.person, reason=reason
             )
 
-        self._change(run_id, decide)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
     def _check_output(self, look: Look, step: str, output: JSON, *, skip: bool) -> None:
         schema = look.workflow.instances[step].step.output_schema
@@ -142,15 +161,11 @@ class Operations:
 
     # -- shared --------------------------------------------------------------------------------------------------
 
-    def _change(self, run_id: str, decide: Any) -> None:
-        self._core.change(lambda: self._core.look(run_id), decide)
-
-    def _of(self, look: Look) -> tuple[Any, ...]:
-        return look.workflow, look.run, look.policy, look.snapshot.now, self._core.limits
-
     def _refuse_ended(self, look: Look) -> None:
         if look.run.status.terminal:
-            raise StateConflict(f"the run has ended: {look.run.status.value}", code="run_terminal")
+            raise StateConflict(
+                f"the run has ended ({look.run.status.value}): rerun it, or start a new one", code="run_terminal"
+            )
 
 
 def _refuse_compensated(run: RunState) -> None:
@@ -159,7 +174,8 @@ def _refuse_compensated(run: RunState) -> None:
         raise StateConflict(message, code="run_compensated")
 
 
-def _not_retryable(run: RunState) -> str:
+def not_retryable(run: RunState) -> str:
+    """Why a run cannot be retried, and what to do instead."""
     if run.status is RunStatus.CANCELLED:
         return "the run was cancelled: start a new one, or rerun it from a step"
     if run.status is RunStatus.SUCCEEDED:

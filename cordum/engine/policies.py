@@ -7,22 +7,32 @@ brought changes nothing: the last good one stays.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cordum.domain.policy import Decision, Policy, PolicyRequest, Rule, RuleReport, digest_of
 from cordum.domain.policy_cases import Case, load_cases, report_of, run_cases
-from cordum.domain.policy_document import load_policy, read_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.policy_lint import lint
 from cordum.domain.policy_match import glob_of
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
-from cordum.engine.dry_run import decision_view, tried
+from cordum.engine.dry_run import Trial, decision_view, tried, tried_start
 from cordum.engine.metrics import Metric
+from cordum.engine.replays import MOST_RUNS, replay
 from cordum.engine.values import Caller, Page
 from cordum.engine.views import rfc3339
-from cordum.errors import Forbidden, NotFound, Problem, StateConflict, Unavailable, Unprocessable
-from cordum.store.policies import Draft, How, Published
+from cordum.errors import (
+    Forbidden,
+    IdempotencyKeyReused,
+    NotFound,
+    Problem,
+    StateConflict,
+    Unavailable,
+    Unprocessable,
+)
+from cordum.store.policies import Answered, Draft, How, Published
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,14 +58,13 @@ class Policies:
         """What this text would decide, beside what the active policy decides."""
         _own_tenant(caller, request)
         candidate = read_policy(source)
-        active, _ = self._core.policy_now()
+        active = self._core.policy_now()
         now = active.decide(request) if active else None
         then = candidate.decide(request)
         return {
             **_explained(candidate, caller, request),
             "active": decision_view(now) if now else None,
             "changes": now is None or (now.verdict, now.constraints) != (then.verdict, then.constraints),
-            "publishable": not candidate.not_enforced,
         }
 
     def rules(self, caller: Caller) -> dict[str, Any]:
@@ -70,15 +79,37 @@ class Policies:
             "items": [_rule_view(rule) for rule in policy.rules if _concerns(rule, caller)],
         }
 
-    def dry_run(self, caller: Caller, workflow_id: str, input_: dict[str, JSON]) -> dict[str, Any]:
-        """What the active policy would say to each step that dispatches a job; nothing is dispatched or kept."""
+    def dry_run(
+        self, caller: Caller, workflow_id: str, input_: dict[str, JSON], labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What would be said to a start, and to each step that dispatches a job; nothing is dispatched or kept."""
         found = self._core.store.workflows.latest(caller.tenant, workflow_id)
         if found is None:
             raise NotFound(f"there is no workflow {workflow_id}")
         version, digest = found
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
-        steps, warnings = tried(workflow, self._active(), caller, input_, self._core.store.workers.known())
-        return {"workflow_id": workflow_id, "version": version, "steps": steps, "warnings": warnings}
+        trial = Trial(workflow, self._active(), caller, input_, {**workflow.labels, **(labels or {})})
+        steps, warnings = tried(trial, self._core.store.workers.known())
+        return {
+            "workflow_id": workflow_id,
+            "version": version,
+            "dry_run": True,
+            "start": tried_start(trial),
+            "steps": steps,
+            "warnings": warnings,
+        }
+
+    def replay(
+        self,
+        caller: Caller,
+        source: bytes,
+        *,
+        tenant: str | None = None,
+        workflow_id: str | None = None,
+        limit: int = MOST_RUNS,
+    ) -> dict[str, Any]:
+        """Which decisions of the newest runs this text would have made otherwise."""
+        return replay(self._core, tenant or caller.tenant, source, workflow_id=workflow_id, limit=limit)
 
     def test(self, cases: bytes, source: bytes | None = None) -> dict[str, Any]:
         """Run a catalogue against this text, or against the active policy."""
@@ -88,22 +119,40 @@ class Policies:
     # -- changing ------------------------------------------------------------------------------------------------
 
     def publish(
-        self, source: bytes, actor: str, *, how: How = "publish", note: str = "", cases: bytes | None = None
+        self,
+        source: bytes,
+        actor: str,
+        *,
+        how: How = "publish",
+        note: str = "",
+        cases: bytes | None = None,
+        request: str = "",
     ) -> dict[str, Any]:
         """Make this text the active policy.
 
-        Unprocessable with all its problems when it is none, or with the cases that it fails; then nothing changes.
+        Unprocessable with all its problems when it is none, or with the cases that it fails; then nothing changes. The
+        same `request` again (its answer was lost) publishes nothing a second time, whatever was published since.
         """
-        policy = load_policy(source)
+        policy = read_policy(source)
         _refuse_failed(policy, load_cases(cases) if cases is not None else ())
-        published, epoch = self._store.publish(policy.digest, source.decode(), actor, how, note)
-        return {
-            "published": published,
-            "epoch": epoch,
-            "digest": policy.digest,
-            "policy_snapshot": policy.digest,
-            "warnings": lint(policy),
-        }
+        answered = self._publish(policy, source, actor, how, note, request)
+        if answered.digest != policy.digest:
+            raise IdempotencyKeyReused("this Idempotency-Key was used with another policy: use a new one")
+        return _published_answer(answered, policy)
+
+    def _publish(self, policy: Policy, source: bytes, actor: str, how: How, note: str, request: str) -> Answered:
+        # One of our own for who gave none: the store repeats a call whose reply was lost.
+        known = request or ("" if how == "startup" else os.urandom(16).hex())
+        return self._store.publish(
+            policy.digest,
+            source.decode(),
+            actor,
+            how,
+            note,
+            open_tenants=policy.open_tenants,
+            request=known,
+            tenant=self._core.settings.admin_tenant,
+        )
 
     def publish_file(self, source: bytes, actor: str) -> None:
         """At a start-up: a broken file is told of and leaves the active policy; the very first has to be good."""
@@ -116,22 +165,22 @@ class Policies:
             _LOG.error("the policy file cannot be used, the active policy stays: %s", fault)
             self._store.note_fault(fault[:2000])
 
-    def rollback(self, actor: str, *, epoch: int | None = None, note: str = "") -> dict[str, Any]:
-        """Publish again what was active: at this epoch, or before the active one."""
+    def rollback(self, actor: str, *, epoch: int | None = None, note: str = "", request: str = "") -> dict[str, Any]:
+        """Publish again what was active: at this epoch, or before the active one. A repeated `request` does nothing."""
         history = self._store.history()
-        if epoch is not None:
-            target = next((entry for entry in history if entry.epoch == epoch), None)
-            if target is None:
-                raise NotFound(f"there was no policy of epoch {epoch}")
+        answered = self._store.answered(request) if request else None
+        if answered is not None:
+            target = next(entry for entry in history if entry.digest == answered.digest)
         else:
-            target = next((entry for entry in history[1:] if entry.digest != history[0].digest), None)
-            if target is None:
-                raise StateConflict("there is no earlier policy to go back to", code="nothing_to_roll_back_to")
+            target = _to_go_back_to(history, epoch)
         source = self._store.source(target.digest)
         if source is None:
             raise NotFound(f"the text of epoch {target.epoch} is not kept")
-        published = self.publish(source.encode(), actor, how="rollback", note=note)
-        return {**published, "rolled_back_to": target.epoch}
+        policy = read_policy(source.encode())
+        if answered is None:
+            answered = self._publish(policy, source.encode(), actor, "rollback", note, request)
+        earlier = (one.epoch for one in history if one.digest == answered.digest and one.epoch < answered.epoch)
+        return {**_published_answer(answered, policy), "rolled_back_to": next(earlier, target.epoch)}
 
     def history(self, limit: int, after: str | None) -> Page:
         """Which policies were active, newest first."""
@@ -141,7 +190,7 @@ class Policies:
 
     def state(self) -> dict[str, Any]:
         """Whether there is a policy that can be used, which, and what is wrong."""
-        policy, _ = self._core.policy_now()
+        policy = self._core.policy_now()
         current = self._store.current(-1)
         fault = self._store.fault()
         if policy is None and current.epoch:
@@ -151,6 +200,27 @@ class Policies:
             "epoch": current.epoch,
             "policy_snapshot": policy.digest if policy else None,
             "fault": fault,
+        }
+
+    def health(self, caller: Caller) -> dict[str, Any]:
+        """`ok`; `degraded`: a policy that should be active is not, the last good one is; `unavailable`: none can be
+        used, and jobs wait, or go where their tenant's `fail_mode` is open. What is wrong is for the cell's admins.
+        """
+        state, (decides, _) = self.state(), self._core.decider_now()
+        status = "unavailable" if not state["usable"] else "degraded" if state["fault"] else "ok"
+        own_mode = "open" if decides is not None and caller.tenant in decides.open_tenants else "closed"
+        counters = self._core.store.figures.counters()
+        return {
+            "status": status,
+            "policy": {
+                "usable": state["usable"],
+                "epoch": state["epoch"],
+                "policy_snapshot": state["policy_snapshot"],
+                "fail_mode": own_mode,
+                "fault": state["fault"] if caller.cell else None,
+            },
+            "policy_unavailable_total": counters.get("policy_unavailable", 0) if caller.cell else None,
+            "decisions_fail_open_total": counters.get("decisions_fail_open", 0) if caller.cell else None,
         }
 
     def metrics(self) -> list[Metric]:
@@ -195,10 +265,22 @@ class Policies:
         return found
 
     def _active(self) -> Policy:
-        policy, _ = self._core.policy_now()
+        policy = self._core.policy_now()
         if policy is None:
             raise _unavailable()
         return policy
+
+
+def _to_go_back_to(history: Sequence[Published], epoch: int | None) -> Published:
+    if epoch is not None:
+        target = next((entry for entry in history if entry.epoch == epoch), None)
+        if target is None:
+            raise NotFound(f"there was no policy of epoch {epoch}")
+        return target
+    target = next((entry for entry in history[1:] if entry.digest != history[0].digest), None)
+    if target is None:
+        raise StateConflict("there is no earlier policy to go back to", code="nothing_to_roll_back_to")
+    return target
 
 
 def _unavailable() -> Unavailable:
@@ -269,6 +351,16 @@ def _rule_view(rule: Rule) -> dict[str, Any]:
     }
 
 
+def _published_answer(answered: Answered, policy: Policy) -> dict[str, Any]:
+    return {
+        "published": answered.published,
+        "epoch": answered.epoch,
+        "digest": policy.digest,
+        "policy_snapshot": policy.digest,
+        "warnings": lint(policy),
+    }
+
+
 def _published_view(entry: Published) -> dict[str, Any]:
     return {
         "epoch": entry.epoch,
@@ -300,5 +392,4 @@ def policy_problems(source: bytes) -> tuple[list[Problem], list[Problem]]:
         policy = read_policy(source)
     except Unprocessable as error:
         return list(error.problems), []
-    odd = [problem for problem in lint(policy) if problem not in policy.not_enforced]
-    return list(policy.not_enforced), odd
+    return [], lint(policy)

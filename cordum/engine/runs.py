@@ -9,24 +9,33 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from cordum.domain.decision_point import DecisionPoint, Undecided
+from cordum.domain.ids import JobId
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan_cancel
-from cordum.domain.policy import START_TOPIC, Policy, PolicyRequest
+from cordum.domain.policy import START_TOPIC, PolicyRequest
+from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState
 from cordum.domain.schemas import violations
+from cordum.domain.states import StepStatus
 from cordum.domain.undoing import compensated_steps
 from cordum.domain.workflow import JSON, Workflow
 from cordum.engine import views
 from cordum.engine.core import Core
+from cordum.engine.event_views import decisions_among, event_view
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import Forbidden, IdempotencyKeyReused, Problem, Unprocessable
+from cordum.errors import Forbidden, IdempotencyKeyReused, NotFound, Problem, Unavailable, Unprocessable
+from cordum.store.queues import Pause
+from cordum.store.quotas import Standing
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
 _OLD_NEWS_MS = 1000
+_SCANNED = 1000  # events that are read at once to find some of them
 
 
 class Runs:
@@ -36,6 +45,7 @@ class Runs:
         self._workflows = workflows
         self._served: frozenset[str] = frozenset()
         self._served_at = 0
+        self._paused: Mapping[str, Pause] = {}
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -46,12 +56,17 @@ class Runs:
         input_: dict[str, JSON],
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        *,
+        show: bool = True,
     ) -> Started:
-        """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it."""
-        found, known = self._core.version_and_policy_now(caller.tenant, workflow_id)
+        """Start a run, once for an idempotency key; everything its first plan dispatches is committed with it.
+
+        `show`: the run as it was started comes with the answer; else it is read when it is asked for.
+        """
+        found, known = self._core.version_and_decider_now(caller.tenant, workflow_id)
         version, digest = self._workflows.required(workflow_id, found)
         workflow = self._core.workflow(caller.tenant, workflow_id, digest)
-        _check_input(workflow, input_)
+        check_input(workflow, input_)
         created, policy = self._core.create(
             Start(
                 tenant=caller.tenant,
@@ -62,8 +77,9 @@ class Runs:
                 labels=labels or {},
             ),
             self._idempotency(idempotency_key, input_, labels or {}),
-            check=_refuse_by_policy,
+            check=refuse_by_policy,
             known=known,
+            show=show,
         )
         if created.word is CreateReply.KEY_REUSED:
             raise IdempotencyKeyReused("this Idempotency-Key was used with another request: use a new one")
@@ -82,6 +98,12 @@ class Runs:
         text = json.dumps([input_, dict(labels)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()
         return Idempotency(key, fingerprint, self._core.settings.idempotency_ttl_sec)
+
+    def check_start(self, caller: Caller, workflow_id: str, input_: dict[str, JSON]) -> None:
+        """Refuse what a start would be refused for, whatever the policy says."""
+        found, _ = self._core.version_and_decider_now(caller.tenant, workflow_id)
+        _, digest = self._workflows.required(workflow_id, found)
+        check_input(self._core.workflow(caller.tenant, workflow_id, digest), input_)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -121,7 +143,24 @@ class Runs:
         waits = any(state.status in views.WAITS_FOR_WORKERS for state in look.run.steps.values())
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
-        return views.Conditions(governed=look.policy is not None, served=self._served if waits else frozenset())
+            self._paused = self._core.store.queues.paused()
+        return views.Conditions(
+            governed=look.governed,
+            served=self._served if waits else frozenset(),
+            paused=self._paused if waits else {},
+            limited=self._limited(look),
+        )
+
+    def _limited(self, look: Look) -> dict[str, Standing]:
+        """Those of its steps that wait for a place; nothing is asked about a run that needs none."""
+        ready = {
+            ref: state for ref, state in look.run.steps.items() if state.quotas and state.status is StepStatus.READY
+        }
+        if not ready:
+            return {}
+        jobs = {str(JobId(look.run.id, ref, state.attempt)): (ref, state.quotas) for ref, state in ready.items()}
+        found = self._core.store.quotas.standings({job: quotas for job, (_, quotas) in jobs.items()})
+        return {jobs[job][0]: standing for job, standing in found.items()}
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""
@@ -136,27 +175,48 @@ class Runs:
                     return Page(items, position)
         return Page(items)
 
-    def timeline(self, tenant: str, run_id: str, limit: int, after: str | None) -> Page:
+    def timeline(self, tenant: str, run_id: str, limit: int, after: str | None, order: str = "asc") -> Page:
+        """Events by their numbers, rising or falling."""
         self._core.check_tenant(tenant, run_id)
-        first = int(after) + 1 if after else 1
-        events = self._store.timeline(run_id, first, limit)
+        if order == "asc":
+            events = self._store.timeline(run_id, int(after or 0) + 1, limit)
+        else:
+            last = int(after) - 1 if after else self._store.timeline_length(run_id)
+            first = max(last - limit + 1, 1)
+            events = self._store.timeline(run_id, first, last - first + 1)[::-1]
         following = str(events[-1]["seq"]) if len(events) == limit else None
-        return Page([views.event_view(run_id, event) for event in events], following)
+        return Page([event_view(run_id, event) for event in events], following)
+
+    def decisions(self, tenant: str, job: JobId, limit: int, after: str | None) -> Page:
+        """Everything that the policy has ever said of this job's step, oldest first."""
+        look = self._core.look(job.run_id)
+        if look is None or look.run.tenant != tenant or look.workflow.instances.get(job.step) is None:
+            raise NotFound(f"there is no job {job}")
+        found: list[dict[str, Any]] = []
+        position = int(after or 0)
+        while len(found) <= limit and (events := self._store.timeline(job.run_id, position + 1, _SCANNED)):
+            found += decisions_among(job.run_id, job.step, events)
+            position = events[-1]["seq"]
+        shown = found[:limit]
+        return Page(shown, str(shown[-1]["seq"]) if len(found) > limit else None)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def cancel(self, caller: Caller, run_id: str, reason: str | None, *, compensate: bool = False) -> None:
+    def cancel(
+        self, caller: Caller, run_id: str, reason: str | None, *, compensate: bool = False, dry_run: bool = False
+    ) -> Preview | None:
         """End the run now, with its compensations if asked for; an ended one stays as it is."""
 
-        def decide(look: Look) -> Plan:
+        def decide(look: Look) -> Plan | None:
+            if look.run.status.terminal:
+                return None
             return plan_cancel(look.workflow, look.run, look.snapshot.now, caller.person, reason, undo=compensate)
 
-        look = self._core.look_as(caller.tenant, run_id)
-        if not look.run.status.terminal:
-            self._core.change(lambda: self._core.look(run_id), decide)
+        self._core.look_as(caller.tenant, run_id)
+        return self._core.act(run_id, decide, dry_run=dry_run)
 
 
-def _check_input(workflow: Workflow, input_: JSON) -> None:
+def check_input(workflow: Workflow, input_: JSON) -> None:
     """Unprocessable with everything in which the input is not what the workflow takes."""
     wrong = violations(workflow.input_schema, input_) if workflow.input_schema is not None else ()
     if wrong:
@@ -165,8 +225,11 @@ def _check_input(workflow: Workflow, input_: JSON) -> None:
         raise Unprocessable(message, code="schema_validation_failed", problems=problems)
 
 
-def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
-    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts."""
+def refuse_by_policy(policy: DecisionPoint | None, run: RunState) -> Quota | None:
+    """Steps are decided when their turn comes; a run as a whole only where a rule is about starts.
+
+    The rate that the rule allows, if it does, is for the commit to judge.
+    """
     request = PolicyRequest(
         START_TOPIC,
         run.tenant,
@@ -175,6 +238,10 @@ def _refuse_by_policy(policy: Policy | None, run: RunState) -> None:
         labels=run.labels,
         input=run.input,
     )
-    decision = policy.decide_start(request) if policy else None
+    try:
+        decision = policy.decide_start(request) if policy else None
+    except Undecided as fault:
+        raise Unavailable(f"nobody can say whether this may start: {fault}", code="policy_unavailable") from None
     if decision is not None and not decision.verdict.runs:
         raise Forbidden(decision.reason or f"denied by policy rule {decision.rule_id}", code="policy_denied")
+    return next((replace(quota, token=run.id) for quota in decision.quotas), None) if decision else None

@@ -25,6 +25,7 @@ class Start:
     parent: Parent | None = None
     depth: int = 0
     rerun_of: str | None = None
+    triggered_by: str | None = None
     reason: str | None = None
     base: Base | None = None
 
@@ -51,5 +52,6 @@ class Start:
             parent=self.parent,
             depth=self.depth,
             rerun_of=self.rerun_of,
+            triggered_by=self.triggered_by,
             reason=self.reason,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+from cordum._version import __version__
 from cordum.domain.policy import NO_CONSTRAINTS, Constraints
 from cordum.domain.roles import Role
 from cordum.domain.run import Failure, OutcomeClass
@@ -73,9 +74,20 @@ class WorkerInfo:
     slots: int
     topics: tuple[str, ...]
     started_at_ms: int
+    pools: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    version: str = __version__
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class Orders(NamedTuple):
+    """What a worker hears when it renews its lease: jobs that must stop, and whether it may take new ones."""
+
+    stops: list[str]
+    draining: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs, steps, events, approvals and dead letters as the documents of CONTRACT.md section 5."""
+"""Runs, steps, approvals and dead letters as the documents of CONTRACT.md section 5."""
 
 from __future__ import annotations
 
@@ -6,31 +6,43 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from cordum.domain.context import fold
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instance, Role
+from cordum.domain.redaction import redacted
 from cordum.domain.run import StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
+from cordum.engine.concurrency import why_limited
 from cordum.store.codec import from_json
+from cordum.store.queues import Pause
+from cordum.store.quotas import Standing
 from cordum.store.runs import Snapshot
 
 _HELD_BY_PAUSE = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RETRYING})
 WAITS_FOR_WORKERS = frozenset({StepStatus.READY, StepStatus.QUEUED})
 
 
+SYSTEM = "cordum"
+"""Who did what no person and no worker has done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What a run depends on outside itself, at the moment it is shown.
 
-    `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of; asked for
-    only when a step waits for a worker.
+    `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of, `paused`:
+    those whose queue is paused; both are asked for only when a step waits for a worker. `limited`: the steps that wait
+    for a place in what is shared with other runs.
     """
 
     governed: bool
     served: frozenset[str]
+    limited: Mapping[str, Standing] = field(default_factory=dict)
+    paused: Mapping[str, Pause] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +57,13 @@ def rfc3339(at_ms: int | None) -> str | None:
     """Milliseconds since the epoch as RFC 3339 UTC with milliseconds."""
     if at_ms is None:
         return None
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(at: int) -> str:
+    """What is shown together mostly happened together."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _time(text: str | None) -> str | None:
@@ -69,7 +86,7 @@ def run_summary(fields: Mapping[str, str]) -> dict[str, Any]:
         "error": json.loads(fields["error"]) if fields.get("error") else None,
         "generation": int(fields["generation"]),
         "created_by": fields["created_by"],
-        "triggered_by": fields["created_by"],
+        "triggered_by": fields.get("triggered_by") or fields["created_by"],
         "rerun_of": fields.get("rerun_of"),
         "parent": _parent(fields),
         "compensates": fields.get("compensates"),
@@ -200,6 +217,8 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
             reason, message, until = _why_waiting(ref, state, look)
         case StepStatus.RETRYING:
             reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
+        case StepStatus.READY if ref in look.conditions.limited:
+            return _limited(look.conditions.limited[ref], since)
         case status if status in WAITS_FOR_WORKERS:
             reason, message = _why_unclaimed(state, look.conditions)
         case StepStatus.PENDING:
@@ -211,6 +230,17 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
         "message": message,
         "since": rfc3339(since or look.snapshot.run.created_at),
         "until": rfc3339(until),
+    }
+
+
+def _limited(standing: Standing, since: int | None) -> dict[str, Any]:
+    reason, message = why_limited(standing)
+    return {
+        "reason": reason,
+        "message": message,
+        "since": rfc3339(since),
+        "until": rfc3339(standing.until),
+        "holders": list(standing.holders),
     }
 
 
@@ -226,6 +256,9 @@ def _why_waiting(ref: str, state: StepState, look: _Shown) -> tuple[str, str, in
 
 def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     topic = state.topic
+    if (pause := conditions.paused.get(topic or "")) is not None:
+        why = f" ({pause.reason})" if pause.reason else ""
+        return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
     if topic not in conditions.served:
         return "no_worker", (
             f"no living worker takes jobs of {topic}: start one that has its function, "
@@ -263,43 +296,11 @@ def _run_wait(look: _Shown) -> dict[str, Any] | None:
     return next((wait for wait in waits if wait and wait["reason"] != "dependencies"), None)
 
 
-# -- events ------------------------------------------------------------------------------------------------------
-
-
-def event_view(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    time = rfc3339(event["at_ms"])
-    return {
-        "seq": event["seq"],
-        "time": time,
-        "timestamp": time,
-        "type": event["type"],
-        "run_id": run_id,
-        "step_id": event.get("step_id"),
-        "job_id": event.get("job_id"),
-        "attempt": event.get("attempt"),
-        "actor": event.get("actor"),
-        "from": event.get("from"),
-        "to": event.get("to"),
-        "data": event.get("data", {}),
-        "message": _message(event),
-    }
-
-
-def _message(event: Mapping[str, Any]) -> str:
-    """One line for people."""
-    data = event.get("data", {})
-    about = f"{event['step_id']}: " if event.get("step_id") else ""
-    text = str(event["type"]).replace(".", " ").replace("_", " ")
-    error = data.get("error") or {}
-    detail = error.get("message") or data.get("reason") or data.get("decision") or data.get("topic") or data.get("note")
-    return f"{about}{text}" + (f" ({detail})" if detail else "")
-
-
 # -- approvals and dead letters ----------------------------------------------------------------------------------
 
 
 def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
-    request = from_json(record["request"])
+    request = redacted(from_json(record["request"]))
     asked = request if isinstance(request, dict) else {}
     decided = record["state"] in ("approved", "rejected")
     return {
@@ -337,7 +338,9 @@ def approval_view(record: Mapping[str, str]) -> dict[str, Any]:
 
 
 def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
-    failure = json.loads(record["failure"])
+    """All evidence of CONTRACT.md 3.5, and what has become of it since."""
+    failure, evidence = json.loads(record["failure"]), json.loads(record["evidence"])
+    decision = evidence["decision"]
     at = rfc3339(int(record["at"]))
     return {
         "id": record["job_id"],
@@ -355,12 +358,35 @@ def dead_letter_view(record: Mapping[str, str]) -> dict[str, Any]:
         "attempts": int(record["attempts"]),
         "retry_count": int(record["attempts"]) - 1,
         "reason_code": record["reason_code"],
+        "group": record["group"],
         "error": failure["message"],
         "error_class": failure.get("class"),
         "traceback": failure.get("traceback"),
-        "rescued": record.get("rescued") == "1",
-        "evidence": json.loads(record["evidence"]),
+        "history": [_past_attempt(one) for one in evidence["history"]],
+        "payload_digest": record["payload_digest"] or None,
+        "policy_snapshot": decision.get("policy_snapshot"),
+        "policy_rule_id": decision.get("rule_id"),
+        "trace_id": None,
+        "rescued": record["state"] == "rescued",
+        "evidence": {name: evidence[name] for name in ("retries", "losses", "decision")},
+        "lineage": {
+            "generation": evidence["generation"],
+            "replay_of": record["replay_of"] or None,
+            "replayed_as": record.get("replayed_as"),
+            "rerun_of": record["rerun_of"] or None,
+            "parent_run_id": record["parent_run"] or None,
+            "bulk_retry": record.get("bulk") or None,
+        },
+        "handled_by": record.get("handled_by") or None,
+        "handled_reason": record.get("handled_reason") or None,
+        "handled_at": _time(record.get("handled_at")),
+        "taken_by": record.get("taken_by"),
+        "taken_at": _time(record.get("taken_at")),
         "first_at": rfc3339(int(record["first_at"])),
         "failed_at": at,
         "last_at": at,
     }
+
+
+def _past_attempt(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {**one, "started_at": rfc3339(one["started_at"]), "ended_at": rfc3339(one["ended_at"])}

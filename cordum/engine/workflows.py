@@ -54,7 +54,9 @@ class Workflows:
         found.refuse()
         return checked._replace(warnings=checked.warnings + found.harmless)
 
-    def save(self, tenant: str, data: bytes, media: Media, default_id: str | None = None) -> Saved:
+    def save(
+        self, tenant: str, data: bytes, media: Media, default_id: str | None = None, actor: str = "cordum"
+    ) -> Saved:
         """Store a definition. The same content again is the same version.
 
         A definition that runs others is looked at together with them, and stored only if none of the tenant's
@@ -72,14 +74,14 @@ class Workflows:
             seen = self._store.changes(tenant) if workflow.calls else None
             found = self._call_problems(tenant, document, workflow)
             found.refuse()
-            word, version = self._store.save(tenant, workflow.id, content, text, workflow.topics, seen)
+            word, version = self._store.save(tenant, workflow.id, content, text, workflow.topics, seen, actor)
             if word is not SaveReply.STALE:
                 return Saved(workflow.id, version, content, word is SaveReply.SAVED, warnings + found.harmless)
         raise Unavailable("definitions are changing too fast, try again", code="conflict_repeated")
 
-    def delete(self, tenant: str, workflow_id: str) -> None:
+    def delete(self, tenant: str, workflow_id: str, actor: str = "cordum") -> None:
         """Forget a definition with all its versions; StateConflict while a run of it is open."""
-        word, open_runs = self._store.delete(tenant, workflow_id)
+        word, open_runs = self._store.delete(tenant, workflow_id, actor)
         if word is DeleteReply.NOT_FOUND:
             raise _no_workflow(workflow_id, None)
         if word is DeleteReply.IN_USE:

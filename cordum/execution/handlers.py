@@ -14,7 +14,7 @@ from cordum.domain.ids import is_topic
 from cordum.domain.workflow import JSON
 from cordum.errors import ConfigurationRefused
 
-__all__ = ["Handler", "MissingInput", "Registry", "job", "registry"]
+__all__ = ["Handler", "MissingInput", "Registry", "dead_letter", "dead_letters", "job", "registry"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -85,6 +85,46 @@ class Registry:
 
 registry = Registry()
 job = registry.job
+
+
+class DeadLetterRegistry:
+    """Functions that are handed the dead letters of a topic's jobs; whoever follows it hears of each topic."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self._followers: list[Callable[[str], None]] = []
+
+    def follow(self, follower: Callable[[str], None]) -> None:
+        self._followers.append(follower)
+        for topic in self._functions:
+            follower(topic)
+
+    def __getitem__(self, topic: str) -> Callable[[dict[str, Any]], object]:
+        return self._functions[topic]
+
+    def dead_letter(self, topic: str) -> Callable[[_Function], _Function]:
+        """`@dead_letter("job.sre.classify")`: register a function that takes one dead letter, as the API shows it.
+
+        Needs the setting `forward_dead_letters`, and a worker with `-Q 'dlq.job.sre.*'`. Each letter is handed over
+        once: if its worker dies then, the letter says so (`taken_by`) and stays open.
+        """
+        if not isinstance(topic, str) or not is_topic(topic):
+            raise ConfigurationRefused(f"{topic!r} is not a topic: write job.<name>, with letters, digits, '_' and '-'")
+
+        def register(function: _Function) -> _Function:
+            if topic in self._functions:
+                there = _place(self._functions[topic])
+                raise ConfigurationRefused(f"dead letters of {topic} have two: {there} and {_place(function)}")
+            self._functions[topic] = function
+            for follower in self._followers:
+                follower(topic)
+            return function
+
+        return register
+
+
+dead_letters = DeadLetterRegistry()
+dead_letter = dead_letters.dead_letter
 
 
 def _handler(topic: str, function: Callable[..., Any]) -> Handler:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from cordum.engine import WorkerInfo
 from cordum.errors import Unavailable
 from cordum.execution.port import JobPort
+from cordum.settings import Settings
 
 __all__ = ["Lease", "describe_worker", "report_lost"]
 
@@ -41,8 +42,9 @@ def report_lost(job_id: str, topic: str, reason: str) -> None:
     _news.set()
 
 
-def describe_worker(nodename: str) -> WorkerInfo:
+def describe_worker(nodename: str, settings: Settings | None = None) -> WorkerInfo:
     """Who this worker is, before it has slots and topics; `nodename` is Celery's `name@host`."""
+    said = settings or Settings()
     name, _, host = nodename.partition("@")
     started_at_ms = time.time_ns() // 1_000_000
     return WorkerInfo(
@@ -53,6 +55,9 @@ def describe_worker(nodename: str) -> WorkerInfo:
         slots=0,
         topics=(),
         started_at_ms=started_at_ms,
+        pools=said.pools,
+        labels=said.labels,
+        capabilities=said.capabilities,
     )
 
 
@@ -67,12 +72,14 @@ class Lease:
         renew_sec: float,
         topics: Callable[[], tuple[str, ...]],
         stop_jobs: Callable[[Iterable[str]], None],
+        drain: Callable[[bool], None] = lambda draining: None,
     ) -> None:
         self._worker = worker
         self._port = port
         self._renew_sec = renew_sec
         self._topics = topics
         self._stop_jobs = stop_jobs
+        self._drain = drain
         self._registered = False
         self._heard: list[str] = []
         self._away = False
@@ -137,7 +144,8 @@ class Lease:
         if not self._registered:
             self._port.register(worker)
             self._registered = True
-        stops = self._port.renew(worker, self._heard)
+        stops, draining = self._port.renew(worker, self._heard)
+        self._drain(draining)
         self._stop_jobs([job_id for job_id in stops if job_id not in self._heard])
         self._heard = stops
 

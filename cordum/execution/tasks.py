@@ -8,13 +8,24 @@ from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
 
 from cordum import failpoints
+from cordum.domain.routing import dead_letter_queue
 from cordum.domain.run import OutcomeClass
 from cordum.errors import Unavailable
 from cordum.execution import process
 from cordum.execution.attempt import Delivery, Ending, work
+from cordum.execution.handlers import dead_letters
 from cordum.store.envelope import COORDINATOR_TASK
+from cordum.store.unique import unique
 
-__all__ = ["AttemptFailed", "JobTask", "add_coordinator_task", "add_job_task", "failure_of_ending", "task_of"]
+__all__ = [
+    "AttemptFailed",
+    "JobTask",
+    "add_coordinator_task",
+    "add_dead_letter_task",
+    "add_job_task",
+    "failure_of_ending",
+    "task_of",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +53,24 @@ def add_job_task(app: Celery, topic: str) -> None:
 def task_of(topic: str) -> Task:
     """The task of a topic that has a function in this process."""
     return _tasks[topic]
+
+
+def add_dead_letter_task(app: Celery, topic: str) -> None:
+    """Let `app` hand over dead letters of a topic: task name = queue."""
+    app.task(_hand_over, bind=True, name=dead_letter_queue(topic), shared=False)
+
+
+def _hand_over(self: Task, job_id: str) -> None:
+    topic = self.name.removeprefix(dead_letter_queue(""))
+    try:
+        letter = process.engine().letters.take(job_id, topic, unique(), self.request.hostname or "")
+    except Unavailable as error:
+        # Not taken, so its message counts as lost and is sent again.
+        _log.warning("dead letter %s is not handed over: %s", job_id, error.detail)
+        raise Ignore() from None
+    if letter is None:
+        raise Ignore()
+    dead_letters[topic](letter)
 
 
 def add_coordinator_task(app: Celery) -> None:

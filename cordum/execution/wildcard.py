@@ -5,6 +5,9 @@ crosses dots, so that `job.sre.*` covers `job.sre.db.backup`, and `*` alone cove
 long as the worker lives: a topic that a newly saved workflow names is consumed within two seconds (in a solo pool: once
 the running job has ended). Patterns belong to `-Q`; neither `-X` nor `celery control add_consumer` knows them.
 
+`dlq.job.sre.*` covers the queues of dead letters of these topics, for which `@dead_letter` has registered a function;
+a pattern that does not begin with `dlq.` covers none of them.
+
 A topic without a function here is left to others, whether named or matched: its messages stay where they are. A
 function registered later counts, but in a prefork pool only one registered before the pool's processes were started.
 What is consumed is Celery's own list of queues, which outlives the loss of the broker and which the lease tells.
@@ -23,6 +26,7 @@ from celery import bootsteps
 from celery.concurrency.prefork import TaskPool
 
 from cordum.domain.ids import is_topic
+from cordum.domain.routing import dead_letter_queue
 from cordum.errors import Unavailable
 from cordum.execution import process
 
@@ -34,6 +38,7 @@ READ_EVERY_SEC = 1.0
 FOLLOW_EVERY_SEC = 0.5
 MANY_TOPICS = 100
 _MOST_NAMED = 20
+_LETTERS = dead_letter_queue("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,16 @@ class Asked:
     @classmethod
     def of(cls, queues: Iterable[str]) -> Asked:
         names = list(queues)
-        return cls(frozenset(filter(is_topic, names)), tuple(name for name in names if any(c in name for c in "*?[")))
+        return cls(frozenset(filter(_is_ours, names)), tuple(name for name in names if any(c in name for c in "*?[")))
 
     def wanted(self, registered: Iterable[str]) -> set[str]:
         """The topics named, and those of the registered ones that a pattern matches."""
-        matched = (name for name in registered if any(fnmatchcase(name, pattern) for pattern in self.patterns))
-        return {*self.topics, *filter(is_topic, matched)}
+        topics = list(filter(is_topic, registered))
+        letters = [dead_letter_queue(topic) for topic in topics]
+        about_letters = [pattern for pattern in self.patterns if pattern.startswith(_LETTERS)]
+        matched = {name for name in topics if any(fnmatchcase(name, pattern) for pattern in self.patterns)}
+        matched |= {name for name in letters if any(fnmatchcase(name, pattern) for pattern in about_letters)}
+        return {*self.topics, *matched}
 
 
 class RegisteredTopics:
@@ -112,6 +121,7 @@ class TopicQueues(bootsteps.StartStopStep):
         self._taken_up: set[str] = set()
         self._warned: set[tuple[str, str]] = set()
 
+        consumer.cordum_draining = False
         consumer.cordum_takes_jobs = bool(self._asked.topics or self._asked.patterns)
 
     def include_if(self, consumer: Any) -> bool:
@@ -134,6 +144,9 @@ class TopicQueues(bootsteps.StartStopStep):
             self._registered.stop()
 
     def _follow(self, consumer: Any) -> None:
+        if consumer.cordum_draining:
+            self._let_go(consumer)
+            return
         wanted = self._asked.wanted(self._registered.latest if self._registered else ())
         able = {topic for topic in wanted if self._has_function(consumer, topic)}
         # Also what somebody had added by remote control.
@@ -141,6 +154,15 @@ class TopicQueues(bootsteps.StartStopStep):
         self._tell_of(consumer, wanted - able)
         # What was taken up once and is not consumed any more was cancelled by remote control, and stays so.
         self._take_up(consumer, sorted(able - self._taken_up))
+
+    def _let_go(self, consumer: Any) -> None:
+        """Somebody drains this worker: what it takes now it would have to finish. All of it may be taken up again."""
+        topics = consumed_topics(consumer)
+        for topic in topics:
+            consumer.cancel_task_queue(topic)
+            self._taken_up.discard(topic)
+        if topics:
+            _log.warning("drained: takes no new jobs; what runs may finish")
 
     def _has_function(self, consumer: Any, topic: str) -> bool:
         return topic in consumer.app.tasks and (self._at_fork is None or topic in self._at_fork)
@@ -188,6 +210,11 @@ def consumed_topics(consumer: Any) -> tuple[str, ...]:
     if consumer.blueprint.state in (bootsteps.CLOSE, bootsteps.TERMINATE):
         return ()
     return tuple(name for name in list(consumer.app.amqp.queues.consume_from) if is_topic(name))
+
+
+def _is_ours(name: str) -> bool:
+    """A topic, or the queue of a topic's dead letters."""
+    return is_topic(name.removeprefix(_LETTERS))
 
 
 def _list_of(topics: set[str]) -> str:

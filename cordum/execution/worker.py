@@ -36,7 +36,7 @@ class WorkerIdentity(bootsteps.Step):
             raise ConfigurationRefused("workers of cordum need --pool-start-method fork")
         # Celery has these as options of its command line only.
         worker.options |= {"without_mingle": True, "without_gossip": True}
-        worker.cordum = describe_worker(worker.hostname)
+        worker.cordum = describe_worker(worker.hostname, process.settings())
         process.set_incarnation(worker.cordum.incarnation)
 
 
@@ -91,7 +91,13 @@ def _lease_of(consumer: Any) -> Lease:
         renew_sec=process.settings().lease_renew_ms / 1000,
         topics=lambda: consumed_topics(consumer),
         stop_jobs=_stopper_of(consumer.pool),
+        drain=partial(_set_draining, consumer),
     )
+
+
+def _set_draining(consumer: Any, draining: bool) -> None:
+    """Read by the event loop, which alone may change what is consumed."""
+    consumer.cordum_draining = draining
 
 
 def _stopper_of(pool: Any) -> Callable[[Iterable[str]], None]:

@@ -18,12 +18,17 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def main(arguments: list[str]) -> None:
-    parent, program = int(arguments[0]), arguments[1:]
+def die_with(parent: int) -> None:
+    """Have the kernel send this process SIGTERM when its parent dies; to be called in the child, by its main thread."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent ended before its child had started")
+
+
+def main(arguments: list[str]) -> None:
+    parent, program = int(arguments[0]), arguments[1:]
+    die_with(parent)
     os.execv(program[0], program)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cordum.domain.api_keys import ApiKey
+from cordum.domain.plan import Event
 from cordum.domain.roles import Role
 from cordum.store import codec, keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 
@@ -28,6 +30,8 @@ class ApiKeys:
 
     def create(self, key: ApiKey, expires_in_ms: int | None) -> bool:
         """Keep a new key; False when its id is another key's."""
+        data = {"person": key.person, "role": key.role.value, "expires_in_ms": expires_in_ms}
+        told = Event("api_key.created", actor=key.created_by, data=data)
         reply = self._connection.run(
             "create_api_key",
             {
@@ -35,7 +39,10 @@ class ApiKeys:
                 "api_keys": self._cell.api_keys,
                 "keys_of": self._cell.api_keys_of(key.tenant),
                 "clock": self._cell.clock,
+                "audit": self._cell.audit(key.tenant),
+                "audited": self._cell.audited,
             },
+            event=event_text("", told),
             id=key.id,
             digest=key.digest,
             tenant=key.tenant,
@@ -60,10 +67,23 @@ class ApiKeys:
         fields = codec.pairs(reply[3])
         return KeyNow(int(reply[1]), int(reply[2]) > 0, _key(fields) if fields else None)
 
-    def revoke(self, key_id: str, by: str) -> bool:
-        """False when there is no such key; one that is revoked already stays as it is."""
+    def revoke(self, key_id: str, by: str, tenant: str = "default") -> bool:
+        """False when there is no such key; one that is revoked already stays as it is.
+
+        `tenant`: the key's, in whose audit it is told.
+        """
         reply = self._connection.run(
-            "revoke_api_key", {"api_key": self._cell.api_key(key_id), "clock": self._cell.clock}, by=by
+            "revoke_api_key",
+            {
+                "api_key": self._cell.api_key(key_id),
+                "clock": self._cell.clock,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
+            },
+            id=key_id,
+            by=by,
+            tenant=tenant,
+            event=event_text("", Event("api_key.revoked", actor=by)),
         )
         return bool(reply[0] != "NOT_FOUND")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event
@@ -40,7 +41,8 @@ class Resolution:
     output: str = ""
     failure: Failure | None = None
     approved_request: str = ""
-    seen: str = ""  # what was asked, under which policy and of whom, as the person saw it: see `question`
+    rule_id: str = ""  # the policy's, where one has asked
+    seen: str = "  "  # what was asked, under which policy and of whom, as the person saw it: see `question`
 
 
 def question(record: Mapping[str, str]) -> str:
@@ -61,12 +63,23 @@ class Approvals:
         index = self._cell.approvals(tenant) if resolved_too else self._cell.open_approvals(tenant)
         return self._records.page(index, before, count)
 
+    def count_open(self, tenant: str) -> int:
+        found: Any = self._connection.read(lambda client: client.zcard(self._cell.open_approvals(tenant)))
+        return int(found)
+
+    def oldest_open_at(self, tenant: str) -> int | None:
+        """When the question was asked that waits longest, in milliseconds."""
+        key = self._cell.open_approvals(tenant)
+        found: Any = self._connection.read(lambda client: client.zrange(key, 0, 0, withscores=True))
+        return int(found[0][1]) if found else None
+
     def resolve(self, tenant: str, job: JobId, resolution: Resolution) -> ResolveReply:
         """Take a decision; COUNTED when more people have to approve, ALREADY when there is a decision or nobody is
         asked any more, STALE when what the person has seen is not what is asked now.
         """
         own = keys.RunKeys.of(job.run_id)
         status = resolution.after.partition(":")[0]
+        request, digest, _ = resolution.seen.split(" ", 2)
         event = Event(
             f"approval.{resolution.decision}",
             job.step,
@@ -74,7 +87,13 @@ class Approvals:
             source="waiting",
             target="running" if status == "settling" else status,
             actor=resolution.person,
-            data={"comment": resolution.comment, "verified": resolution.verified},
+            data={
+                "comment": resolution.comment,
+                "verified": resolution.verified,
+                "request_hash": request,
+                "policy_snapshot": digest or None,
+                "rule_id": resolution.rule_id or None,
+            },
         )
         reply = self._connection.run(
             "resolve_approval",
@@ -91,7 +110,10 @@ class Approvals:
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
                 "stats": self._cell.stats,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
             run_id=job.run_id,
             job_id=str(job),
             step=job.step,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import orjson
 
 from cordum.domain.context import Write
 from cordum.domain.plan import Linked
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
@@ -62,8 +63,16 @@ def _plain(text: str) -> str:
     return text
 
 
+def _sequence(text: str) -> tuple[Any, ...]:
+    return tuple(orjson.loads(text))
+
+
 def _flag(text: str) -> bool:
     return text == "1"
+
+
+def _quotas(text: str) -> tuple[Quota, ...]:
+    return tuple(Quota(QuotaKind(kind), *rest) for kind, *rest in orjson.loads(text))
 
 
 # Every fact of a step that is kept beside its mark: how it is read. Written by `_fact_text`; absent means the default.
@@ -78,6 +87,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "priority": int,
     "epoch": int,
     "decision": orjson.loads,
+    "quotas": _quotas,
     "ready_at": int,
     "started_at": int,
     "completed_at": int,
@@ -98,12 +108,18 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "child_version": int,
     "child_generation": int,
     "correlation": _plain,
+    "awaits": _plain,
     "written": _flag,
     "dead_letter": _plain,
     "rescued": _flag,
     "taken_over": _flag,
+    "discarded": _flag,
+    "replay_of": _plain,
+    "edited": _plain,
+    "past": _sequence,
 }
 _ABSENT = StepState()
+_STATUSES = {status.value: status for status in StepStatus}
 
 
 def _fact_text(value: Any) -> str:
@@ -111,38 +127,44 @@ def _fact_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, str | int):  # nearly all; what follows takes longer to be found out
+        return str(value)
     if isinstance(value, Failure):
         return failure_text(value)
     if isinstance(value, Mapping):
         return own_json(dict(value))
+    if isinstance(value, tuple):
+        parts: list[JSON] = [dict(part) if isinstance(part, Mapping) else list(astuple(part)) for part in value]
+        return own_json(parts) if parts else ""
     return str(value)
 
 
 def changed_facts(step: str, before: StepState | None, after: StepState) -> Iterable[str]:
     """Alternating hash fields and values of the facts that differ."""
-    for name in FACTS:
-        value = getattr(after, name)
-        if value != getattr(before or _ABSENT, name):
+    known = before or _ABSENT
+    for name in {**known.facts, **after.facts} if before else after.facts:
+        value, old = getattr(after, name), getattr(known, name)
+        if value is not old and value != old and name in FACTS:
             yield f"{step}#{name}"
             yield _fact_text(value)
 
 
 def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, StepState]:
     """The steps of a run from its two hashes, in the order of `marks`."""
-    grouped: dict[str, dict[str, Any]] = {step: {} for step in marks}
-    for field, text in facts.items():
-        step, _, name = field.rpartition("#")
-        if text and name in FACTS and step in grouped:
-            grouped[step][name] = FACTS[name](text)
-    states = {}
+    grouped: dict[str, dict[str, Any]] = {}
     for step, text in marks.items():
         status, _, attempt = text.partition(":")
-        states[step] = StepState(status=StepStatus(status), attempt=int(attempt), **grouped[step])
-    return states
+        grouped[step] = {"status": _STATUSES[status], "attempt": int(attempt)}
+    for field, text in facts.items():
+        step, _, name = field.rpartition("#")
+        read = FACTS.get(name)
+        if text and read is not None and step in grouped:
+            grouped[step][name] = read(text)
+    return {step: StepState.made(found) for step, found in grouped.items()}
 
 
 # What scripts keep of a step beside its facts.
-_SCRIPTS_OWN = ("claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
+_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
 
 
 # Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
@@ -215,6 +237,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         **_parent_fields(run),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
         **({"compensates": run.compensates} if run.compensates else {}),
+        **({"triggered_by": run.triggered_by} if run.triggered_by else {}),
     }
 
 

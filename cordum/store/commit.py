@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from cordum.domain.ids import JobId
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Job, Linked, Plan, Withdrawal
-from cordum.domain.routing import queue_list
-from cordum.domain.run import RunState
+from cordum.domain.audit import audited
+from cordum.domain.dead_letters import Signature, signature
+from cordum.domain.ids import JobId, is_topic
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Linked, Plan, Withdrawal
+from cordum.domain.quotas import Quota
+from cordum.domain.routing import PRIORITIES, dead_letter_queue, queue_list
+from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
-from cordum.store import keys, stats
+from cordum.store import keys, names, stats
 from cordum.store.codec import (
     ALL_FACTS,
     SPENT_FACTS,
@@ -38,19 +42,26 @@ class Commit:
 
 
 class CommitWriter:
-    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key."""
+    """Puts one plan into the form of `_commit.lua`. `first_key` is the number of the script's first further key.
 
-    def __init__(self, cell: keys.CellKeys, run: RunState, first_key: int, window: int) -> None:
+    `forward`: dead letters of jobs are also put onto their queue.
+    """
+
+    def __init__(
+        self, cell: keys.CellKeys, run: RunState, first_key: int, window: int, weight: int, forward: bool = False
+    ) -> None:
         self._cell = cell
         self._run = run
         self._own = keys.RunKeys.of(run.id)
         self._first = first_key
         self._window = window
+        self._weight = weight
+        self._forward = forward
         self._numbers: dict[str, int] = {}
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
 
-    def write(self, plan: Plan, new_run: dict[str, str] | None = None) -> Commit:
+    def write(self, plan: Plan, new_run: dict[str, str] | None = None, rate: Quota | None = None) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
@@ -71,7 +82,8 @@ class CommitWriter:
         self._hash(self._own.inputs, self._inputs(plan))
         for key in (self._own.outputs, self._own.child_outputs):
             self._hash(key, self._outputs(plan, key))
-        self._hash(self._own.children, [t for r, state in plan.archived.items() for t in (r, archived_text(state))])
+        put_away = {**plan.relabelled, **plan.archived}
+        self._hash(self._own.children, [t for r, state in put_away.items() for t in (r, archived_text(state))])
         self._hash(
             self._own.items, [t for (fan, n), block in plan.items.items() for t in (f"{fan}#{n}", to_json(block))]
         )
@@ -82,10 +94,23 @@ class CommitWriter:
             self._hash(keys.approval(self._run.id, job_id), ["approvers", to_json(list(approvers))])
         for letter in plan.dead_letters:
             self._hash(keys.dead_letter(self._run.id, self._job_id(letter)), self._dead_letter(letter))
+            group = _signature(letter)
+            about = {
+                "class": group.kind,
+                "message": group.message,
+                "topic": group.topic,
+                "reason_code": letter.reason_code,
+            }
+            self._hash(
+                self._cell.letter_groups(self._run.tenant),
+                [group.id, to_json({**about, "governance": group.governance})],
+            )
         for job_id in plan.rescued:
-            self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1"])
+            self._hash(keys.dead_letter(self._run.id, job_id), ["rescued", "1", "state", "rescued"])
         for job_id in plan.replayed:
-            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed"])
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "replayed", *self._handling(plan, job_id)])
+        for job_id in plan.discarded:
+            self._hash(keys.dead_letter(self._run.id, job_id), ["state", "discarded", *self._handling(plan, job_id)])
         if plan.compensation is not None:
             linked = compensation_fields(self._run, plan.compensation)
             self._hash(
@@ -94,11 +119,14 @@ class CommitWriter:
         self._values += [event_text(self._run.id, event) for event in plan.events]
         if plan.finished is not None:
             self._values.append(event_text(self._compensated, plan.finished))
-        self._values += [self._record(job) for job in _by_priority(plan.jobs)]
-        control = own_json(self._control(plan, new_run is not None))
+        self._values += [
+            self._entry(job, number, plan.epoch) if job.quotas else self._record(job, plan.epoch)
+            for number, job in enumerate(_by_priority(plan.jobs))
+        ]
+        control = own_json(self._control(plan, new_run is not None, rate))
         return Commit(control, list(self._numbers), self._values)
 
-    def _control(self, plan: Plan, new: bool) -> dict[str, Any]:
+    def _control(self, plan: Plan, new: bool, rate: Quota | None) -> dict[str, Any]:
         topics = _topics_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
@@ -117,7 +145,9 @@ class CommitWriter:
             "window": self._window,
             "asked": [self._job_id(request) for request in plan.approvals],
             "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
-            "dead": [self._job_id(letter) for letter in plan.dead_letters],
+            "tenant": self._run.tenant,
+            "dead": [self._dead(letter) for letter in plan.dead_letters],
+            "handled": [self._handled(job_id) for job_id in (*plan.rescued, *plan.replayed, *plan.discarded)],
             "changed": not plan.empty,
             "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
@@ -127,20 +157,47 @@ class CommitWriter:
             "brought_back": list(plan.brought_back),
             "children": self._number(self._own.children) if plan.brought_back else None,
             "taken": [str(number) for number in plan.taken],
+            "awaited": [self._awaited(*wait) for wait in _waits(plan, after=True)],
+            "unawaited": [self._awaited(*wait) for wait in _waits(plan, after=False)],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
             "fans": list(plan.wake_after),
+            "rate": None if rate is None else self._quotas([rate]),
             "kept": self._kept(plan),
             "linked": self._linked(plan.compensation),
-            "told": self._number(keys.RunKeys.of(self._compensated).timeline) if plan.finished else None,
+            "told": self._told() if plan.finished else None,
+            "audited": self._audited(plan),
         }
         # A JSON null is a true value in Lua: what is absent must not be there.
         return {name: value for name, value in control.items() if value is not None}
+
+    def _audited(self, plan: Plan) -> dict[str, Any] | None:
+        """Whose audit the plan's events go into, and which do, by their places."""
+        numbers = [number for number, event in enumerate(plan.events) if audited(event)]
+        return {"tenant": self._run.tenant, "events": numbers} if numbers else None
+
+    def _told(self) -> dict[str, Any]:
+        """Where the run that this one undoes is told of its end."""
+        timeline = self._number(keys.RunKeys.of(self._compensated).timeline)
+        return {"timeline": timeline, "run": self._compensated, "tenant": self._run.tenant}
 
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
         """Which instances leave the run's open state, and which facts they may have."""
         refs = [ref for ref in plan.archived if ref in self._run.steps]
         return {"refs": refs, "facts": ALL_FACTS} if refs else None
+
+    def _awaited(self, step: str, name: str, correlation: str) -> dict[str, Any]:
+        """A step that begins or ceases to wait for a signal by its correlation."""
+        about, tenant = names.signal_digest(name, correlation), self._run.tenant
+        return {
+            "tenant": tenant,
+            "member": names.wait_name(self._run.id, step),
+            "step": step,
+            "waiting": self._number(self._cell.signal_waiting(tenant, about)),
+            "kept": self._number(self._cell.kept_signals(tenant, about)),
+            "index": self._number(self._cell.kept_index(tenant)),
+            "once": self._number(self._own.once),
+        }
 
     def _to_stir(self, plan: Plan) -> list[str]:
         """Runs that have to look because of this one: children whose step is over, or the parent at the end."""
@@ -225,6 +282,8 @@ class CommitWriter:
         for job in plan.jobs:
             if job.shape is not None:
                 facts += (f"{job.step}#shape", to_json(job.shape))
+            if job.quotas or self._had_quotas(job.step):
+                facts += (f"{job.step}#places", self._quotas(job.quotas))
             facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
 
@@ -236,7 +295,8 @@ class CommitWriter:
         """What steps were given, where it is not the run's input: jobs as sent, requests as people are asked."""
         own = [(job.step, job.input) for job in plan.jobs if job.own_input]
         asked = [(request.step, request.request) for request in plan.approvals]
-        return [part for step, value in (*own, *asked) for part in (step, to_json(value))]
+        dead = [(letter.step, letter.input) for letter in plan.dead_letters if letter.own_input]
+        return [part for step, value in (*own, *asked, *dead) for part in (step, to_json(value))]
 
     def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
         return str(JobId(self._run.id, part.step, part.attempt))
@@ -247,24 +307,54 @@ class CommitWriter:
             "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
             "topic": topics.index(job.topic) + 1,
             "priority": job.priority,
+            **({"limited": 1} if job.quotas else {}),
         }
 
-    def _record(self, job: Job) -> str:
-        """What `_release.lua` needs to send the job; the order is that of its header."""
+    def _had_quotas(self, step: str) -> bool:
+        return step in self._run.steps and bool(self._run.steps[step].quotas)
+
+    def _quotas(self, quotas: Sequence[Quota]) -> str:
+        """What a job needs places in, as `_quota.lua` reads it; empty when it needs none."""
+        return "\n".join((f"{self._cell.waiting} {self._cell.alarms}", *map(self._quota, quotas))) if quotas else ""
+
+    def _quota(self, quota: Quota) -> str:
+        places, waiters = self._cell.places(quota.id), self._cell.waiters(quota.id)
+        registry = self._cell.quotas(self._run.tenant)
+        return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
+
+    def _entry(self, job: Job, number: int, epoch: int | None) -> str:
+        """What is needed to send a job on that waits for its quotas."""
+        topic, tenant = job.topic, self._run.tenant
+        way = (
+            *(_turn(job, number), topic, job.priority, self._cell.window(topic)),
+            *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
+        )
+        names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
+        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job, epoch)))
+
+    def _record(self, job: Job, epoch: int | None) -> str:
+        """What `_release.lua` needs to send the job; the order is that of its header. `epoch`: it was decided by."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
-        event = Event(
-            "step.queued", job.step, job.attempt, source="pending", target="queued", data={"topic": job.topic}
+        event = attempt_event_text(
+            "step.queued",
+            JobId(self._run.id, job.step, job.attempt),
+            source="pending",
+            target="queued",
+            data=(("topic", job.topic), ("rule_id", job.rule_id), ("policy_snapshot", job.policy_digest)),
         )
         return "\n".join(
             (
+                str(self._weight),
+                self._own.run,
                 self._own.steps,
                 job.step,
                 str(job.attempt),
+                str(epoch),
                 self._own.timeline,
                 queue,
                 self._cell.sent(queue),
-                event_text(self._run.id, event),
+                event,
                 job_message(job_id, job.topic, job.priority),
             )
         )
@@ -277,6 +367,8 @@ class CommitWriter:
             "parked": self._number(self._cell.parked(topic)),
             "sent": self._number(self._cell.sent(queue_list(topic, priority))),
         }
+        if gone.quotas:
+            shown["quotas"] = self._quotas(gone.quotas)
         if gone.worker is not None and gone.status is StepStatus.RUNNING:
             shown["held"] = self._number(self._cell.held(gone.worker))
             shown["stops"] = self._number(self._cell.stops(gone.worker))
@@ -304,6 +396,29 @@ class CommitWriter:
             *("approvers", to_json(list(request.approvers)), "quorum", request.quorum, "votes", 0, "voters", ""),
         ]
 
+    def _dead(self, letter: DeadLetter) -> dict[str, Any]:
+        job_id = self._job_id(letter)
+        key = self._number(keys.dead_letter(self._run.id, job_id))
+        shown: dict[str, Any] = {"job": job_id, "key": key, "group": _signature(letter).id}
+        if self._forward and letter.topic is not None and is_topic(letter.topic):
+            queue = dead_letter_queue(letter.topic)
+            shown["list"], shown["sent"] = self._number(queue), self._number(self._cell.sent(queue))
+            shown["message"] = job_message(job_id, queue, 0)
+        return shown
+
+    def _handled(self, job_id: str) -> dict[str, Any]:
+        return {"job": job_id, "key": self._number(keys.dead_letter(self._run.id, job_id))}
+
+    def _handling(self, plan: Plan, job_id: str) -> list[Argument]:
+        """Who has dealt with a dead letter, and, where its step is tried again, what comes of it."""
+        by = plan.handling or Handling("", "")
+        said: list[Argument] = ["handled_by", by.actor, "handled_reason", by.reason, "bulk", by.bulk]
+        job = JobId.parse(job_id)
+        if plan.run is not None and plan.run.generation is not None and job is not None:
+            following = str(JobId(job.run_id, job.step, job.attempt + 1))
+            said += ["replayed_as", following, "replayed_in", plan.run.generation]
+        return said
+
     def _dead_letter(self, letter: DeadLetter) -> list[Argument]:
         return [
             *("job_id", self._job_id(letter), "run_id", self._run.id, "step_id", letter.step),
@@ -311,8 +426,40 @@ class CommitWriter:
             *("workflow_version", self._run.workflow_version, "status", letter.status.value, "state", "open"),
             *("reason_code", letter.reason_code, "failure", failure_text(letter.failure)),
             *("topic", letter.topic or "", "worker", letter.worker or "", "first_at", letter.first_at),
-            *("evidence", to_json(dict(letter.evidence))),
+            *("evidence", to_json(dict(letter.evidence)), "group", _signature(letter).id),
+            *("payload_digest", letter.payload_digest or ""),
+            *("replay_of", letter.replay_of or "", "rerun_of", self._run.rerun_of or ""),
+            *("parent_run", self._run.parent.run_id if self._run.parent else ""),
         ]
+
+
+_AGES_MS = 4 * 10**12  # longer than anybody waits
+_MOST_TOLD_APART = 512
+
+
+def _turn(job: Job, number: int) -> int:
+    """Whose turn it is: by priority, then time, then the order within a plan; exact as a score of Redis."""
+    rank = PRIORITIES.index(job.priority)
+    return (rank * _AGES_MS + job.since) * _MOST_TOLD_APART + min(number, _MOST_TOLD_APART - 1)
+
+
+def _waits(plan: Plan, *, after: bool) -> Iterable[tuple[str, str, str]]:
+    """Steps that wait after a plan and did not before, or the other way round: (step, signal, correlation)."""
+    for change in plan.changes:
+        here, there = (change.after, change.before) if after else (change.before, change.after)
+        found = _wait_of(here)
+        if found is not None and _wait_of(there) is None:
+            yield change.step, *found
+
+
+def _wait_of(state: StepState | None) -> tuple[str, str] | None:
+    if state is None or state.status is not StepStatus.WAITING or state.awaits is None:
+        return None
+    return state.awaits, state.correlation or ""
+
+
+def _signature(letter: DeadLetter) -> Signature:
+    return signature(letter.topic, letter.failure)
 
 
 def _by_priority(jobs: Iterable[Job]) -> list[Job]:
@@ -324,6 +471,35 @@ def _topics_of(plan: Plan) -> list[str]:
     """Topics that gain a job or a free place."""
     touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
     return [topic for topic in dict.fromkeys(touched) if topic]
+
+
+# Stands for the run's id in what events of many runs have alike: no name of a step or a worker holds this character.
+_RUN = "\x7f"
+
+
+def attempt_event_text(
+    type_: str,
+    job: JobId,
+    source: str | None = None,
+    target: str | None = None,
+    actor: str | None = None,
+    data: tuple[tuple[str, str | None], ...] = (),
+) -> str:
+    """`event_text` of what happens to attempts again and again, from a template made once for all runs."""
+    return _template(type_, job.step, job.attempt, source, target, actor, data).replace(_RUN, job.run_id)
+
+
+@lru_cache(maxsize=4096)
+def _template(
+    type_: str,
+    step: str,
+    attempt: int,
+    source: str | None,
+    target: str | None,
+    actor: str | None,
+    data: tuple[tuple[str, str | None], ...],
+) -> str:
+    return event_text(_RUN, Event(type_, step, attempt, source, target, actor, dict(data)))
 
 
 def event_text(run_id: str, event: Event) -> str:

@@ -36,6 +36,7 @@ class Figures:
     runs_due: int
     approvals: int
     oldest_approval_at: int | None
+    letters_over_limit: int
 
 
 class FigureReader:
@@ -59,6 +60,7 @@ class FigureReader:
                 "workers": cell.workers,
                 "wakeups": cell.wakeups,
                 "asked": cell.asked,
+                "letter_tenants": cell.letter_tenants,
             },
         )
         topics, workers = sorted(reply[3]), reply[4]
@@ -72,6 +74,7 @@ class FigureReader:
             runs_due=reply[5],
             approvals=reply[6],
             oldest_approval_at=int(reply[7][1]) if reply[7] else None,
+            letters_over_limit=sum(map(int, reply[8])),
         )
 
     def _details(self, topics: Sequence[str], workers: Sequence[str]) -> list[Any]:

@@ -13,7 +13,7 @@ from cordum.domain.plan import Event
 from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
 from cordum.store import codec, keys
-from cordum.store.commit import event_text
+from cordum.store.commit import attempt_event_text, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
 
@@ -113,9 +113,8 @@ class Jobs:
         return _claimed(self._connection.run_all([self._claim_call(job, topic, priority, incarnation, nonce)])[0])
 
     def _claim_call(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Call:
-        started = Event("step.started", job.step, job.attempt, actor=incarnation, source="queued", target="running")
         changed, paused = (
-            Event("step.ready", job.step, job.attempt, source="queued", target="pending", data={"reason": reason})
+            attempt_event_text("step.ready", job, source="queued", target="pending", data=(("reason", reason),))
             for reason in ("policy_changed", "run_paused")
         )
         own = keys.RunKeys.of(job.run_id)
@@ -124,7 +123,6 @@ class Jobs:
             {
                 **self._shared(job, topic),
                 "inputs": own.inputs,
-                "policy": self._cell.policy,
                 "workers": self._cell.workers,
                 "sent": self._cell.sent(queue_list(topic, priority)),
                 "held": self._cell.held(incarnation),
@@ -137,9 +135,9 @@ class Jobs:
             incarnation=incarnation,
             nonce=nonce,
             topic=topic,
-            event=event_text(job.run_id, started),
-            changed_event=event_text(job.run_id, changed),
-            paused_event=event_text(job.run_id, paused),
+            event=attempt_event_text("step.started", job, source="queued", target="running", actor=incarnation),
+            changed_event=changed,
+            paused_event=paused,
             minimum=self._window,
             message=coordinator_message(),
         )
@@ -161,10 +159,7 @@ class Jobs:
 
     def _record_call(self, recording: Recording, incarnation: str) -> Call:
         job, topic, nonce, outcome, output, failure, retry_after_ms = recording
-        succeeded = Event(
-            "step.succeeded", job.step, job.attempt, source="running", target="succeeded", actor=incarnation
-        )
-        ignored = Event("result.ignored", job.step, job.attempt, actor=incarnation, data={"outcome": outcome.value})
+        ignored = attempt_event_text("result.ignored", job, actor=incarnation, data=(("outcome", outcome.value),))
         return self._connection.call(
             "record_result",
             {
@@ -182,8 +177,8 @@ class Jobs:
             output=output,
             failure=codec.failure_text(failure),
             retry_after_ms="" if retry_after_ms is None else retry_after_ms,
-            event=event_text(job.run_id, succeeded),
-            ignored_event=event_text(job.run_id, ignored),
+            event=attempt_event_text("step.succeeded", job, source="running", target="succeeded", actor=incarnation),
+            ignored_event=ignored,
             minimum=self._window,
             message=coordinator_message(),
             fan=parent_of(job.step) or "",
@@ -274,6 +269,7 @@ class Jobs:
             "windows": self._cell.windows,
             "window": self._cell.window(topic),
             "turns": self._cell.turns(topic),
+            "policy": self._cell.policy,
             "wakeups": self._cell.wakeups,
             "coordinator": self._cell.coordinator,
             "stats": self._cell.stats,
@@ -320,9 +316,13 @@ class Jobs:
                 "windows": self._cell.windows,
                 "window": self._cell.window(topic),
                 "turns": self._cell.turns(topic),
+                "policy": self._cell.policy,
+                "wakeups": self._cell.wakeups,
+                "coordinator": self._cell.coordinator,
             },
             topic=topic,
             minimum=self._window,
+            message=coordinator_message(),
         )
 
     def lost(self, topics: Sequence[str], grace_ms: int) -> list[LostMessage]:
@@ -348,7 +348,9 @@ class Jobs:
                 "sent": self._cell.sent(queue),
                 "suspects": self._cell.suspects(queue),
                 "clock": self._cell.clock,
+                "paused": self._cell.paused,
             },
+            topic=topic,
             grace_ms=grace_ms,
             limit=_MOST_LOST,
         )
@@ -367,9 +369,11 @@ class Jobs:
                 "timeline": own.timeline,
                 "clock": self._cell.clock,
                 "stats": self._cell.stats,
+                "paused": self._cell.paused,
             },
             job_id=str(job),
             sent_at=sent_at,
+            topic=topic,
             event=event_text(job.run_id, event),
             message=job_message(str(job), topic, priority),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 COORDINATOR_QUEUE = "cordum.coordinator"
 
@@ -62,41 +62,45 @@ def dead_letter(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CellKeys:
-    """The global keys of one cell."""
+    """The global keys of one cell. Those that depend on nothing else are made once: they go with every call."""
 
     cell: str
 
     def _key(self, *parts: str) -> str:
         return ":".join(("cordum", self.cell, *parts))
 
-    @property
+    @cached_property
     def clock(self) -> str:
         """String: the latest time seen, in milliseconds; time never goes back."""
         return self._key("clock")
 
-    @property
+    @cached_property
     def policy(self) -> str:
         """Hash: the active policy {epoch, digest, source, ...}."""
         return self._key("policy")
 
-    @property
+    @cached_property
     def policy_history(self) -> str:
         """List: which policies became active, oldest first."""
         return self._key("policy", "history")
 
-    @property
+    @cached_property
     def policy_sources(self) -> str:
         """Hash: digest -> text of every policy that was active."""
         return self._key("policy", "sources")
 
-    @property
+    def policy_request(self, request: str) -> str:
+        """Hash: what a request to publish was answered; it expires."""
+        return self._key("policy", "request", hashlib.sha256(request.encode()).hexdigest())
+
+    @cached_property
     def policy_drafts(self) -> str:
         """Hash: id -> time, digest, author and text of a draft."""
         return self._key("policy", "drafts")
 
-    @property
+    @cached_property
     def api_keys(self) -> str:
         """Sorted set: ids of all API keys ever made, by the time they were made."""
         return self._key("api_keys")
@@ -104,7 +108,7 @@ class CellKeys:
     def api_keys_of(self, tenant: str) -> str:
         return self._key("api_keys", tenant)
 
-    @property
+    @cached_property
     def session_secret(self) -> str:
         """String: what the console's sessions are signed with."""
         return self._key("session_secret")
@@ -113,32 +117,50 @@ class CellKeys:
         """Hash: one API key."""
         return self._key("api_key", key_id)
 
-    @property
+    def audit(self, tenant: str) -> str:
+        """List: a tenant's audit, `<number> <milliseconds> <subject> <event JSON>` each; kept when runs are deleted."""
+        return self._key("audit", tenant)
+
+    @cached_property
+    def audited(self) -> str:
+        """Hash: tenant -> how many records its audit has had."""
+        return self._key("audit")
+
+    def seals(self, tenant: str) -> str:
+        """List: the chain over a tenant's audit, a link and perhaps its signature for each record."""
+        return self._key("seals", tenant)
+
+    @cached_property
+    def sealed(self) -> str:
+        """Hash: tenant -> how many of its records are sealed."""
+        return self._key("seals")
+
+    @cached_property
     def wakeups(self) -> str:
         """Sorted set: run id by the time from which somebody should advance it."""
         return self._key("wakeups")
 
-    @property
+    @cached_property
     def timers(self) -> str:
         """Sorted set: run id by the earliest time at which something happens to it by time alone."""
         return self._key("timers")
 
-    @property
+    @cached_property
     def fired(self) -> str:
         """Sorted set: run id by the time at which its timer went off, until a commit has taken note of it."""
         return self._key("fired")
 
-    @property
+    @cached_property
     def swept(self) -> str:
         """Hash: when the last sweep was, and until when leases are spared after an outage."""
         return self._key("swept")
 
-    @property
+    @cached_property
     def coordinator(self) -> str:
         """List: the coordinators' Celery queue."""
         return COORDINATOR_QUEUE
 
-    @property
+    @cached_property
     def topics(self) -> str:
         """Set: every topic that a stored definition names."""
         return self._key("topics")
@@ -147,12 +169,21 @@ class CellKeys:
         """Hash: job id -> what `release` needs to put the ready job onto its queue."""
         return self._key("parked", topic)
 
-    @property
+    @cached_property
     def windows(self) -> str:
         """Hash: topic -> how many unfinished messages it may have."""
         return self._key("windows")
 
-    @property
+    @cached_property
+    def paused(self) -> str:
+        """Hash: topic -> since when, by whom, the window before and why its queue is paused; one a line."""
+        return self._key("paused")
+
+    def aside(self, queue_list: str) -> str:
+        """List: the messages of a list whose topic is paused."""
+        return self._key("aside", queue_list)
+
+    @cached_property
     def stats(self) -> str:
         """Hash: how often what happened; the fields are in `stats.py`."""
         return self._key("stats")
@@ -177,14 +208,19 @@ class CellKeys:
         """Hash: messages that seem lost, and since when."""
         return self._key("suspects", queue_list)
 
-    @property
+    @cached_property
     def workers(self) -> str:
         """Sorted set: worker incarnation by the end of its lease."""
         return self._key("workers")
 
     def worker(self, incarnation: str) -> str:
-        """Hash: what a worker said of itself."""
+        """Hash: `info`, what a worker said of itself; `registered_at`; `draining`: since when and by whom."""
         return self._key("worker", incarnation)
+
+    @cached_property
+    def drained_pools(self) -> str:
+        """Hash: pool -> since when and by whom its workers are drained, separated by a blank."""
+        return self._key("drained_pools")
 
     def held(self, incarnation: str) -> str:
         """Set: job ids that a worker has claimed and not settled."""
@@ -194,6 +230,30 @@ class CellKeys:
         """List: job ids that a worker must stop."""
         return self._key("stops", incarnation)
 
+    # -- quotas: what limits the jobs of many runs together (`domain/quotas.py`) ---------------------------------
+
+    def places(self, quota: str) -> str:
+        """Set: job ids that hold a place. Of a rule's rate a sorted set: what has begun, by the time it did."""
+        return self._key("places", quota)
+
+    def waiters(self, quota: str) -> str:
+        """Sorted set: job ids that wait for a place, in the order of their turn."""
+        return self._key("waiters", quota)
+
+    @cached_property
+    def waiting(self) -> str:
+        """Hash: job id -> what `_quota.lua` needs to send it on, of every job that waits for a place."""
+        return self._key("waiting")
+
+    @cached_property
+    def alarms(self) -> str:
+        """Sorted set: keys of waiters by the time at which their rate has room again."""
+        return self._key("alarms")
+
+    def quotas(self, tenant: str) -> str:
+        """Hash: quota -> kind, name and limit as JSON, of those that somebody holds or waits for."""
+        return self._key("quotas", tenant)
+
     def approvals(self, tenant: str) -> str:
         """Sorted set: job ids of all approvals by the time they were requested."""
         return self._key("approvals", tenant)
@@ -201,7 +261,7 @@ class CellKeys:
     def open_approvals(self, tenant: str) -> str:
         return self._key("approvals", tenant, "open")
 
-    @property
+    @cached_property
     def asked(self) -> str:
         """Sorted set: job ids of the open approvals of all tenants by the time they were requested."""
         return self._key("approvals")
@@ -209,6 +269,40 @@ class CellKeys:
     def dead_letters(self, tenant: str) -> str:
         """Sorted set: job ids of dead letters by time."""
         return self._key("dead_letters", tenant)
+
+    def open_letters(self, tenant: str) -> str:
+        """Sorted set by text: `<group>|<milliseconds>|<job id>` of each dead letter that nobody has dealt with."""
+        return self._key("dead_letters", tenant, "open")
+
+    def handled_letters(self, tenant: str) -> str:
+        """Sorted set: job ids of dead letters by the time they were dealt with."""
+        return self._key("dead_letters", tenant, "handled")
+
+    def letter_groups(self, tenant: str) -> str:
+        """Hash: group of dead letters that are open -> JSON, what they have in common."""
+        return self._key("dead_letters", tenant, "groups")
+
+    @property
+    def letter_tenants(self) -> str:
+        """Hash: tenant with dead letters -> by how many those that nobody has dealt with are more than are kept."""
+        return self._key("dead_letters")
+
+    @property
+    def bulk_retries(self) -> str:
+        """Set: ids of the bulk retries that go on."""
+        return self._key("bulk_retries")
+
+    def bulk_retries_of(self, tenant: str) -> str:
+        """Sorted set: ids of a tenant's bulk retries by the time they were begun."""
+        return self._key("bulk_retries", tenant)
+
+    def bulk_retry(self, bulk_id: str) -> str:
+        """Hash: one bulk retry, how far it is and what has come of it."""
+        return self._key("bulk_retry", bulk_id)
+
+    def bulk_letters(self, bulk_id: str) -> str:
+        """List: the job ids of the dead letters that a bulk retry is to try again, in order."""
+        return self._key("bulk_retry", bulk_id, "letters")
 
     def runs(self, tenant: str) -> str:
         """Sorted set: run ids by the time they were created."""
@@ -225,12 +319,12 @@ class CellKeys:
         """Sorted set: ended runs that could have gone but are needed, by the time at which that was seen."""
         return self._key("needed", tenant)
 
-    @property
+    @cached_property
     def keepers(self) -> str:
         """Sorted set: tenants with ended runs, by the time from which somebody should look at those."""
         return self._key("keepers")
 
-    @property
+    @cached_property
     def orphans(self) -> str:
         """Set: runs that belonged to one that was removed."""
         return self._key("orphans")
@@ -238,6 +332,44 @@ class CellKeys:
     def open_runs_of(self, tenant: str, workflow_id: str) -> str:
         """Set: the runs of a workflow that have not ended."""
         return self._key("runs", tenant, workflow_id, "open")
+
+    def signal_waiting(self, tenant: str, about: str) -> str:
+        """Set: `wait_name` of the steps that wait for signals about this (`signal_digest`)."""
+        return self._key("signals_waiting", tenant, about)
+
+    def kept_signals(self, tenant: str, about: str) -> str:
+        """List: signals that nobody has waited for yet: `expires, token, event, signal`, one a line."""
+        return self._key("signals_kept", tenant, about)
+
+    def kept_index(self, tenant: str) -> str:
+        """Sorted set: tokens of the signals that are kept, by when they expire."""
+        return self._key("signals_kept", tenant)
+
+    def schedules(self, tenant: str) -> str:
+        """Set: ids of schedules."""
+        return self._key("schedules", tenant)
+
+    def schedule(self, tenant: str, schedule_id: str) -> str:
+        """Hash: one schedule, as it is and where it stands."""
+        return self._key("schedule", tenant, schedule_id)
+
+    def hooks(self, tenant: str) -> str:
+        """Set: ids of inbound webhooks."""
+        return self._key("hooks", tenant)
+
+    def hook(self, hook_id: str) -> str:
+        """Hash: one inbound webhook; ids are one in the cell."""
+        return self._key("hook", hook_id)
+
+    @cached_property
+    def hook_master(self) -> str:
+        """String: what hooks' secrets are derived from, where no setting says so."""
+        return self._key("hook_master")
+
+    @cached_property
+    def schedules_due(self) -> str:
+        """Sorted set: `schedule_name` by the time at which somebody has to look at it."""
+        return self._key("schedules")
 
     def definitions(self, tenant: str) -> str:
         """String: how often a definition has been saved or deleted."""
@@ -255,7 +387,10 @@ class CellKeys:
         return self._key("workflow", tenant, workflow_id)
 
     def idempotency(self, tenant: str, workflow_id: str, key: str) -> str:
-        """String: run id and fingerprint of the request that used this key."""
+        """String: run id and fingerprint of the request that used this key.
+
+        Keys of people hold no blanks: `tick …` and `hook …` are cordum's own.
+        """
         return self._key("idempotency", tenant, workflow_id, hashlib.sha256(key.encode()).hexdigest())
 
 
@@ -266,12 +401,15 @@ _AS_LONG_AS_WORK = "an entry goes when its job is sent, claimed or taken back"
 _AS_LONG_AS_WORKER = "goes when its worker is forgotten"
 _BOUNDED = "one small value, whatever is done"
 _KEPT = "kept until somebody removes it"
+_BULK = "what was tried again in one go, and how far it came"
 RETENTION = {
     **dict.fromkeys(("run", *_PARTS, "approval"), _WITH_RUN),
     "dead_letter": "stays behind its run once it is handled; a run goes only when all of its own are",
     **dict.fromkeys(("wakeups", "timers", "fired", "runs", "runs_of", "open_runs_of", "approvals"), _MARK),
     **dict.fromkeys(("open_approvals", "asked", "ended", "needed", "orphans"), _MARK),
-    "dead_letters": "as the dead letters it lists",
+    **dict.fromkeys(("dead_letters", "open_letters", "handled_letters", "letter_groups"), "as the letters they list"),
+    "letter_tenants": "one entry for each tenant that has had any",
+    **dict.fromkeys(("bulk_retries", "bulk_retries_of", "bulk_retry", "bulk_letters"), _BULK),
     "idempotency": "until its time (`idempotency_ttl_sec`)",
     **dict.fromkeys(("parked", "turns", "ready", "window", "sent", "suspects"), _AS_LONG_AS_WORK),
     **dict.fromkeys(("workers", "worker", "held", "stops"), _AS_LONG_AS_WORKER),
@@ -279,5 +417,18 @@ RETENTION = {
     **dict.fromkeys(("topics", "windows", "stats", "keepers"), "one entry for each topic, status or tenant there was"),
     **dict.fromkeys(("policy", "policy_history", "policy_sources", "policy_drafts"), _KEPT),
     **dict.fromkeys(("api_keys", "api_keys_of", "api_key", "workflows"), _KEPT),
+    "policy_request": "until its time, a day",
+    **dict.fromkeys(
+        ("audit", "audited", "seals", "sealed"), "kept for good: what happened outlives the run it happened in"
+    ),
+    "places": "jobs on their way; of a rate what began within its window, and a day more",
+    **dict.fromkeys(("waiters", "waiting", "alarms"), "as long as a job waits for a place"),
+    "quotas": "as long as somebody holds or waits for it",
+    "signal_waiting": _MARK,
+    **dict.fromkeys(("kept_signals", "kept_index"), "until their step takes them, or until their time"),
+    **dict.fromkeys(("schedules", "schedule", "hooks", "hook"), _KEPT),
+    "schedules_due": "as the schedules it lists",
+    "hook_master": _BOUNDED,
+    **dict.fromkeys(("paused", "aside", "drained_pools"), "until somebody resumes the queue or opens the pool"),
     "workflow": "kept until it is deleted; the texts then stay until its last run is removed, its last number for good",
 }

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from cordum.domain.plan import Event
 from cordum.store import keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
 
 How: TypeAlias = Literal["publish", "rollback", "startup"]
 
+_REQUEST_KEPT_MS = 7 * 24 * 3600 * 1000
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyNow:
-    """The time, the epoch (0: none published) and, when it is not the one the caller knew, the policy's text."""
+    """The time, the epoch (0: none published) and, when it is not the one the caller knew, the policy's text.
+
+    `open_tenants`: those whose jobs go while that text cannot be used; they lie beside it.
+    """
 
     now: int
     epoch: int
     source: str | None
+    open_tenants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,14 @@ class Published:
     how: str
     actor: str
     note: str
+
+
+class Answered(NamedTuple):
+    """What came of a publication: whether anything changed, the epoch, and the digest of what is active by it."""
+
+    published: bool
+    epoch: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +74,27 @@ class Policies:
         )
 
     def read(self, reply: list[Any]) -> PolicyNow:
-        return PolicyNow(int(reply[1]), int(reply[2]), str(reply[3]) if reply[0] == "CHANGED" else None)
+        if reply[0] == "CURRENT":
+            return PolicyNow(int(reply[1]), int(reply[2]), None)
+        return PolicyNow(int(reply[1]), int(reply[2]), str(reply[3]), tuple(str(reply[4]).split()))
 
-    def publish(self, digest: str, source: str, actor: str, how: How = "publish", note: str = "") -> tuple[bool, int]:
-        """Make a policy the active one: (whether anything changed, its epoch).
+    def publish(
+        self,
+        digest: str,
+        source: str,
+        actor: str,
+        how: How = "publish",
+        note: str = "",
+        *,
+        open_tenants: Sequence[str] = (),
+        request: str = "",
+        tenant: str = "default",
+    ) -> Answered:
+        """Make a policy the active one. A `request` that was answered before gets that answer again.
 
-        Any publication that succeeds takes away the note of a fault.
+        `tenant`: in whose audit it is told. Any publication that succeeds takes away the note of a fault.
         """
+        told = Event("policy.published", actor=actor, data={"policy_snapshot": digest, "how": how, "note": note})
         reply = self._connection.run(
             "publish_policy",
             {
@@ -72,17 +103,31 @@ class Policies:
                 "sources": self._cell.policy_sources,
                 "clock": self._cell.clock,
                 "asked": self._cell.asked,
+                "waiting": self._cell.waiting,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "request": self._cell.policy_request(request),
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
+            event=event_text("", told),
             digest=digest,
             source=source,
             actor=actor,
             how=how,
             note=note,
+            open_tenants=" ".join(open_tenants),
+            request_ttl_ms=_REQUEST_KEPT_MS if request else "",
             message=coordinator_message(),
         )
-        return reply[0] == "PUBLISHED", int(reply[1])
+        return Answered(reply[0] == "PUBLISHED", int(reply[1]), str(reply[2]))
+
+    def answered(self, request: str) -> Answered | None:
+        """What a request to publish was answered, if it has been."""
+        key = self._cell.policy_request(request)
+        found: Any = self._connection.read(lambda client: client.hgetall(key))
+        return Answered(found["word"] == "PUBLISHED", int(found["epoch"]), found["digest"]) if found else None
 
     def history(self) -> list[Published]:
         """Newest first."""

@@ -7,18 +7,22 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import redis
 
 from cordum.domain.plan import Event, Plan
+from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState, StepState
 from cordum.domain.wants import Wants
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
+from cordum.store.schedules import ScheduleStep
+from cordum.store.scripts import Script
 
 _FIELDS = 1000  # so many values one read takes at most
 
@@ -30,6 +34,8 @@ class CreateReply(StrEnum):
     KEY_REUSED = "KEY_REUSED"
     POLICY_CHANGED = "POLICY_CHANGED"
     WORKFLOW_GONE = "WORKFLOW_GONE"
+    THROTTLED = "THROTTLED"
+    SCHEDULE_MOVED = "SCHEDULE_MOVED"
 
 
 class SignalReply(StrEnum):
@@ -58,10 +64,11 @@ class Snapshot:
 
 
 class Brought(NamedTuple):
-    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block)."""
+    """What was read after a snapshot: JSON texts by ref, lists of items by (fan-out, block); own inputs."""
 
     outputs: dict[str, str]
     items: dict[tuple[str, int], list[Any]]
+    inputs: dict[str, str]
 
 
 class StepOf(NamedTuple):
@@ -80,46 +87,76 @@ class StepOf(NamedTuple):
 class Created(NamedTuple):
     """The reply to a creation: the id of the run that counts.
 
-    When it was created just now, also the run itself and the inputs of its jobs.
+    When it was created just now and shall be shown, also the run itself and the inputs of its jobs; when it was
+    throttled, after how long there is room.
     """
 
     word: CreateReply
     run_id: str
     snapshot: Snapshot | None = None
     inputs: Mapping[str, Any] = MappingProxyType({})
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it)."""
+    """The key a submitter gave, and what the request was (`fingerprint`: a hash of it).
+
+    `scope`: within what the key is one; None: the workflow.
+    """
 
     key: str
     fingerprint: str
     ttl_sec: int
+    scope: str | None = None
 
 
 class Runs:
-    def __init__(self, connection: Connection, cell: keys.CellKeys, window: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        cell: keys.CellKeys,
+        window: int,
+        weights: Mapping[str, int],
+        forward_dead_letters: bool = False,
+    ) -> None:
         self._connection = connection
         self._cell = cell
         self._window = window
+        self._weights = weights
+        self._shared_keys = lru_cache(maxsize=1024)(self._make_shared_keys)
+        self._forward = forward_dead_letters
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def create(self, run: RunState, plan: Plan, idempotency: Idempotency | None) -> Created:
-        """Store a run and its first plan in one step."""
+    def create(
+        self,
+        run: RunState,
+        plan: Plan,
+        idempotency: Idempotency | None,
+        rate: Quota | None = None,
+        tick: ScheduleStep | None = None,
+        *,
+        show: bool = False,
+    ) -> Created:
+        """Store a run and its first plan in one step, if `rate` has room for one more run that begins.
+
+        `tick`: the step of the schedule that it is a run of, written with it. `show`: the reply holds the run.
+        """
         script = self._connection.library["create_run"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan, codec.run_fields(run))
+        commit = self._writer(run, script).write(plan, codec.run_fields(run), rate)
         reply = self._connection.run(
             "create_run",
             {
                 **self._commit_keys(run),
                 "idempotency": self._cell.idempotency(
-                    run.tenant, run.workflow_id, idempotency.key if idempotency else ""
+                    run.tenant, *((idempotency.scope or run.workflow_id, idempotency.key) if idempotency else ("", ""))
                 ),
                 "runs": self._cell.runs(run.tenant),
                 "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
                 "workflow": self._cell.workflow(run.tenant, run.workflow_id),
+                "schedule": self._cell.schedule(run.tenant, tick.schedule_id if tick else ""),
+                "schedules_due": self._cell.schedules_due,
             },
             commit.more_keys,
             commit.values,
@@ -128,11 +165,19 @@ class Runs:
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
             digest=run.digest,
+            show="1" if show else "0",
+            tick=tick.control(run.tenant) if tick else "",
         )
         word = CreateReply(reply[0])
-        if word is CreateReply.CREATED:
+        if word is CreateReply.CREATED and show:
             return Created(word, run.id, _snapshot(reply[2]), _inputs(codec.pairs(reply[3])))
+        if word is CreateReply.THROTTLED:
+            return Created(word, run.id, wait_ms=int(reply[1]))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
+
+    def _writer(self, run: RunState, script: Script) -> CommitWriter:
+        weight = self._weights.get(run.tenant, 1)
+        return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
     def apply(self, run: RunState, plan: Plan) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
@@ -145,7 +190,7 @@ class Runs:
 
     def _apply_call(self, run: RunState, plan: Plan) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = CommitWriter(self._cell, run, len(script.keys) + 1, self._window).write(plan)
+        commit = self._writer(run, script).write(plan)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},
@@ -162,29 +207,41 @@ class Runs:
     def _commit_keys(self, run: RunState) -> dict[str, str]:
         own = keys.RunKeys.of(run.id)
         return {
+            **self._shared_keys(run.tenant, run.workflow_id),
             "run": own.run,
             "steps": own.steps,
             "facts": own.facts,
             "inputs": own.inputs,
             "outputs": own.outputs,
             "timeline": own.timeline,
+            "context": own.context,
+            "inbox": own.inbox,
+        }
+
+    def _make_shared_keys(self, tenant: str, workflow_id: str) -> dict[str, str]:
+        """Those that all runs of a workflow have in common."""
+        return {
             "clock": self._cell.clock,
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
-            "context": own.context,
-            "inbox": own.inbox,
             "wakeups": self._cell.wakeups,
             "coordinator": self._cell.coordinator,
-            "approvals": self._cell.approvals(run.tenant),
-            "open_approvals": self._cell.open_approvals(run.tenant),
+            "approvals": self._cell.approvals(tenant),
+            "open_approvals": self._cell.open_approvals(tenant),
             "asked": self._cell.asked,
-            "dead_letters": self._cell.dead_letters(run.tenant),
+            "dead_letters": self._cell.dead_letters(tenant),
+            "open_letters": self._cell.open_letters(tenant),
+            "handled_letters": self._cell.handled_letters(tenant),
+            "letter_groups": self._cell.letter_groups(tenant),
+            "letter_tenants": self._cell.letter_tenants,
             "stats": self._cell.stats,
-            "open_runs_of": self._cell.open_runs_of(run.tenant, run.workflow_id),
+            "open_runs_of": self._cell.open_runs_of(tenant, workflow_id),
+            "audit": self._cell.audit(tenant),
+            "audited": self._cell.audited,
         }
 
-    def signal(self, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
+    def signal(self, tenant: str, run_id: str, token: str, signal: dict[str, Any], actor: str) -> SignalReply:
         """Put an event from outside before a run; a repeated call with the same token changes nothing."""
         own = keys.RunKeys.of(run_id)
         data = {"name": signal["name"], "correlation": signal.get("correlation")}
@@ -198,8 +255,11 @@ class Runs:
                 "clock": self._cell.clock,
                 "wakeups": self._cell.wakeups,
                 "coordinator": self._cell.coordinator,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
             run_id=run_id,
+            tenant=tenant,
             token=token,
             signal=codec.to_json(signal),
             event=event_text(run_id, Event("signal.received", actor=actor, data=data)),
@@ -235,13 +295,15 @@ class Runs:
         )
 
     def brought(self, run_id: str, wants: Wants) -> Brought:
-        """Outputs of children and pinned items, in one round trip; what is asked for and not there is null."""
+        """Outputs of children, pinned items, inputs; of the first two, what is asked for and not there is null."""
         own = keys.RunKeys.of(run_id)
         outputs = self._values(own.child_outputs, wants.outputs)
         items = self._values(own.items, [f"{fan}#{block}" for fan, block in wants.items])
+        inputs = self._values(own.inputs, wants.inputs)
         return Brought(
             dict(zip(wants.outputs, (text or "null" for text in outputs), strict=True)),
             {block: json.loads(text or "[]") for block, text in zip(wants.items, items, strict=True)},
+            {ref: text for ref, text in zip(wants.inputs, inputs, strict=True) if text is not None},
         )
 
     def _values(self, key: str, fields: Sequence[str]) -> list[str | None]:
@@ -293,6 +355,11 @@ class Runs:
         found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "tenant"))
         return str(found) if found is not None else None
 
+    def parent_of(self, run_id: str) -> str | None:
+        """The run that this one is a part of."""
+        found = self._connection.read(lambda client: client.hget(keys.RunKeys.of(run_id).run, "parent_run"))
+        return str(found) if found is not None else None
+
     def fields(self, run_ids: Sequence[str]) -> list[dict[str, str]]:
         """The hashes of several runs, in order; runs that are gone are left out."""
 
@@ -311,9 +378,15 @@ class Runs:
 
     def timeline(self, run_id: str, first: int, count: int) -> list[dict[str, Any]]:
         """Events numbered from `first` (counting from 1), at most `count`, in order."""
+        if count < 1:
+            return []
         key = keys.RunKeys.of(run_id).timeline
         raw: Any = self._connection.read(lambda client: client.lrange(key, first - 1, first + count - 2))
         return [_event(number, text) for number, text in enumerate(raw, first)]
+
+    def timeline_length(self, run_id: str) -> int:
+        found: Any = self._connection.read(lambda client: client.llen(keys.RunKeys.of(run_id).timeline))
+        return int(found)
 
     def newest(self, tenant: str, workflow_id: str | None, before: str | None, count: int) -> list[str]:
         """Run ids of a tenant, newest first, after the run `before`. Ids sort by time within a cell."""

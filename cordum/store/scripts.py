@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from operator import itemgetter
@@ -103,9 +103,10 @@ class Library:
         sources = {
             path.name[:-4]: path.read_text() for path in _LUA.iterdir() if re.fullmatch(r"[a-z]\w*\.lua", path.name)
         }
+        built = {name: self._build(name, text) for name, text in sorted(sources.items())}
         for script, guard in without:
-            sources[script] = _without(sources[script], guard)
-        self.scripts: Mapping[str, Script] = {name: self._build(name, text) for name, text in sorted(sources.items())}
+            built[script] = replace(built[script], source=_without(built[script].source, guard))
+        self.scripts: Mapping[str, Script] = built
 
     def __getitem__(self, name: str) -> Script:
         return self.scripts[name]

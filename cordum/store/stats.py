@@ -13,6 +13,9 @@ from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
 from cordum.domain.states import RunStatus, StepStatus
 
+APPROVAL_WAIT_SEC = (60, 300, 900, 3600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
+"""Upper bounds, in seconds, of what `_waited.lua` counts as `approval_waits:<outcome>:<bound>`; `inf`: longer."""
+
 _TIME_IS_UP = frozenset({StepStatus.TIMED_OUT, StepStatus.RETRYING})
 
 
@@ -30,7 +33,13 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
             counts[f"attempts_ended:{outcome}:{gone.topic or ''}"] += 1
     for letter in plan.dead_letters:
         counts[f"dead_letters:{letter.reason_code}"] += 1
-    counts["dead_letters_open"] += len(plan.dead_letters) - len(plan.rescued) - len(plan.replayed)
+    if plan.held:
+        counts["policy_unavailable"] += 1
+    for event in plan.events:
+        if event.type == "step.decision" and event.data.get("fail_mode") == "open":
+            counts["decisions_fail_open"] += 1
+    handled = len(plan.rescued) + len(plan.replayed) + len(plan.discarded)
+    counts["dead_letters_open"] += len(plan.dead_letters) - handled
     return {field: count for field, count in counts.items() if count}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import redis
 
@@ -12,13 +13,41 @@ from cordum.store import keys
 from cordum.store.connection import Connection
 
 
+class DrainReply(StrEnum):
+    CHANGED = "CHANGED"
+    UNCHANGED = "UNCHANGED"
+    NOT_FOUND = "NOT_FOUND"
+
+
+class Drained(NamedTuple):
+    """Since when (milliseconds) and by whom."""
+
+    at: int
+    by: str
+
+
+class Registered(NamedTuple):
+    """One incarnation: until when its lease holds, what it said of itself, how many jobs it holds."""
+
+    incarnation: str
+    lease_until: int
+    registered_at: int
+    info: dict[str, Any]
+    active: int
+    draining: Drained | None
+
+
 class Workers:
     def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
         self._connection = connection
         self._cell = cell
 
-    def renew(self, incarnation: str, info: dict[str, Any], lease_ms: int, heard: Sequence[str] = ()) -> list[str]:
-        """Hold the lease for another `lease_ms`; the reply names jobs that must stop, until they are in `heard`."""
+    def renew(
+        self, incarnation: str, info: dict[str, Any], lease_ms: int, heard: Sequence[str] = ()
+    ) -> tuple[list[str], bool]:
+        """Hold the lease for another `lease_ms`; the reply names jobs that must stop, until they are in `heard`, and
+        says whether the worker is being drained.
+        """
         reply = self._connection.run(
             "renew_lease",
             {
@@ -32,7 +61,7 @@ class Workers:
             lease_ms=lease_ms,
             fields=json.dumps(info),
         )
-        return list(reply[1])
+        return list(reply[1]), reply[2] != ""
 
     def end_lease(self, incarnation: str) -> None:
         self._connection.run("end_lease", {"workers": self._cell.workers}, incarnation=incarnation)
@@ -77,8 +106,61 @@ class Workers:
         texts = self._connection.read(ask)
         return {name: json.loads(text) if text else {} for name, text in zip(incarnations, texts, strict=True)}
 
-    def set_windows(self, windows: Mapping[str, int]) -> None:
-        """How many unfinished messages each of these topics may have."""
-        if windows:
-            texts: dict[Any, Any] = {topic: str(window) for topic, window in windows.items()}
-            self._connection.read(lambda client: client.hset(self._cell.windows, mapping=texts))
+    # -- what operators see and do -------------------------------------------------------------------------------
+
+    def census(self) -> list[Registered]:
+        """Every worker that has not been forgotten, and how many jobs it holds at this moment."""
+
+        def ask(client: redis.Redis) -> Any:
+            leases: Any = client.zrange(self._cell.workers, 0, -1, withscores=True)
+            with client.pipeline(transaction=False) as pipe:
+                for incarnation, _ in leases:
+                    pipe.hgetall(self._cell.worker(incarnation))
+                    pipe.scard(self._cell.held(incarnation))
+                return leases, pipe.execute()
+
+        leases, answers = self._connection.read(ask)
+        return [
+            _registered(incarnation, int(until), fields, active)
+            for (incarnation, until), fields, active in zip(leases, answers[::2], answers[1::2], strict=True)
+            if "info" in fields  # else it is being forgotten
+        ]
+
+    def drain(self, incarnation: str, by: str, *, draining: bool = True) -> DrainReply:
+        """Have a worker take nothing new, or take jobs again."""
+        reply = self._connection.run(
+            "drain_worker",
+            {"workers": self._cell.workers, "worker": self._cell.worker(incarnation), "clock": self._cell.clock},
+            incarnation=incarnation,
+            by=by,
+            draining="1" if draining else "0",
+        )
+        return DrainReply(reply[0])
+
+    def drain_pool(self, pool: str, by: str, now_ms: int) -> None:
+        """Remember it for workers of this pool that start later."""
+        self._connection.read(lambda client: client.hset(self._cell.drained_pools, pool, f"{now_ms} {by}"))
+
+    def open_pool(self, pool: str) -> None:
+        self._connection.read(lambda client: client.hdel(self._cell.drained_pools, pool))
+
+    def drained_pools(self) -> dict[str, Drained]:
+        found: Any = self._connection.read(lambda client: client.hgetall(self._cell.drained_pools))
+        return {pool: _drained(mark) for pool, mark in found.items()}
+
+
+def _drained(mark: str) -> Drained:
+    at, _, by = mark.partition(" ")
+    return Drained(int(at), by)
+
+
+def _registered(incarnation: str, until: int, fields: dict[str, str], active: int) -> Registered:
+    mark = fields.get("draining")
+    return Registered(
+        incarnation,
+        until,
+        int(fields["registered_at"]),
+        json.loads(fields["info"]),
+        active,
+        _drained(mark) if mark else None,
+    )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from cordum.domain.plan import Event
 from cordum.store import keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Call, Connection
 
 
@@ -55,6 +57,7 @@ class Workflows:
         document: str,
         topics: Collection[str],
         expected: int | None = None,
+        actor: str = "cordum",
     ) -> tuple[SaveReply, int]:
         """Store a definition: the word and its version. The same content is the same version.
 
@@ -68,7 +71,11 @@ class Workflows:
                 "topics": self._cell.topics,
                 "definitions": self._cell.definitions(tenant),
                 "clock": self._cell.clock,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
+            tenant=tenant,
+            event=event_text("", Event("workflow.saved", actor=actor, data={"digest": digest})),
             more_args=sorted(topics),
             workflow_id=workflow_id,
             digest=digest,
@@ -78,7 +85,7 @@ class Workflows:
         word = SaveReply(reply[0])
         return word, 0 if word is SaveReply.STALE else int(reply[1])
 
-    def delete(self, tenant: str, workflow_id: str) -> tuple[DeleteReply, int]:
+    def delete(self, tenant: str, workflow_id: str, actor: str = "cordum") -> tuple[DeleteReply, int]:
         """Forget a definition: the word, and how many runs of it are open."""
         reply = self._connection.run(
             "delete_workflow",
@@ -88,8 +95,13 @@ class Workflows:
                 "runs_of": self._cell.runs_of(tenant, workflow_id),
                 "open_runs_of": self._cell.open_runs_of(tenant, workflow_id),
                 "definitions": self._cell.definitions(tenant),
+                "clock": self._cell.clock,
+                "audit": self._cell.audit(tenant),
+                "audited": self._cell.audited,
             },
             workflow_id=workflow_id,
+            tenant=tenant,
+            event=event_text("", Event("workflow.deleted", actor=actor)),
         )
         word = DeleteReply(reply[0])
         return word, int(reply[1]) if word is DeleteReply.IN_USE else 0

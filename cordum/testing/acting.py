@@ -21,7 +21,7 @@ APPROVER = "bob"
 
 
 # What an action calls, and which of its keys it passes on behind the caller and the run.
-_OPERATIONS: Mapping[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+_OPERATIONS: Mapping[str, tuple[Callable[..., object], tuple[str, ...]]] = {
     "pause": (Engine.pause_run, ("reason",)),
     "resume": (Engine.resume_run, ("reason",)),
     "retry": (Engine.retry_run, ("reason",)),

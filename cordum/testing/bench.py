@@ -59,7 +59,8 @@ class Bench:
         """The earliest moment at which something happens to a run by time alone."""
         due: Any = self._client.zrange(self._keys.timers, 0, 0, withscores=True)
         marked: Any = self._client.zrange(self._keys.wakeups, 0, 0, withscores=True)
-        return min((int(score) for _, score in (*due, *marked)), default=None)
+        alarms: Any = self._client.zrange(self._keys.alarms, 0, 0, withscores=True)
+        return min((int(score) for _, score in (*due, *marked, *alarms)), default=None)
 
     def take_messages(self) -> list[Message]:
         """Every job message on any topic's queue, taken off its list the way kombu does it."""

@@ -125,7 +125,7 @@ class Crew:
     def renew(self) -> None:
         """Every living worker renews its lease, and stops what it is told to stop."""
         for hand in list(self._working.values()):
-            if stops := self._engine.jobs.renew(hand.worker):
+            if stops := self._engine.jobs.renew(hand.worker).stops:
                 self.told_to_stop += stops
                 self._dismiss(hand)
 

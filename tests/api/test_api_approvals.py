@@ -27,6 +27,21 @@ def test_named_person_approves_what_anonymous_started(api, job_id, run_id):
     assert [item["job"]["id"] for item in resolved] == [job_id]
 
 
+def test_an_approval_read_alone_shows_what_it_will_do(api, job_id):
+    shown = api.get(f"{APPROVALS}/{job_id}").json
+    assert (shown["reason"], shown["evidence"]) == ("Ship it", [])
+    assert [(one["step_id"], one["topic"]) for one in shown["downstream"]] == [("deploy", "job.deploy")]
+    assert "evidence" not in api.get(APPROVALS).json["items"][0]
+
+
+def test_waiting_times_are_told(api, job_id):
+    api.post(f"{APPROVALS}/{job_id}/approve", headers=ALICE)
+    found = api.get(f"{APPROVALS}/stats").json
+    assert (found["open"], found["outcomes"]) == (0, {"approved": 1})
+    assert found["wait_sec"]["max"] >= 0
+    assert api.get(f"{APPROVALS}/stats?x=1").status_code == 422
+
+
 def test_approving_takes_no_body(api, job_id):
     assert api.post(f"{APPROVALS}/{job_id}/approve", headers=ALICE).status_code == 200
 

@@ -8,6 +8,7 @@ import pytest
 
 JOB = "c1-01h00000000000000000000000:gate@1"
 IDS = {
+    "bulk_id": "bulk-0123456789abcdef0123",
     "workflow_id": "ship",
     "run_id": "c1-01h00000000000000000000000",
     "job_id": JOB,
@@ -15,6 +16,11 @@ IDS = {
     "step": "gate",
     "key_id": "aaaaaaaa",
     "bundle_id": "b",
+    "worker_id": "w@h",
+    "pool": "gpu",
+    "topic": "job.a",
+    "schedule_id": "nightly",
+    "hook_id": "hook-0",
 }
 
 BODIES = {
@@ -92,7 +98,7 @@ QUERIES = [
     "include_resolved=maybe",
     "version=0",
     "version=latest",
-    "dry_run=true",
+    "dry_run=maybe",
     "label=",
 ]
 

@@ -6,9 +6,12 @@ import pytest
 from redis import Redis
 
 from cordum.api.identity import access_of
+from cordum.client import ApiError, Client
 from cordum.domain.roles import Role
+from cordum.engine import Engine
 from cordum.engine import api_keys as module
 from tests.api.keyring import headers
+from tests.cells import eventually
 
 LIST = "/api/v1/workflows"
 
@@ -112,6 +115,40 @@ def test_a_key_revoked_elsewhere_is_believed_for_a_second_at_most(api, engine, a
     assert api.get(LIST, headers=ann).status_code == 401
 
 
+def test_a_key_revoked_by_another_process_opens_nothing_within_five_seconds(server, engine, settings, redis_address):
+    """Two processes' worth of engines: one answers, the other revokes; nothing is patched."""
+    made = engine.api_keys.create("acme", "ann", Role.VIEWER, by="test")
+    other = Engine.connect(settings, redis_address)
+    client = Client(server.url, api_key=made["key"])
+    assert client.workflows() == []
+    other.api_keys.revoke("acme", made["id"], by="test")
+    other.close()
+
+    def refused():
+        try:
+            client.workflows()
+        except ApiError as error:
+            return error.http_status
+        return None
+
+    assert eventually(refused, "the revocation", patience_sec=5) == 401
+
+
+def test_keys_by_the_thousand_are_told_to_slow_down_and_lock_nobody_out(api, engine, ann):
+    statuses = [api.get(LIST, headers={"X-API-Key": f"ck_{number}"}).status_code for number in range(200)]
+    assert statuses[:20] == [401] * 20
+    assert statuses[-100:].count(429) >= 90
+    slow = api.get(LIST)
+    assert (slow.status_code, slow.json["code"], slow.json["retryable"]) == (429, "too_many_refusals", True)
+    assert int(slow.headers["Retry-After"]) >= 1
+    # A good key from the very same address, and anybody from another one.
+    assert api.get(LIST, headers=ann).status_code == 200
+    new = headers(engine, "acme", "new")
+    assert api.get(LIST, headers=new).status_code == 200
+    assert api.get(LIST, environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 401
+    assert api.get("/healthz").status_code == 200
+
+
 def test_an_expired_key_opens_nothing(api, engine, ann, redis_address):
     made = engine.api_keys.create("acme", "ann", Role.VIEWER, by="test", expires_in_sec=1)
     with Redis(**redis_address.redis_py_kwargs()) as client:
@@ -152,6 +189,9 @@ def test_each_route_is_open_to_the_roles_that_include_its_own(app, api, engine):
         path = f"{rule}".replace("<workflow:workflow_id>", "x").replace("<run:run_id>", "r")
         path = path.replace("<job:job_id>", "r:s@1").replace("<key:key_id>", "aaaaaaaa")
         path = path.replace("<bundle:bundle_id>", "x").replace("<step:name>", "go").replace("<ref:step>", "s")
+        path = path.replace("<worker:worker_id>", "w").replace("<pool:pool>", "p").replace("<topic:topic>", "job.a")
+        path = path.replace("<schedule:schedule_id>", "x").replace("<hook:hook_id>", "x")
+        path = path.replace("<bulk:bulk_id>", "bulk-0123456789abcdef0123")
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             for role, key in keys.items():
                 answered = api.open(path, method=method, headers=key)

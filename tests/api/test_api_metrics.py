@@ -35,3 +35,11 @@ def test_whatever_a_label_holds_is_read_back():
     ((family),) = text_string_to_metric_families(text)
     assert family.samples[0].labels == {"topic": strange}
     assert family.samples[0].value == 0.5
+
+
+def test_a_histogram_is_read_back(engine):
+    families = text_string_to_metric_families(exposition(engine.metrics()))
+    (lateness,) = [family for family in families if family.name == "cordum_timer_lateness_seconds"]
+    assert lateness.type == "histogram"
+    names = [sample.name.removeprefix(lateness.name) for sample in lateness.samples]
+    assert names == ["_bucket"] * 10 + ["_sum", "_count"]

@@ -124,3 +124,20 @@ def test_another_tenants_run_is_not_there(api: FlaskClient, run_id: str, path: s
 def test_a_step_that_does_not_exist(api: FlaskClient, run_id: str) -> None:
     assert post(api, run_id, "steps/ghost/skip", REASON).status_code == 404
     assert post(api, run_id, "steps/gate[0]/skip", REASON).status_code == 404
+
+
+def test_a_signal_by_correlation_needs_no_run(api: FlaskClient) -> None:
+    definition = b"{id: order, steps: {paid: {type: signal, name: paid, correlation: '${input.order}'}}}"
+    api.post("/api/v1/workflows", data=definition, content_type="application/yaml")
+    run_id = api.post("/api/v1/workflows/order/runs", json={"order": "o-7"}).json["run_id"]
+    said, key = {"correlation": "o-7", "payload": {"sum": 3}}, {"Idempotency-Key": "d1"}
+    first = api.post("/api/v1/signals/paid", json=said, headers=key)
+    assert (first.status_code, first.json["delivered_to"], first.json["kept"]) == (200, [run_id], False)
+    assert read(api, run_id)["status"] == "succeeded"
+    again = api.post("/api/v1/signals/paid", json=said, headers=key)
+    assert (again.json, again.headers["Idempotent-Replayed"]) == (first.json, "true")
+    other = api.post("/api/v1/signals/paid", json={**said, "payload": 4}, headers=key)
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    assert api.post("/api/v1/signals/paid", json={"correlation": "nobody"}).json["kept"] is True
+    missing = api.post("/api/v1/signals/paid", json={"payload": 1})
+    assert (missing.status_code, missing.json["errors"][0]["path"]) == (422, "/correlation")

@@ -114,9 +114,10 @@ def test_simulate_shows_what_another_text_would_change(api, engine):
     assert (shown["decision"], shown["active"]["decision"], shown["changes"]) == ("deny", "allow", True)
     assert post(api, "simulate", body | {"policy": FIRST}).json["changes"] is False
     assert post(api, "evaluate", {"topic": "job.sre.logs"}).json["decision"] == "allow"
-    throttled = "rules: [{id: t, decision: throttle}]"
+    throttled = "rules: [{id: t, decision: throttle, velocity: {max_requests: 1, window_sec: 1}}]"
     shown = post(api, "simulate", body | {"policy": throttled}).json
-    assert (shown["decision"], shown["publishable"]) == ("throttle", False)
+    assert shown["decision"] == "throttle"
+    assert shown["velocity"] == {"max_requests": 1, "window_sec": 1.0, "key": "tenant", "counted": "default"}
 
 
 def test_rules_are_shown_as_the_file_has_them(api):
@@ -158,7 +159,83 @@ def test_a_dry_run_shows_the_decision_of_each_step_and_starts_nothing(api):
     assert api.post("/api/v1/workflows/dry/dry-run", json={"input": []}).status_code == 422
 
 
+OWN = DRY.replace("id: dry", "id: own\npolicy_override: {rules: [{id: ask, decision: require_approval}]}")
+
+
+def test_a_start_can_be_tried_and_starts_nothing(api, engine):
+    starts = "rules: [{id: freeze, match: {topics: [workflow.start]}, decision: deny}, {id: all, decision: allow}]"
+    engine.publish_policy(starts.encode(), "ann")
+    api.post("/api/v1/workflows", data=OWN, content_type="application/yaml")
+    path = "/api/v1/workflows/own/runs?dry_run=true"
+    shown = api.post(f"{path}&label=env=prod", json={"who": "ann"}, headers={"Idempotency-Key": "k"}).json
+    assert (shown["dry_run"], shown["start"]["rule_id"]) == (True, "freeze")
+    assert [(one["decision"], one["policy_override"]) for one in shown["steps"]] == [("require_approval", "ask")] * 3
+    assert api.get("/api/v1/workflow-runs").json["items"] == []
+    engine.publish_policy(FIRST.encode(), "ann")
+    tried = api.post(path, json={}).json
+    assert tried["start"] is None
+    # The key was not used up, and without the flag a run is started.
+    started = api.post("/api/v1/workflows/own/runs?dry_run=false", json={}, headers={"Idempotency-Key": "k"})
+    assert "Idempotent-Replayed" not in started.headers
+    assert started.json["run_id"]
+    assert api.post("/api/v1/workflows/none/runs?dry_run=true", json={}).status_code == 404
+
+
+def test_a_trial_refuses_what_a_start_refuses(api):
+    typed = {"id": "typed", "steps": {}, "input_schema": {"required": ["n"]}}
+    api.post("/api/v1/workflows", json=typed)
+    for flag in ("true", "false"):
+        refused = api.post(f"/api/v1/workflows/typed/runs?dry_run={flag}", json={})
+        assert (refused.status_code, refused.json["code"]) == (422, "schema_validation_failed")
+
+
+def test_a_replay_shows_what_a_candidate_would_change(api):
+    api.post("/api/v1/workflows", data=DRY, content_type="application/yaml")
+    api.post("/api/v1/workflows/dry/runs", json={})
+    found = post(api, "replay", {"policy": SECOND}).json
+    assert (found["decisions"], found["changed"]) == (1, 1)
+    assert (found["items"][0]["was"]["rule_id"], found["items"][0]["would_be"]["decision"]) == ("read", "deny")
+    api.put(f"{BASE}/bundles/next", json={"policy": SECOND})
+    assert post(api, "replay", {"bundle_id": "next", "workflow_id": "dry", "limit": 1}).json == found
+    assert post(api, "replay", {"policy": FIRST}).json["changed"] == 0
+    assert post(api, "replay", {"policy": SECOND, "tenant": "acme"}).json["decisions"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"policy": "rules: ["}, {"policy": FIRST, "limit": 0}, {"policy": FIRST, "limit": 999}, {"bundle_id": "a b"}],
+)
+def test_a_replay_of_nothing_is_422(api, body):
+    assert post(api, "replay", body).status_code == 422
+
+
+def test_governance_health_tells_a_tenant_what_holds_for_it_and_no_more(api, engine):
+    engine.publish_policy(f"tenants: {{acme: {{fail_mode: open}}}}\n{FIRST}".encode(), "ann")
+    vic, root = headers(engine, "acme", "vic", Role.VIEWER), headers(engine, "default", "root")
+    shown = api.get("/api/v1/governance/health", headers=vic).json
+    assert (shown["status"], shown["policy"]["fail_mode"]) == ("ok", "open")
+    engine.store.policies.note_fault("secret rule")
+    assert api.get("/api/v1/governance/health", headers=vic).json["status"] == "degraded"
+    assert "secret" not in api.get("/api/v1/governance/health", headers=vic).text
+    assert api.get("/api/v1/governance/health", headers=root).json["policy"]["fault"] == "secret rule"
+    engine.store.policies.publish("sha256:new", "{quantum_rules: []}", "a newer version")
+    assert api.get("/api/v1/governance/health", headers=vic).json["status"] == "unavailable"
+
+
 # --- changing ---
+
+
+def test_a_publication_with_a_key_is_made_once(api, published):
+    key = {"Idempotency-Key": "k1"}
+    first = post(api, "publish", {"policy": SECOND}, headers=key).json
+    post(api, "publish", {"policy": FIRST})
+    assert post(api, "publish", {"policy": SECOND}, headers=key).json == first
+    assert post(api, "evaluate", {"topic": "job.sre.logs"}).json["decision"] == "allow"
+    other = post(api, "publish", {"policy": FIRST}, headers=key)
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    back = post(api, "rollback", {}, headers={"Idempotency-Key": "k2"}).json
+    assert post(api, "rollback", {}, headers={"Idempotency-Key": "k2"}).json == back
+    assert len(api.get(f"{BASE}/snapshots").json["items"]) == back["epoch"]
 
 
 def test_publishing_changes_what_is_decided_and_the_history_keeps_both(api):
@@ -266,6 +343,7 @@ def test_only_an_admin_of_the_admin_tenant_changes_the_policy_of_all(api, engine
         ("POST", "rollback"),
         ("POST", "simulate"),
         ("POST", "test"),
+        ("POST", "replay"),
         ("GET", "snapshots"),
         ("GET", "bundles"),
         ("PUT", "bundles/x"),

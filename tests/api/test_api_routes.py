@@ -15,11 +15,11 @@ def test_view_without_declaration_has_no_role():
     assert access_of(lambda: None) is None
 
 
-def test_only_health_is_public(app):
+def test_only_health_and_what_is_signed_is_public(app):
     public = {
         rule.rule for rule in app.url_map.iter_rules() if access_of(app.view_functions[rule.endpoint]) == Access(None)
     }
-    assert public == {"/healthz", "/livez", "/readyz"}
+    assert public == {"/healthz", "/livez", "/readyz", "/api/v1/hooks/<hook:hook_id>"}
 
 
 def test_reading_asks_for_less_than_changing(app):

@@ -23,14 +23,23 @@ DEFINITION = {
     "steps": {
         "gate": {"type": "approval", "input": {"approval_reason": MARK}},
         "bad": {"topic": "job.bad", "on_error": "gate"},
+        "kept": {"topic": "job.kept", "concurrency": {"key": MARK, "limit": 1}},
     },
 }
 POLICY = b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}, decision: deny}]}"
 
+# What is said to nobody in particular; that another tenant's runs do not hear it, `tests/engine/test_signals.py` shows.
+NAMES_NO_OBJECT = {"signals.send"}
+
 # What a request needs besides its path, so that it fails for nothing else than the object.
 BODIES = {
+    "hooks.create": {"signal": {"name": "go", "correlation": "c"}},
+    "signals.send": {"correlation": "c"},
+    "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},
+    "dead_letters.retry_many": {"reason": "because", "filter": {}},
+    "dead_letters.stop_bulk_retry": {"reason": "because"},
     **{f"operations.{name}": {"reason": "because"} for name in ("retry", "rerun", "skip", "complete")},
 }
 
@@ -42,14 +51,23 @@ def owned(engine, api):
     ann = headers(engine, "tenant-a", "ann", Role.OPERATOR)
     assert api.post("/api/v1/workflows", json=DEFINITION, headers=ann).status_code == 201
     run = api.post(f"/api/v1/workflows/{WORKFLOW}/runs", json={"secret": MARK}, headers=ann).json["run_id"]
+    wanted = {"id": f"{MARK}-nightly", "workflow_id": WORKFLOW, "cron": "0 3 * * *"}
+    schedule = api.post("/api/v1/schedules", json=wanted, headers=ann).json["id"]
+    wanted = {"description": MARK, "start": {"workflow_id": WORKFLOW}}
+    hook = api.post("/api/v1/hooks", json=wanted, headers=ann).json["id"]
+    wanted = {"filter": {}, "reason": MARK}
+    bulk = api.post("/api/v1/dlq/retry", json=wanted, headers=ann).json["id"]
     key = headers(engine, "tenant-a", f"{MARK}-person", Role.VIEWER)["X-API-Key"][3:11]
     return {
         "workflow_id": (WORKFLOW, "no-flow"),
         "run_id": (run, run[:-4] + ("0000" if run[-4:] != "0000" else "1111")),
         "job_id": (f"{run}:gate@1", f"{run}:gate@7"),
+        "bulk_id": (bulk, "bulk-" + 20 * "0"),
         "key_id": (key, "aaaaaaaa"),
         "step": ("gate", "no-step"),
         "name": ("go", "no-signal"),
+        "hook_id": (hook, "hook-none"),
+        "schedule_id": (schedule, "no-schedule"),
     }
 
 
@@ -99,7 +117,7 @@ def test_what_belongs_to_another_tenant_looks_like_what_is_missing(app, api, own
         seen = told(theirs, *(pair[0] for pair in owned.values()))
         assert seen == told(missing, *(pair[1] for pair in owned.values())), (method, rule)
         assert theirs.status_code in (200, 404), (method, rule, theirs.text)
-        if theirs.status_code == 200:
+        if theirs.status_code == 200 and endpoint not in NAMES_NO_OBJECT:
             assert theirs.json in ([], {"items": [], "next_cursor": None}), (method, rule)
         tried += 1
     assert tried >= 11

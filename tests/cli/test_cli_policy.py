@@ -95,6 +95,39 @@ def test_publish_explain_simulate_and_roll_back(cli: Cli, rules: str, loose: str
     assert "rollback" in cli("policy", "history").stdout
 
 
+def test_a_draft_is_kept_replayed_and_published_once(cli: Cli, gate: str, rules: str, broken: str) -> None:
+    assert cli("run", gate).exit_code == 0
+    refused = cli("policy", "draft", "save", "next", broken)
+    assert refused.exit_code == 1
+    assert "next:5:" in refused.output
+    assert cli("policy", "publish", "--draft", "next").exit_code == 1
+    assert cli("policy", "draft", "save", "next", rules).exit_code == 0
+    assert "id: read" in cli("policy", "draft", "show", "next").stdout
+    assert "next" in cli("policy", "draft", "list").stdout
+    replayed = cli("policy", "replay", "--draft", "next")
+    assert (replayed.exit_code, replayed.stdout.strip()) == (0, "0 of 0 decisions in 1 runs would change")
+    first = cli("policy", "publish", "--draft", "next", "--key", "k")
+    assert cli("policy", "rollback").exit_code == 0
+    assert cli("policy", "publish", "--draft", "next", "--key", "k").stdout == first.stdout
+    assert len(json.loads(cli("policy", "history", "--json").stdout)) == 3
+    assert cli("policy", "draft", "delete", "next").exit_code == 0
+    assert cli("policy", "draft", "show", "next").exit_code == 1
+
+
+def test_a_replay_lists_what_would_change(cli: Cli, rules: str, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("id: job\nsteps: {a: {topic: job.x}}\n")
+    cli("apply", str(tmp_path / "job.yaml"))
+    tried = cli("run", "job", "--dry-run")
+    assert (tried.exit_code, "allow" in tried.stdout) == (0, True)
+    assert json.loads(cli("runs", "--json").stdout) == []
+    cli("run", "job")
+    replayed = cli("policy", "replay", rules)
+    assert replayed.exit_code == 1
+    assert "1 of 1 decisions in 1 runs would change" in replayed.stdout
+    assert "allow -> deny" in replayed.stdout
+    assert json.loads(cli("policy", "replay", rules, "--json").stdout)["changed"] == 1
+
+
 def test_what_fails_its_cases_or_is_broken_is_not_published(cli: Cli, loose: str, cases: str, broken: str) -> None:
     for arguments in ((loose, "--cases", cases), (broken,)):
         refused = cli("policy", "publish", *arguments)
@@ -111,6 +144,8 @@ def test_what_fails_its_cases_or_is_broken_is_not_published(cli: Cli, loose: str
         ("explain", "--topic", "a", "--label", "x"),
         ("explain", "--topic", "a", "--input", "{"),
         ("publish", "/nowhere.yaml"),
+        ("publish",),
+        ("replay",),
         ("rollback", "--to", "0"),
     ],
 )

@@ -106,6 +106,18 @@ def test_get_shows_steps_and_why_the_run_waits(cli: Cli, gate: str) -> None:
     assert any(line.split()[:2] == ["ask", "waiting"] for line in shown.splitlines())
 
 
+def test_why_names_the_holders_of_what_a_run_waits_for(cli: Cli, tmp_path: Path) -> None:
+    definition = tmp_path / "dock.yaml"
+    definition.write_text("id: dock\nsteps: {a: {topic: job.t, concurrency: {key: pier, limit: 1}}}\n")
+    assert cli("apply", str(definition)).exit_code == 0
+    first, second = (json.loads(cli("run", "dock", "--json").stdout)["run_id"] for _ in range(2))
+    (waits,) = json.loads(cli("why", second, "--json").stdout)["steps"]
+    assert (waits["step_id"], waits["reason"], waits["holders"]) == ("a", "concurrency_key", [f"{first}:a@1"])
+    shown = " ".join(cli("why", second).stdout.split())
+    assert "concurrency_key" in shown
+    assert "the concurrency key pier lets 1 job run at one time; 1 taken" in shown
+
+
 def test_runs_lists_the_newest_first_and_filters(cli: Cli, gate: str) -> None:
     ids = [start(cli) for _ in range(3)]
     cli("cancel", ids[0])
@@ -132,6 +144,27 @@ def test_approve_by_the_approval_s_id(cli: Cli, gate: str) -> None:
     answered = cli("approve", approval["job_id"], "--as", "ann")
     assert answered.stdout.split() == [approval["job_id"], "approved", "by", "ann"]
     assert cli("watch", run_id).exit_code == 0
+
+
+def test_an_approval_is_shown_with_what_it_rests_on(cli: Cli, gate: str) -> None:
+    run_id = start(cli, "-i", "build=7")
+    shown = cli("approvals", "show", run_id).stdout
+    assert "Ship 7" in shown
+    assert "It is live" in shown
+    assert '"build"' in shown
+    assert json.loads(cli("approvals", "show", run_id, "--json").stdout)["evidence"] == []
+    assert cli("approvals", "show", "nobody:ask@1").exit_code == 1
+
+
+def test_how_long_people_let_questions_wait(cli: Cli, gate: str) -> None:
+    start(cli)
+    cli("approve", start(cli))
+    shown = cli("approvals", "--stats")
+    assert shown.exit_code == 0, shown.output
+    assert "ended approved" in shown.stdout
+    assert "up to 7 d" in shown.stdout
+    found = json.loads(cli("approvals", "--stats", "--json").stdout)
+    assert (found["open"], found["outcomes"]) == (1, {"approved": 1})
 
 
 def test_approve_and_reject_by_the_run_s_id(cli: Cli, gate: str) -> None:

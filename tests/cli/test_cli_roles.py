@@ -28,7 +28,7 @@ def test_in_production_the_three_roles_carry_a_run_to_its_end(
     ann, bob = (api_key(address, person) for person in ("ann", "bob"))
     api = spawn("api", "--port", "0", **env)
     others = [
-        spawn("coordinator", **env),
+        spawn("coordinator", **env, CORDUM_AUDIT_KEY="k1:a secret of some length"),
         spawn("worker", "-Q", TOPICS, "-I", "cordum.demo.handlers", "-c", "1", **env),
     ]
     url = api.line("API ")
@@ -71,6 +71,15 @@ def test_in_production_the_api_does_not_start_without_a_key(
     program = spawn("api", "--port", "0", CORDUM_ENV="production", CORDUM_REDIS_URL=address.url())
     assert program.end() == 78, program.text
     assert "cordum keys create" in program.text
+
+
+def test_in_production_a_coordinator_does_not_start_without_a_key_for_the_audit(
+    spawn: Spawn, fresh_redis: Callable[..., RedisServer]
+) -> None:
+    address = fresh_redis().address
+    program = spawn("coordinator", CORDUM_ENV="production", CORDUM_REDIS_URL=address.url())
+    assert program.end() == 78, program.text
+    assert "CORDUM_AUDIT_KEY" in program.text
 
 
 @pytest.mark.parametrize(

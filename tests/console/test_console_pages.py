@@ -7,10 +7,10 @@ import re
 import pytest
 from flask import Flask
 
-from cordum.console.pages import around
 from cordum.console.shown import breakable, moment, pretty, took
 from cordum.engine import Caller, Engine
 from tests.console.conftest import Browser, start
+from tests.engine.hands import Hands
 
 
 def test_the_way_in_leads_to_the_runs(browser: Browser) -> None:
@@ -71,6 +71,22 @@ def test_an_approval_shows_what_it_rests_on_and_what_comes_after(browser: Browse
     assert page.index("<b>deploy</b>") < page.index("<b>report</b>")
     assert "alice" in page
     assert waiting in browser.get("/approvals").text
+
+
+def test_an_approval_shows_no_secret_and_says_what_is_left_out(browser: Browser, engine: Engine) -> None:
+    names = [f"s{number}" for number in range(12)]
+    steps = "".join(f"  {name}: {{topic: job.s}}\n" for name in names)
+    gate = f"  gate: {{type: approval, depends_on: [{', '.join(names)}]}}\n"
+    engine.save_workflow("default", f"id: many\nsteps:\n{steps}{gate}".encode(), "yaml")
+    run_id = engine.start_run(Caller("default", "alice"), "many", {"token": "t0ps3cret"}).id
+    hands = Hands(engine)
+    for name in names:
+        hands.work(run_id, name, {"password": "hunter2", "text": "x" * 8000})
+    page = browser.get(f"/approvals/{run_id}:gate@1").text
+    assert "[hidden]" in page
+    assert "hunter2" not in page
+    assert "t0ps3cret" not in page
+    assert "What s11 found is too much for this page" in page
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/{run}", "/approvals", "/approvals/{run}:gate@1"])
@@ -175,17 +191,3 @@ def test_a_huge_value_is_cut_and_says_so() -> None:
 
 def test_a_long_name_may_break_behind_its_separators_and_stays_text() -> None:
     assert breakable("a_b<i>") == "a_<wbr>b&lt;i&gt;"
-
-
-def test_before_and_after_a_step_go_through_groups() -> None:
-    steps = {
-        "a": {},
-        "fan": {"type": "parallel", "steps": ["x", "y"], "depends_on": ["a"]},
-        "x": {},
-        "y": {},
-        "gate": {"depends_on": ["fan"]},
-        "b": {"depends_on": ["gate"]},
-        "other": {"depends_on": ["a"]},
-    }
-    assert around(steps, "gate") == (["a", "fan", "x", "y"], ["b"])
-    assert around([{"id": name, **step} for name, step in steps.items()], "gate") == (["a", "fan", "x", "y"], ["b"])

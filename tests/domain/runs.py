@@ -10,12 +10,12 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON, Workflow
 
-ALLOW = load_policy(b"{version: '1', default_decision: allow, rules: []}", epoch=1)
+ALLOW = read_policy(b"{version: '1', default_decision: allow, rules: []}", epoch=1)
 START = 1_000_000
 
 

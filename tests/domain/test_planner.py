@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cordum.domain.planner import plan, plan_cancel
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import OutcomeClass
 from cordum.domain.states import RunStatus, StepStatus
 from tests.domain.runs import ALLOW, Play
@@ -438,10 +438,10 @@ steps:
 
 # -- approvals and policy ----------------------------------------------------------------------------------------
 
-ASK = load_policy(
+ASK = read_policy(
     b"{default_decision: allow, rules: [{id: ask, match: {topics: [job.hot]}, decision: require_approval}]}", 1
 )
-DENY = load_policy(b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}, decision: deny}]}", 1)
+DENY = read_policy(b"{default_decision: allow, rules: [{id: no, match: {topics: [job.bad]}, decision: deny}]}", 1)
 
 
 def test_an_approval_step_waits_and_lets_through_what_depends_on_it() -> None:
@@ -506,7 +506,7 @@ def test_an_approval_covers_this_request_under_this_policy_only() -> None:
     assert [job.attempt for job in play.advance().jobs] == [1]
     play.claim("a")
     assert [job.attempt for job in play.fail("a").jobs] == [2]  # an automatic retry is covered
-    changed = load_policy(ASK.source + b" ", epoch=2)
+    changed = read_policy(ASK.source + b" ", epoch=2)
     play._set("a", status=StepStatus.PENDING, attempt=2)
     play.policy = changed
     assert play.advance().jobs == ()

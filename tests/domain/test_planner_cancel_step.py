@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cordum.domain.planner import plan_cancel_step
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass
 from cordum.domain.states import RunStatus, StepStatus
 from tests.domain.runs import Play
@@ -201,7 +201,7 @@ def test_a_plan_for_an_attempt_that_is_over_does_what_was_due_anyway() -> None:
 
 
 def test_a_job_that_waits_for_a_person_is_revoked_with_its_question() -> None:
-    policy = load_policy(
+    policy = read_policy(
         b"{version: '1', rules: [{id: ask, match: {topics: [job.t]}, decision: require_approval}]}", epoch=1
     )
     play = Play.start(GO_ON + "steps: {a: {topic: job.t}}", policy=policy)

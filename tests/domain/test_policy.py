@@ -97,8 +97,9 @@ def test_any_other_word_is_a_denial(word: object) -> None:
     assert Verdict(word) is Verdict.DENY
 
 
-def test_only_two_decisions_let_a_job_run() -> None:
-    assert [verdict for verdict in Verdict if verdict.runs] == [Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS]
+def test_only_three_decisions_let_a_job_run() -> None:
+    runs = [verdict for verdict in Verdict if verdict.runs]
+    assert runs == [Verdict.ALLOW, Verdict.ALLOW_WITH_CONSTRAINTS, Verdict.THROTTLE]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,11 @@ def test_what_cannot_be_judged_counts_against_the_job(match: str, given: dict[st
     for decision in ("deny", "require_approval"):
         held = policy(f"  - {{id: it, match: {match}, decision: {decision}}}", f"{more}allow")
         assert held.decide(asked(**given)).rule_id == "it"
-    for decision in ("allow", "allow_with_constraints, constraints: {budgets: {max_retries: 0}}"):
+    for decision in (
+        "allow",
+        "allow_with_constraints, constraints: {budgets: {max_retries: 0}}",
+        "throttle, velocity: {max_requests: 1, window_sec: 1}",
+    ):
         let = policy(f"  - {{id: it, match: {match}, decision: {decision}}}", f"{more}deny")
         assert let.decide(asked(**given)).verdict is Verdict.DENY
 
@@ -133,6 +138,55 @@ def test_a_tenant_has_its_own_default_and_limits() -> None:
     assert (other.verdict, other.rule_id, other.constraints.max_retries) == (Verdict.ALLOW, None, 2)
     assert rules.decide(asked(tenant="b")).verdict is Verdict.DENY
     assert rules.decide(asked(tenant="b", risk_tags=("x",))).constraints.max_retries == 5
+
+
+LIMITED = """
+tenants: {acme: {default_decision: allow, constraints: {budgets: {max_concurrent_jobs: 9}}}}
+rules:
+  - id: it
+    match: {risk_tags: [x]}
+    decision: allow
+    constraints: {budgets: {max_concurrent_jobs: 2}}
+    velocity: {max_requests: 3, window_sec: 1.5, key: KEY}
+"""
+
+
+def test_a_rules_limits_and_its_tenants_are_counted_apart() -> None:
+    rules = read_policy(LIMITED.replace("KEY", "tenant").encode())
+    tenant, rule, rate = rules.decide(asked(tenant="acme", risk_tags=("x",))).quotas
+    assert (tenant.kind, tenant.name, tenant.most, tenant.scope) == ("tenant", "acme", 9, "acme")
+    assert (rule.kind, rule.name, rule.most, rule.scope) == ("rule", "it", 2, "acme")
+    assert (rate.kind, rate.name, rate.most, rate.window_ms) == ("velocity", "it", 3, 1500)
+    assert rules.decide(asked(tenant="acme")).quotas == (tenant,)
+    assert [one.kind for one in rules.decide(asked(tenant="b", risk_tags=("x",))).quotas] == ["rule", "velocity"]
+    assert len({one.id for one in (tenant, rule, rate)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "apart"),
+    [
+        ("tenant", {"tenant"}),
+        ("topic", {"topic"}),
+        ("workflow", {"tenant", "workflow_id"}),
+        ("actor", {"tenant", "actor_id"}),
+    ],
+)
+def test_a_rate_is_counted_by_its_key(key: str, apart: set[str]) -> None:
+    rules = read_policy(LIMITED.replace("KEY", key).encode())
+
+    def counted(**given: Any) -> str:
+        return rules.decide(asked(risk_tags=("x",), **given)).quotas[-1].id
+
+    given = {"tenant": "b", "topic": "job.b", "workflow_id": "b", "actor_id": "b"}
+    assert {name for name, value in given.items() if counted(**{name: value}) != counted()} == apart
+
+
+def test_a_start_is_counted_only_where_a_rule_is_about_starts() -> None:
+    rate = "velocity: {max_requests: 3, window_sec: 1}"
+    rules = policy(f"  - {{id: it, match: {{topics: [workflow.start]}}, decision: throttle, {rate}}}")
+    decided = rules.decide_start(asked(topic="workflow.start"))
+    assert decided is not None
+    assert [(one.kind, one.most) for one in decided.quotas] == [("velocity", 3)]
 
 
 def test_a_decision_shows_what_it_holds_and_nothing_else() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cordum.domain import policy_cases, policy_document, policy_schema
+from cordum.domain import policy_cases, policy_document, policy_override, policy_schema
 from cordum.domain.policy_cases import load_cases, run_cases
-from cordum.domain.policy_document import load_policy, read_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.policy_lint import lint
 from cordum.errors import Unprocessable
 
@@ -17,7 +17,7 @@ HEAD = "version: '1'\nrules:\n"
 
 def refused(text: str) -> list[tuple[str, int | None, str]]:
     with pytest.raises(Unprocessable) as refusal:
-        load_policy(text.encode())
+        read_policy(text.encode())
     assert refusal.value.code == "policy_invalid"
     return [(one.code, one.line, one.message) for one in refusal.value.problems]
 
@@ -82,32 +82,16 @@ def test_all_mistakes_are_told_at_once_in_order() -> None:
         ("tenants: [a]", "type"),
         ("rules: [{id: a, decision: deny}, {id: a, decision: deny}]", "duplicate_key"),
         ("rules: &a [*a]", "alias_forbidden"),
+        ("rules: [{id: a, decision: throttle}]", "missing_field"),
+        ("rules: [{id: a, decision: allow, velocity: {max_requests: 1}}]", "missing_field"),
+        ("rules: [{id: a, decision: allow, velocity: {max_requests: 0, window_sec: 1}}]", "number_range"),
+        ("rules: [{id: a, decision: allow, velocity: {max_requests: 100001, window_sec: 1}}]", "number_range"),
+        ("rules: [{id: a, decision: allow, velocity: {max_requests: 1, window_sec: 0}}]", "number_range"),
+        ("rules: [{id: a, decision: allow, velocity: {max_requests: 1, window_sec: 604801}}]", "number_range"),
     ],
 )
 def test_what_is_no_policy_is_refused(text: str, code: str) -> None:
     assert code in [found for found, _, _ in refused(text)]
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("rules: [{id: a, decision: throttle}]", "/rules/0/decision"),
-        ("rules: [{id: a, decision: allow, velocity: {max_requests: 1, window_sec: 1}}]", "/rules/0/velocity"),
-        (
-            "rules: [{id: a, decision: allow, constraints: {budgets: {max_concurrent_jobs: 1}}}]",
-            "/rules/0/constraints/budgets/max_concurrent_jobs",
-        ),
-        ("tenants: {a: {fail_mode: open}}", "/tenants/a/fail_mode"),
-        (
-            "tenants: {a: {constraints: {budgets: {max_concurrent_jobs: 1}}}}",
-            "/tenants/a/constraints/budgets/max_concurrent_jobs",
-        ),
-    ],
-)
-def test_what_would_not_be_enforced_can_be_looked_at_and_never_be_active(text: str, path: str) -> None:
-    looked = read_policy(text.encode())
-    assert [one.path for one in looked.not_enforced] == [path]
-    assert [(code, line) for code, line, _ in refused(text)] == [("not_enforced", 1)]
 
 
 # --- the schema ---
@@ -124,6 +108,8 @@ def test_what_would_not_be_enforced_can_be_looked_at_and_never_be_active(text: s
         (policy_schema.VELOCITY, policy_document.VELOCITY),
         (policy_schema.REMEDIATION, policy_document.REMEDIATION),
         (policy_schema.TENANT_RULES, policy_document.TENANT_RULES),
+        (policy_schema.OVERRIDE, policy_override.OVERRIDE),
+        (policy_schema.OVERRIDE_RULE, policy_override.OVERRIDE_RULE),
     ],
 )
 def test_the_schema_and_the_reader_know_the_same_keys(schema: dict[str, Any], table: policy_document.Table) -> None:
@@ -176,9 +162,8 @@ def test_a_rule_that_may_decide_is_left_alone(first: str, second: str) -> None:
     assert linted(f"id: a, {first}", f"id: b, {second}") == []
 
 
-def test_the_lint_tells_of_an_empty_policy_and_of_what_is_not_enforced() -> None:
+def test_the_lint_tells_of_an_empty_policy() -> None:
     assert [one.code for one in lint(read_policy(b"rules: []"))] == ["empty_policy"]
-    assert linted("id: a, decision: throttle") == [("not_enforced", 3)]
 
 
 # --- the catalogue ---

@@ -162,7 +162,7 @@ def test_a_long_queue_behind_a_slow_worker_causes_no_needless_resend(
 ) -> None:
     """Grace and sweep far shorter than the queue is long: age alone would have all of them sent again."""
     cell = cell_on(fresh_redis().address)
-    cell.engine.store.workers.set_windows({TOPICS[0]: jobs})
+    cell.engine.store.queues.set_windows({TOPICS[0]: jobs})
     steps = ", ".join(f"s{number}: {{topic: job.sre.classify}}" for number in range(100))
     runs = [cell.start(steps) for _ in range(jobs // 100)]
     cell.coordinator()

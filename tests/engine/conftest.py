@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,8 @@ from tests.engine.hands import ALLOW, Hands
 
 
 @pytest.fixture
-def engine(redis_address: RedisAddress) -> Iterator[Engine]:
-    engine = Engine.connect(load_settings(env={}), redis_address)
+def engine(redis_address: RedisAddress, tmp_path: Path) -> Iterator[Engine]:
+    engine = Engine.connect(load_settings(env={"CORDUM_DATA_DIR": str(tmp_path)}), redis_address)
     engine.publish_policy(ALLOW, "test")
     yield engine
     engine.close()

@@ -24,7 +24,7 @@ def test_a_running_job_is_cancelled_and_its_worker_told(hands: Hands) -> None:
     hands.claim(run_id, "a")
     revoke(hands.engine, f"{run_id}:a@1")
     assert hands.statuses(run_id) == {"a": "cancelled", "b": "queued"}
-    assert hands.engine.jobs.renew(hands.worker) == [f"{run_id}:a@1"]
+    assert hands.engine.jobs.renew(hands.worker).stops == [f"{run_id}:a@1"]
     assert not hands.engine.jobs.still_running(f"{run_id}:a@1", hands.worker.incarnation)
     assert hands.finish(run_id, "a") == RecordReply.STALE
     hands.work(run_id, "b")

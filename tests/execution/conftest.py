@@ -13,7 +13,7 @@ import kombu.pools
 import pytest
 from celery import Celery
 
-from cordum.engine import Claim, Outcome, WorkerInfo
+from cordum.engine import Claim, Orders, Outcome, WorkerInfo
 from cordum.execution.config import celery_config
 from cordum.redis_address import RedisAddress
 from cordum.store.jobs import ClaimReply
@@ -34,6 +34,7 @@ class FakePort:
     claim_words: list[ClaimReply] = field(default_factory=list)
     away: list[Exception] = field(default_factory=list)
     running: bool = True
+    draining: bool = False
     stops: list[str] = field(default_factory=list)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     changed: threading.Event = field(default_factory=threading.Event)
@@ -50,10 +51,10 @@ class FakePort:
     def register(self, worker: WorkerInfo) -> None:
         self._tell("register", worker)
 
-    def renew(self, worker: WorkerInfo, heard: Sequence[str]) -> list[str]:
+    def renew(self, worker: WorkerInfo, heard: Sequence[str]) -> Orders:
         self._tell("renew", worker)
         self.stops = [job_id for job_id in self.stops if job_id not in heard]
-        return list(self.stops)
+        return Orders(list(self.stops), self.draining)
 
     def leave(self, incarnation: str) -> None:
         self._tell("leave", incarnation)

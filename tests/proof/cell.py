@@ -27,6 +27,7 @@ class Cell:
     approvals: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # job id -> state, policy asked under
     dead: dict[str, tuple[Run, str]] = field(default_factory=dict)  # job id -> whose last attempt it was
     ready: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)  # topic, priority, tenant -> job ids
+    parked: set[str] = field(default_factory=set)  # those of them that were not taken back
     turns: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # topic -> priority, tenant: next first
     lists: dict[Queue, list[str]] = field(default_factory=dict)  # Celery's queues: job ids, oldest first
     sent: dict[Queue, dict[str, int]] = field(default_factory=dict)  # unclaimed messages, and when they were sent
@@ -314,11 +315,13 @@ class Cell:
             topic, priority = self.queue_of(run, name)
             topics.add(topic)
             self.sent.get((topic, priority), {}).pop(job, None)
+            self.parked.discard(job)
             if worker is not None:
                 self.stops.setdefault(worker, []).append(job)
         for name in look.new("ready"):
             topic, priority = self.queue_of(run, name)
             self.ready.setdefault((topic, priority, run.tenant), []).append(run.job(name))
+            self.parked.add(run.job(name))
             if (priority, run.tenant) not in self.turns.setdefault(topic, []):
                 self.turns[topic].append((priority, run.tenant))
         for topic in sorted(topics):
@@ -332,10 +335,16 @@ class Cell:
             waiting = self.ready[topic, *turn]
             while waiting:
                 job = waiting.pop(0)
-                if step := self.step_in(job, "ready"):  # else it has been taken back
+                if job not in self.parked:  # it has been taken back
+                    continue
+                self.parked.discard(job)
+                step = self.step_in(job, "ready")
+                if step and step.epoch == (self.policy.epoch if self.policy else 0):
                     step.status = "queued"
                     self._put_on_list(topic, turn[0], job)
-                    break
+                elif step:  # decided by an older policy: it is decided anew
+                    self._signal(self.find(job)[0])
+                break
             if waiting:
                 self.turns[topic].append(turn)
 
@@ -410,6 +419,7 @@ class Cell:
             "approvals": {job: state for job, (state, _) in self.approvals.items()},
             "open": set(self.open_questions()),
             "dead": {job: self._dead_view(run.steps[name]) for job, (run, name) in self.dead.items()},
+            "open_letters": sorted(job for job, (run, name) in self.dead.items() if not run.steps[name].rescued),
             "lists": {queue: list(jobs) for queue, jobs in self.lists.items() if jobs},
             "sent": {queue: dict(jobs) for queue, jobs in self.sent.items() if jobs},
             "unfinished": {topic: jobs for topic in self.topics if (jobs := self.unfinished(topic))},

@@ -15,14 +15,14 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan, Spawn
 from cordum.domain.planner import plan
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import ChildRun, Failure, OutcomeClass, Parent, Pin, RunState, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.wants import wants
 from tests.proof.language import DENIED_TOPIC
 
 _RULE = f"{{id: no, match: {{topics: [{DENIED_TOPIC}]}}, decision: deny, reason: never}}"
-POLICY = load_policy(f"{{version: '1', default_decision: allow, rules: [{_RULE}]}}".encode(), epoch=1)
+POLICY = read_policy(f"{{version: '1', default_decision: allow, rules: [{_RULE}]}}".encode(), epoch=1)
 LIMITS = Limits(jitter=False)
 START = 1_000_000
 MOST_LOOKS = 200

@@ -158,7 +158,8 @@ class Machine(RuleBasedStateMachine):
         for run_id in self._open():
             run = self.model.runs[run_id]
             if run.due is None and run.timer is not None and run.timer > self.model.now + POLICY_PAUSE_MS:
-                changed = self.model.look(run_id).changed()
+                parked = self.model.parked  # whose turn comes is looked at then
+                changed = [one for one in self.model.look(run_id).changed() if run.job(one) not in parked]
                 if changed:
                     self._disagree(f"{run_id} is marked by nobody, and {changed} could go on")
 
@@ -323,8 +324,8 @@ class Machine(RuleBasedStateMachine):
         expected = self.model.publish(policy)
         self.rig.wire.break_next("publish_policy", fault)
         seen = self.rig.publish(policy)
-        # A repeated publish finds itself done: it tells what is so, not who did it.
-        self.agree(expected and fault is not Fault.LOST_REPLY, seen, "publish", policy)
+        # A publish that is sent again, because its reply was lost, is known by its request.
+        self.agree(expected, seen, "publish", policy)
 
     # -- workers -------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,9 @@ def judge_attempts(look: Look) -> None:
             dispatch(look, name)
         elif step.status in ("ready", "queued") and late:
             retry_or_end(look, name, "timed_out", "queue_timeout", look.now)
+        elif step.status == "ready" and step.epoch != (look.policy.epoch if look.policy else 0):
+            # 3.13: policy changes act on all that has not been sent.
+            look.move(name, "pending", attempt=step.attempt - 1, until=None)
         elif step.status == "running" and late and look.is_job(name):
             retry_or_end(look, name, "timed_out", "timeout", look.now)
 

@@ -15,7 +15,7 @@ local all = {runs = each(asked.runs, function(id)
     redis.call('HGETALL', run .. ':outputs'), redis.call('ZSCORE', key('wakeups'), id), redis.call('ZSCORE', key('timers'), id),
   }
 end)}
-local approvals, dead, open = {}, {}, {}
+local approvals, dead, open, letters = {}, {}, {}, {}
 for _, tenant in ipairs(asked.tenants) do
   for _, job_id in ipairs(redis.call('ZRANGE', key('approvals', tenant), 0, -1)) do
     approvals[#approvals + 1] = {job_id, redis.call('HGET', run_of(job_id) .. ':approval:' .. job_id, 'state')}
@@ -24,6 +24,9 @@ for _, tenant in ipairs(asked.tenants) do
   for _, job_id in ipairs(redis.call('ZRANGE', key('dead_letters', tenant), 0, -1)) do
     local record = redis.call('HMGET', run_of(job_id) .. ':dead_letter:' .. job_id, 'status', 'reason_code', 'rescued')
     dead[#dead + 1] = {job_id, record[1], record[2], record[3]}
+  end
+  for _, entry in ipairs(redis.call('ZRANGE', key('dead_letters', tenant, 'open'), 0, -1)) do
+    letters[#letters + 1] = string.match(entry, '^%x+|%d+|(.+)$')
   end
 end
 return {
@@ -38,4 +41,5 @@ return {
   end),
   redis.call('ZRANGE', key('workers'), 0, -1, 'WITHSCORES'),
   redis.call('LLEN', 'cordum.coordinator'),
+  letters,
 }

@@ -2,7 +2,7 @@
 
 A function raises Broken, or returns how often the promise was put to the test: a refusal that had to come, a dispatch
 that had to wait. Numbers are those of the list of promises. P2 to P6, P8 and P11 can be seen whole in this way; P7 (as:
-nothing is forgotten), P10 and P14 as far as a single move shows them.
+nothing is forgotten), P10, P13, P14 and S10 (the audit) as far as a single move shows them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cordum.domain.audit import AUDITED, first_link, next_link, read_record
 from cordum.domain.ids import JobId
 from cordum.domain.instances import Instances, Role, is_child, parent_of
 from cordum.domain.states import TRANSITIONS, RunStatus, StepStatus
+from cordum.domain.times import milliseconds
 from cordum.store.approvals import question
+from tests.proof.explorer import quotas
 from tests.proof.explorer.evidence import PLANNERS, Change, Law, Move, Notes, demand, job_of, noted
 from tests.proof.explorer.keeping import found_again
 from tests.proof.explorer.moment import CELL, Mark, Moment
+from tests.proof.explorer.opening import TENANT
 
 _ENDED = frozenset(status.value for status in StepStatus if status.terminal)
 _RUN_ENDED = frozenset(status.value for status in RunStatus if status.terminal)
@@ -106,6 +110,83 @@ def _taken_by_one_step(move: Move, run_id: str, law: Law) -> None:
 
 def _new_events(move: Move, run_id: str) -> Sequence[Mapping[str, Any]]:
     return move.after.events(run_id)[len(move.before.events(run_id)) :]
+
+
+def p2_a_delivery_is_one_signal(moment: Moment, notes: Notes, law: Law) -> int:
+    """A key that was answered stands for what it said first; another signal with it is refused."""
+    told: dict[str, set[str]] = {}
+    answers = list(noted(notes, "delivered"))
+    for _, key, payload in answers:
+        told.setdefault(key, set()).add(payload)
+    for key, payloads in told.items():
+        demand("P2", len(payloads) == 1, f"the delivery {key} was taken for {sorted(payloads)}")
+    return len(answers) - len(told)
+
+
+def p2_a_delivery_does_it_once(move: Move, law: Law) -> int:
+    """What a delivery does, its repetition does not do again."""
+    known = move.call.name == "deliver_signal" and bool(move.before.raw(move.call.keys[3]))
+    demand("P2", not known or move.before is move.after, f"{move.call} was made before, and was carried out once more")
+    return known
+
+
+def p7_who_waits_is_found(move: Move, law: Law) -> int:
+    """Whoever waits for a signal by its correlation is listed, or has it; nothing is kept while somebody is listed."""
+    waiting = move.after.everything_of("signals_waiting")
+    listed = {tuple(member.split(" ")) for members in waiting.values() for member in members}
+    for about, members in waiting.items():
+        kept = move.after.everything_of("signals_kept").get(about)
+        demand("P7", not (members and kept), f"a signal is kept, and {sorted(members)} wait for it")
+    for run_id in move.after.run_ids:
+        for step, mark in move.after.marks(run_id).items():
+            waits = mark.status == "waiting" and bool(move.after.fact(run_id, step, "awaits"))
+            known = (run_id, step) in listed
+            if waits:
+                found = known or bool(move.after.of_run(run_id, "inbox"))
+                demand("P7", found, f"{step} of {run_id} waits, and no signal will find it")
+            else:
+                demand("P7", not known, f"{step} of {run_id} is {mark}, and listed as waiting")
+    return len(listed)
+
+
+def p14_so_many_are_kept(move: Move, law: Law) -> int:
+    """Here everybody who sends allows for the same number of signals that are kept."""
+    most = move.arg("most") if move.call.name == "deliver_signal" else None
+    kept = len(move.after.pairs("signals_kept", "default"))
+    demand("P14", most is None or kept <= int(most), f"{kept} signals are kept, {most} may be")
+    return kept
+
+
+def p2_one_run_for_a_tick(move: Move, law: Law) -> int:
+    """A tick has one run at most, never before its time, and none while its schedule is paused."""
+    if move.call.name != "create_run" or move.word != "CREATED":
+        return 0
+    new = set(move.after.run_ids) - set(move.before.run_ids)
+    known = [_tick(move.before, run_id) for run_id in move.before.run_ids]
+    tested = 0
+    for schedule, tick in (_tick(move.after, run_id) for run_id in new):
+        if schedule:
+            demand("P2", (schedule, tick) not in known, f"{schedule} has two runs for {tick}")
+            early = (milliseconds(tick) or 0) > move.after.now
+            demand("P2", not early, f"{schedule} has a run for {tick}, and it is {move.after.now}")
+            paused = move.before.pairs("schedule", "default", schedule).get("paused") == "1"
+            demand("P2", not paused, f"{schedule} is paused, and has a run for {tick}")
+            tested += 1
+    return tested
+
+
+def _tick(moment: Moment, run_id: str) -> tuple[str, str]:
+    labels = json.loads(moment.fields(run_id)["labels"])
+    return labels.get("schedule", ""), labels.get("scheduled_for", "")
+
+
+def p2_a_paused_schedule_stays_so(moment: Moment, notes: Notes, law: Law) -> int:
+    """Nobody resumes one here: what was told to be paused is."""
+    told = list(noted(notes, "schedule_paused"))
+    for _, schedule in told:
+        paused = moment.pairs("schedule", "default", schedule).get("paused") == "1"
+        demand("P2", paused, f"{schedule} was told to be paused, and goes on")
+    return len(told)
 
 
 # -- P3: states --------------------------------------------------------------------------------------------------
@@ -653,6 +734,107 @@ def p11_people_are_told_one_answer(moment: Moment, notes: Notes, law: Law) -> in
     return len(list(noted(notes, "decided", "not_decided"))) - 1 if told else 0
 
 
+# -- S10: the audit ------------------------------------------------------------------------------------------------
+
+_BY_ITSELF = AUDITED
+_OF_WORKERS = {"step.started", "step.succeeded", "step.progress", "step.worker_lost", "result.ignored"}
+
+
+def s10_the_audit_tells_all(move: Move, law: Law) -> int:
+    """What a timeline tells that is to be audited is in the audit, in its order; its numbers have no gap."""
+    records = move.after.value("audit", TENANT)
+    found = [read_record(text.encode()) for text in records]
+    numbers = [one and one.number for one in found]
+    counted = int(move.after.pairs("audit").get(TENANT, "0"))
+    demand("S10", numbers == list(range(1, counted + 1)), f"{counted} records were counted, they are {numbers}")
+    told: dict[str, list[Any]] = {}
+    for one in found:
+        if one is not None:
+            told.setdefault(one.subject, []).append(dict(one.event))
+    for run_id in move.after.run_ids:
+        wanted = [dict(event) for event in move.after.events(run_id) if _is_audited(event)]
+        there = told.get(f"run:{run_id}", [])
+        demand("S10", there == wanted, f"{run_id}: its timeline tells {wanted}, the audit {there}")
+    return len(records) > len(move.before.value("audit", TENANT))
+
+
+def _is_audited(event: Mapping[str, Any]) -> bool:
+    return event["type"] in _BY_ITSELF or ("actor" in event and event["type"] not in _OF_WORKERS)
+
+
+def s10_one_chain(move: Move, law: Law) -> int:
+    """Each seal fits to the one before it and to its record; whoever seals has sealed on its end."""
+    seals, records = move.after.value("seals", TENANT), move.after.value("audit", TENANT)
+    demand("S10", len(seals) <= len(records), f"there are {len(seals)} seals of {len(records)} records")
+    link = first_link(CELL, TENANT)
+    for number, (seal, record) in enumerate(zip(seals, records, strict=False), 1):
+        link = next_link(number, link, record.encode())
+        demand("S10", seal == link, f"seal {number} is {seal}, it has to be {link}")
+    before = move.before.value("seals", TENANT)
+    demand("S10", seals[: len(before)] == before, f"{move.call} has changed what was sealed")
+    return move.call.name == "seal"
+
+
+# -- P13: dead letters -------------------------------------------------------------------------------------------
+
+
+def p13_dead_letters_are_where_they_belong(move: Move, law: Law) -> int:
+    """A dead letter that nobody has dealt with is listed as open, under its group, once; another is not. What was done
+    with it stays so, and is done once.
+    """
+    listed = Counter(move.after.value("dead_letters", "default", "open")[::2])
+    groups = {entry.partition("|")[0] for entry in listed}
+    demand("P13", groups == set(move.after.pairs("dead_letters", "default", "groups")), f"groups of {listed}")
+    handled = move.after.pairs("dead_letters", "default", "handled")
+    tested = 0
+    for run_id in move.after.run_ids:
+        before, after = move.before.dead_letters(run_id), move.after.dead_letters(run_id)
+        for job_id, letter in after.items():
+            is_open = letter["state"] == "open"
+            demand("P13", listed[letter["entry"]] == is_open, f"{job_id} is {letter['state']}, open are {listed}")
+            demand("P13", (job_id in handled) is not is_open, f"{job_id} is {letter['state']}, handled are {handled}")
+            was = before.get(job_id, {}).get("state", "open")
+            demand("P13", was in ("open", letter["state"]), f"{job_id} went {was} -> {letter['state']} by {move.call}")
+            tested += not is_open
+        replayed = [one for one in _new_events(move, run_id) if one["type"] == "dead_letter.replayed"]
+        further = len(replayed) == len({one["job_id"] for one in replayed}) and (
+            not replayed or _reopened(move, run_id)
+        )
+        demand("P13", further, f"{replayed} of {run_id} were told by {move.call}")
+    return tested
+
+
+def p13_a_bulk_retry_counts_each_letter_once(move: Move, law: Law) -> int:
+    """What has come of each letter up to its position is counted once; the position does not pass the end."""
+    before, after = move.before.pairs("bulk_retry", "bulk"), move.after.pairs("bulk_retry", "bulk")
+    if not after:
+        return 0
+    total, position = int(after["total"]), int(after["position"])
+    letters = move.after.value("bulk_retry", "bulk", "letters")
+    counted = sum(int(after.get(name, "0")) for name in ("retried", "skipped", "refused"))
+    demand("P13", len(letters) == total, f"{total} letters were to be tried again, there are {letters}")
+    demand("P13", position <= total and counted == position, f"{counted} are counted at {position} of {total}")
+    was = before.get("state", "running")
+    demand("P13", was in ("running", after["state"]), f"a bulk retry went {was} -> {after['state']} by {move.call}")
+    goes_on = "bulk" in move.after.value("bulk_retries")
+    demand("P13", goes_on is (after["state"] == "running"), f"a bulk retry is {after['state']}, listed: {goes_on}")
+    if move.call.name == "record_of_bulk_retry" and move.word == "RECORDED" and move.arg("result") == "retried":
+        job_id = letters[int(move.arg("position"))]
+        letter = move.after.dead_letters(job_of(job_id).run_id)[job_id]
+        demand("P13", letter.get("bulk") == "bulk", f"{job_id} is counted as retried, and was {letter}")
+    return 1
+
+
+def p13_handed_over_once(moment: Moment, notes: Notes, law: Law) -> int:
+    """One delivery of its message gets a dead letter; it is the one that the letter names."""
+    handed = Counter(job_id for _, job_id in noted(notes, "was_handed"))
+    for job_id, count in handed.items():
+        letter = moment.dead_letters(job_of(job_id).run_id)[job_id]
+        demand("P13", count == 1, f"{job_id} was handed over {count} times")
+        demand("P13", bool(letter.get("taken_by")), f"{job_id} was handed over, and does not say so")
+    return len(handed)
+
+
 # -- P14: bounds -------------------------------------------------------------------------------------------------
 
 
@@ -669,11 +851,20 @@ def p14_bounded(move: Move, law: Law) -> int:
     return waiting
 
 
+def p14_limits_hold(move: Move, law: Law) -> int:
+    """What limits the jobs of many runs together is never exceeded, never leaks, and nobody waits for what is free."""
+    return quotas.judge(move)
+
+
 # -- the list ------------------------------------------------------------------------------------------------------
 
 OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p1_definitions_stay": p1_definitions_stay,
     "p2_a_signal_counts_once": p2_a_signal_counts_once,
+    "p2_a_delivery_does_it_once": p2_a_delivery_does_it_once,
+    "p14_so_many_are_kept": p14_so_many_are_kept,
+    "p7_who_waits_is_found": p7_who_waits_is_found,
+    "p2_one_run_for_a_tick": p2_one_run_for_a_tick,
     "p3_only_legal_moves": p3_only_legal_moves,
     "p3_one_ending": p3_one_ending,
     "p3_children_come_and_go": p3_children_come_and_go,
@@ -692,12 +883,20 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p11_one_decision": p11_one_decision,
     "p11_approved_is_what_is_sent": p11_approved_is_what_is_sent,
     "p13_removed_whole": p13_removed_whole,
+    "p13_dead_letters_are_where_they_belong": p13_dead_letters_are_where_they_belong,
+    "p13_a_bulk_retry_counts_each_letter_once": p13_a_bulk_retry_counts_each_letter_once,
     "p14_bounded": p14_bounded,
+    "p14_limits_hold": p14_limits_hold,
+    "s10_the_audit_tells_all": s10_the_audit_tells_all,
+    "s10_one_chain": s10_one_chain,
 }
 OVER_NOTES: Mapping[str, Callable[[Moment, Notes, Law], int]] = {
+    "p2_a_delivery_is_one_signal": p2_a_delivery_is_one_signal,
+    "p2_a_paused_schedule_stays_so": p2_a_paused_schedule_stays_so,
+    "p13_handed_over_once": p13_handed_over_once,
     "p2_one_run_for_a_key": p2_one_run_for_a_key,
     "p6_executed_once_an_attempt": p6_executed_once_an_attempt,
     "p6_a_name_is_handed_out_once": p6_a_name_is_handed_out_once,
     "p11_people_are_told_one_answer": p11_people_are_told_one_answer,
 }
-NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P13", "P14")
+NUMBERS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10", "P11", "P13", "P14", "S10")

@@ -139,7 +139,7 @@ class Rig:
 
     def heartbeat(self, worker: str) -> list[str]:
         info = WorkerInfo(worker, "elsewhere", worker, 1, 1, (), 0)
-        self.heard[worker] = self.worker.jobs.renew(info, self.heard.get(worker, ()))
+        self.heard[worker] = self.worker.jobs.renew(info, self.heard.get(worker, ())).stops
         return self.heard[worker]
 
     def leave(self, worker: str) -> None:
@@ -212,7 +212,7 @@ class Rig:
             "workers": self.workers,
             "runs": list(self.definitions),
         }
-        runs, approvals, open_, asked_of_all, dead, queues, windows, workers, leases, bell = self.client.eval(
+        runs, approvals, open_, asked_of_all, dead, queues, windows, workers, leases, bell, letters = self.client.eval(
             _OBSERVE, 0, json.dumps(asked)
         )
         assert sorted(open_) == sorted(asked_of_all)
@@ -223,6 +223,7 @@ class Rig:
             "approvals": dict(approvals),
             "open": set(open_),
             "dead": {job: (status, code, rescued == "1") for job, status, code, rescued in dead},
+            "open_letters": sorted(letters),
             "lists": lists,
             "sent": sent,
             "unfinished": {topic: set(jobs) for topic, jobs in zip(self.topics, windows, strict=True) if jobs},

@@ -142,9 +142,9 @@ class Look:
 
     def new(self, status: str) -> list[str]:
         """Steps that this look brings into a state, in the order of the definition."""
-        mark = {name: (step.status, step.attempt) for name, step in self.seen.steps.items()}
+        mark = {name: (step.status, step.attempt, step.epoch) for name, step in self.seen.steps.items()}
         steps = self.run.steps.items()
-        return [n for n, step in steps if step.status == status and mark[n] != (status, step.attempt)]
+        return [n for n, step in steps if step.status == status and mark[n] != (status, step.attempt, step.epoch)]
 
     def questions(self) -> list[str]:
         """Steps about which this look asks people, also once more about the same attempt."""

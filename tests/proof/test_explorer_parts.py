@@ -9,7 +9,7 @@ from tests.proof.explorer.laboratory import Laboratory
 from tests.proof.explorer.moment import Entry
 from tests.proof.explorer.opening import GENUINE
 from tests.proof.explorer.tape import Call, Paused, Tape
-from tests.proof.planted import PLANTED
+from tests.proof.planted import PLANTED, Bug
 
 pytestmark = pytest.mark.proof
 
@@ -61,3 +61,10 @@ def test_a_search_loses_replies(lab: Laboratory) -> None:
     breach = lab.breach("a_message_comes_twice", library, most_states=10_000)
     assert "CLAIMED, and the reply is lost" in str(breach)
     assert lab.breach("a_message_comes_twice", GENUINE, most_states=10_000) is None
+
+
+def test_what_is_not_audited_is_noticed(lab: Laboratory) -> None:
+    forgets = Bug("decisions are told to nobody", instead=[("apply_plan", "if plan.audited then", "if false then")])
+    breach = lab.breach("two_coordinators_seal", forgets.library(), most_states=1_000)
+    assert breach is not None
+    assert breach.broken.promise == "S10"

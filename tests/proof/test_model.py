@@ -37,31 +37,62 @@ EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
+_OPERATORS = "operators of workers and queues are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
+_SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
+_LETTERS = "nobody deals with dead letters here; the explorer does"
 UNREACHABLE: dict[tuple[str, str], str] = {
+    ("begin_bulk_retry", "BEGUN"): _LETTERS,
+    ("begin_bulk_retry", "EXISTS"): _LETTERS,
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
+    ("create_run", "THROTTLED"): "no rule is about starts here; the explorer has one",
+    ("create_run", "SCHEDULE_MOVED"): _SCHEDULES,
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
+    ("delete_schedule", "DELETED"): _SCHEDULES,
+    ("delete_schedule", "NOT_FOUND"): _SCHEDULES,
     ("delete_workflow", "DELETED"): _DEFINITIONS,
     ("delete_workflow", "IN_USE"): _DEFINITIONS,
     ("delete_workflow", "NOT_FOUND"): _DEFINITIONS,
+    **{("deliver_signal", word): _SIGNALS for word in ("DELIVERED", "FULL", "KEPT", "KEY_REUSED", "MOVED", "REPLAYED")},
     ("keep_run", "KEPT"): _REMOVALS,
+    ("drain_worker", "CHANGED"): _OPERATORS,
+    ("drain_worker", "NOT_FOUND"): _OPERATORS,
+    ("drain_worker", "UNCHANGED"): _OPERATORS,
+    ("pause_queue", "PAUSED"): _OPERATORS,
+    ("pause_queue", "UNCHANGED"): _OPERATORS,
     ("read_api_key", "KEY"): _KEYS,
     ("remove_run", "CONFLICT"): _REMOVALS,
     ("remove_run", "NOT_FOUND"): _REMOVALS,
     ("remove_run", "REMOVED"): _REMOVALS,
+    ("read_record", "RECORD"): _SCHEDULES,
+    ("next_of_bulk_retry", "LETTERS"): _LETTERS,
+    ("record_of_bulk_retry", "RECORDED"): _LETTERS,
+    ("record_of_bulk_retry", "STALE"): _LETTERS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
+    ("resume_queue", "RESUMED"): _OPERATORS,
+    ("resume_queue", "UNCHANGED"): _OPERATORS,
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
     ("revoke_api_key", "REVOKED"): _KEYS,
     ("revoke_api_key", "UNCHANGED"): _KEYS,
     ("save_policy_draft", "SAVED"): "a draft has no force",
+    ("save_schedule", "MOVED"): _SCHEDULES,
+    ("save_schedule", "SAVED"): _SCHEDULES,
     ("save_workflow", "STALE"): _DEFINITIONS,
     ("save_workflow", "UNCHANGED"): _DEFINITIONS,
+    ("seal", "STALE"): "one coordinator at a time is here; several are the explorer's",
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,
+    ("stop_bulk_retry", "STOPPED"): _LETTERS,
+    ("stop_bulk_retry", "UNCHANGED"): _LETTERS,
+    ("set_windows", "SET"): "windows keep their smallest size here",
+    ("take_dead_letter", "NOT_FOUND"): _LETTERS,
+    ("take_dead_letter", "STALE"): _LETTERS,
+    ("take_dead_letter", "TAKEN"): _LETTERS,
+    ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
 

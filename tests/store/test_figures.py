@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from cordum.domain.decision_point import Guarded
 from cordum.domain.ids import JobId
-from cordum.domain.planner import plan_cancel
+from cordum.domain.planner import plan, plan_cancel
 from cordum.domain.run import OutcomeClass
 from cordum.engine.metrics import Labels, metrics_of
+from cordum.store import stats
 from cordum.store.approvals import Resolution
 from tests.store.world import START, TOPIC, World
 
@@ -20,7 +24,7 @@ RESCUED = "steps: {a: {topic: job.t, on_error: h}, h: {topic: job.t}}"
 
 def values(world: World) -> dict[tuple[str, Labels], float]:
     found = metrics_of(world.store.figures.read())
-    return {(metric.name, labels): value for metric in found for labels, value in metric.samples.items()}
+    return {(name, labels): value for metric in found for name, labels, value in metric.lines()}
 
 
 def shown(world: World) -> dict[str, float]:
@@ -123,6 +127,17 @@ def decided_under_an_older_policy(world: World) -> None:
     world.store.runs.apply(seen.run, decided)
 
 
+def without_a_policy(world: World) -> None:
+    workflow, run = world.new(ONE)
+    world.store.runs.create(run, plan(workflow, run, None, START), None)
+
+
+def failing_open(world: World) -> None:
+    workflow, run = world.new(ONE)
+    nobody = Guarded(None, world.policy.epoch, frozenset({"default"}))
+    world.store.runs.create(run, plan(workflow, run, nobody, START), None)
+
+
 def rescued(world: World) -> None:
     world.create(RESCUED)
     world.claim("a")
@@ -143,6 +158,12 @@ def answered(world: World) -> None:
     world.decide(JobId("r1", "a", 1), Resolution("approved", "bob", "", True, "succeeded:1", output="{}"))
 
 
+def expired(world: World) -> None:
+    world.create("steps: {a: {type: approval, expires_sec: 600, input: {approval_reason: why}}}")
+    world.at(START + 600_000)
+    world.advance()
+
+
 def queued_for_long(world: World) -> None:
     world.create(ONE)
     world.at(START + 2500)
@@ -150,6 +171,17 @@ def queued_for_long(world: World) -> None:
 
 def overflowing(world: World) -> None:
     world.create("steps: {" + ", ".join(f"s{i}: {{topic: job.t}}" for i in range(40)) + "}")
+
+
+def fired_late(world: World) -> None:
+    world.create("steps: {a: {type: delay, delay_sec: 1}}")
+    world.at(START + 1400)
+    world.store.wakeups.sweep(1000, 5000)
+
+
+def too_many_dead_letters(world: World) -> None:
+    failed(world)
+    world.store.dead_letters.trim("default", [], 0)
 
 
 ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=succeeded}": 1}
@@ -205,10 +237,22 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
         ),
         (resent, {"cordum_messages_resent_total": 1}),
         (claimed_twice, {"cordum_claims_stale_total": 1}),
+        (
+            fired_late,
+            {
+                "cordum_timer_lateness_seconds_bucket{le=0.5}": 1,
+                "cordum_timer_lateness_seconds_bucket{le=+Inf}": 1,
+                "cordum_timer_lateness_seconds_sum": 0.4,
+                "cordum_timer_lateness_seconds_count": 1,
+            },
+        ),
         (recorded_late, {"cordum_results_stale_total": 1}),
         (recorded_by_another, {"cordum_results_stale_total": 1}),
         (conflicting, {"cordum_commits_total{result=committed}": 2, "cordum_commits_total{result=conflict}": 1}),
         (decided_under_an_older_policy, {"cordum_commits_total{result=policy_changed}": 1}),
+        (without_a_policy, {"cordum_policy_unavailable_total": 1, "cordum_runs_open{status=running}": 1}),
+        (failing_open, {"cordum_decisions_fail_open_total": 1, "cordum_jobs_unfinished{topic=job.t}": 1}),
+        (too_many_dead_letters, {"cordum_dead_letters_open": 1, "cordum_dead_letters_over_limit": 1}),
         (rescued, ENDED_WELL | {"cordum_dead_letters_total{reason=error}": 1}),
         (
             asked,
@@ -219,9 +263,27 @@ ENDED_WELL = {"cordum_runs_started_total": 1, "cordum_runs_ended_total{status=su
             },
         ),
         (answered, {"cordum_steps_ended_total{status=succeeded,topic=}": 1, "cordum_runs_due": 1}),
+        (
+            answered,
+            {
+                "cordum_approval_wait_seconds_bucket{outcome=approved,le=60}": 1,
+                "cordum_approval_wait_seconds_bucket{outcome=approved,le=+Inf}": 1,
+                "cordum_approval_wait_seconds_sum{outcome=approved}": 7,
+                "cordum_approval_wait_seconds_count{outcome=approved}": 1,
+                "cordum_approval_wait_seconds_count{outcome=rejected}": None,
+            },
+        ),
+        (
+            expired,
+            {
+                "cordum_approval_wait_seconds_bucket{outcome=expired,le=300}": None,
+                "cordum_approval_wait_seconds_bucket{outcome=expired,le=900}": 1,
+                "cordum_approval_wait_seconds_sum{outcome=expired}": 600,
+            },
+        ),
     ],
 )
-def test_figure_moves(world: World, happens: Callable[[World], None], moves: dict[str, float]) -> None:
+def test_figure_moves(world: World, happens: Callable[[World], None], moves: dict[str, float | None]) -> None:
     world.store.workers.renew("w1", {"slots": 4}, 5000)
     happens(world)
     found = shown(world)
@@ -247,7 +309,8 @@ def test_figure_is_back_at_nothing(world: World, happens: Callable[[World], None
 def test_every_figure_is_made_to_move_here(world: World) -> None:
     parametrized = next(mark for mark in test_figure_moves.pytestmark if mark.name == "parametrize")
     moved = {name.partition("{")[0] for _, moves in parametrized.args[1] for name in moves}
-    assert moved == {metric.name for metric in metrics_of(world.store.figures.read())}
+    made = metrics_of(world.store.figures.read())
+    assert moved == {metric.name + suffix for metric in made for suffix in (metric.series or {"": None})}
 
 
 def test_a_call_that_is_answered_again_is_counted_once(world: World) -> None:
@@ -284,3 +347,25 @@ def test_labels_are_never_ids(world: World) -> None:
     failed(world)
     texts = {text for (_, labels) in values(world) for _, text in labels}
     assert not any("r1" in text or "w1" in text or "alice" in text for text in texts)
+
+
+def test_the_bounds_of_the_histogram_are_those_that_the_script_counts_by_and_reach_seven_days(world: World) -> None:
+    text = (Path(stats.__file__).parent / "lua" / "_waited.lua").read_text()
+    (listed,) = re.findall(r"WAITED_BOUNDS = \{([\d, ]+)\}", text)
+    assert tuple(int(one) for one in listed.split(",")) == stats.APPROVAL_WAIT_SEC
+    assert stats.APPROVAL_WAIT_SEC[-1] == 7 * 24 * 3600
+
+
+def test_a_wait_longer_than_all_bounds_is_counted_and_a_bound_belongs_to_its_bucket(world: World) -> None:
+    for number, sec in enumerate((60, 604_800, 604_801)):
+        world.at(START)
+        world.create(GATE, f"r{number}")
+        world.at(START + sec * 1000)
+        job = JobId(f"r{number}", "a", 1)
+        world.decide(job, Resolution("rejected", "bob", "no", True, "settling:1"))
+    found = {name: value for name, value in shown(world).items() if "wait_seconds" in name}
+    at = {
+        bound: found.get(f"cordum_approval_wait_seconds_bucket{{outcome=rejected,le={bound}}}")
+        for bound in (60, 345_600, 604_800, "+Inf")
+    }
+    assert at == {60: 1, 345_600: 1, 604_800: 2, "+Inf": 3}

@@ -9,6 +9,7 @@ from cordum.domain.ids import JobId
 from cordum.domain.planner import plan_cancel
 from cordum.domain.run import OutcomeClass
 from cordum.store.jobs import ClaimReply, LossReply, RecordReply
+from cordum.store.queues import Pause
 from tests.store.world import START, TOPIC, World
 
 ONE = "steps: {a: {topic: job.t}}"
@@ -272,16 +273,92 @@ def test_tenants_take_turns(world: World) -> None:
     assert settled == ["r1", "r2", "r3", "r1"]
 
 
+def settle_oldest(world: World) -> str:
+    """The oldest message is claimed and recorded; the id of its run."""
+    job = JobId.parse(ids_of([world.client.rpop(TOPIC + "\x06\x163")])[0])
+    assert job is not None
+    world.claim(job.step, run_id=job.run_id)
+    world.record(job.step, run_id=job.run_id)
+    return job.run_id
+
+
+def test_a_tenant_of_weight_three_has_three_jobs_in_each_turn(world: World) -> None:
+    world.store.runs._weights = {"big": 3}
+    world.create(many(50), "r1", "big")
+    world.create(many(8), "r2", "small")
+    order = "".join(settle_oldest(world)[1] for _ in range(44))
+    assert order == "1" * 32 + "1112" * 3
+
+
+def test_what_a_tenant_submits_first_delays_another_by_its_window_only(world: World) -> None:
+    for number in range(3):
+        world.create(many(100), f"a{number}", "first")
+    world.create(many(20), "b0", "second")
+    order = [settle_oldest(world)[0] for _ in range(32 + 2 * 20)]
+    assert [place for place, run in enumerate(order) if run == "b"] == [32 + 2 * turn + 1 for turn in range(20)]
+
+
+# -- paused queues -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_paused_queue_can_be_taken_or_sent(world: World) -> None:
+    world.create(many(33))
+    assert world.store.queues.pause(TOPIC, "ann", "the disk is full")
+    assert not world.store.queues.pause(TOPIC, "bob", "too")
+    assert world.messages() == []
+    assert world.store.queues.aside([TOPIC]) == {TOPIC: 32}
+    world.claim("s000")
+    world.record("s000")
+    world.create(ONE, "r2")
+    world.store.queues.set_windows({TOPIC: 64})
+    world.store.jobs.release(TOPIC)
+    assert world.messages() == []
+    assert world.marks("r2") == {"a": "ready:1"}
+    assert world.store.queues.paused() == {TOPIC: Pause(START, "ann", "the disk is full")}
+
+
+def test_a_resumed_queue_goes_on_in_its_order_by_the_same_script_and_tells_why(world: World) -> None:
+    world.create(many(33))
+    world.create("steps: {a: {topic: job.t, priority: critical}}", "r2")
+    before = world.messages()
+    world.store.queues.set_windows({TOPIC: 40})
+    world.store.queues.pause(TOPIC, "ann", "")
+    world.at(START + 60_000)
+    assert world.store.jobs.unclaimed(TOPIC, 3, 3000) == []
+    assert world.store.queues.resume(TOPIC, "ann")
+    assert not world.store.queues.resume(TOPIC, "ann")
+    assert world.messages()[:32] == before
+    assert world.marks()["s032"] == "queued:1"
+    assert world.marks("r2") == {"a": "queued:1"}
+    told = [(e["type"], e.get("data", {}).get("reason")) for e in world.store.runs.timeline("r2", 1, 100)]
+    assert told[-2:] == [("step.ready", "queue_resumed"), ("step.queued", None)]
+    put_back = [
+        e for e in world.store.runs.timeline("r1", 1, 300) if e.get("data") == {"reason": "queue_resumed", "by": "ann"}
+    ]
+    assert [event["step_id"] for event in put_back] == [f"s{number:03}" for number in range(33)]
+    assert world.store.jobs.unclaimed(TOPIC, 3, 3000) == []
+
+
+def test_a_message_cancelled_while_its_queue_is_paused_is_not_told_of(world: World) -> None:
+    workflow, _ = world.new(ONE)
+    world.create(ONE)
+    world.store.queues.pause(TOPIC, "ann", "")
+    seen = world.snapshot()
+    world.store.runs.apply(seen.run, plan_cancel(workflow, seen.run, seen.now, "ann", None))
+    world.store.queues.resume(TOPIC, "ann")
+    assert "queue_resumed" not in str(world.store.runs.timeline("r1", 1, 100))
+
+
 def test_a_larger_window_lets_more_through(world: World) -> None:
     world.create(many(50))
-    world.store.workers.set_windows({TOPIC: 40})
+    world.store.queues.set_windows({TOPIC: 40})
     world.store.jobs.release(TOPIC)
     assert len(world.messages()) == 40
 
 
 def test_a_new_job_does_not_overtake_those_that_wait_though_there_is_room(world: World) -> None:
     world.create(many(33), "r1")
-    world.store.workers.set_windows({TOPIC: 40})
+    world.store.queues.set_windows({TOPIC: 40})
     world.create(ONE, "r2")
     assert ids_of(world.messages())[-2:] == ["r1:s032@1", "r2:a@1"]
 
@@ -363,3 +440,23 @@ def test_once_hands_a_name_out_once_over_all_attempts(world: World) -> None:
     world.claim("a", attempt=2)
     assert not world.store.jobs.once(JobId("r1", "a", 2), "mail")
     assert world.store.jobs.once(JobId("r1", "a", 2), "sms")
+
+
+def test_a_first_success_writes_no_facts_that_only_failures_need(world: World) -> None:
+    world.create(ONE)
+    world.claim("a")
+    world.record("a")
+    kept = world.everything()["cordum:run:{r1}:facts"]
+    assert not {"a#outcome", "a#failure", "a#retry_after_ms"} & set(kept)
+    assert world.snapshot().run.steps["a"].completed_at == START
+
+
+def test_a_success_takes_back_what_an_earlier_attempt_said_of_its_failure(world: World) -> None:
+    world.create("steps: {a: {topic: job.t, retry: {max_retries: 1, initial_backoff_sec: 0}}}")
+    world.claim("a")
+    world.record("a", outcome=OutcomeClass.RETRYABLE)
+    world.advance()
+    world.claim("a", attempt=2)
+    world.record("a", attempt=2)
+    state = world.snapshot().run.steps["a"]
+    assert (state.failure, state.outcome) == (None, OutcomeClass.SUCCESS)

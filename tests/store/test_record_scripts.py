@@ -94,11 +94,52 @@ def test_the_same_content_is_the_same_version(world: World) -> None:
 
 def test_a_policy_gets_a_new_epoch_only_when_it_changes(world: World) -> None:
     publish = world.store.policies.publish
-    _, epoch = publish("d1", "one", "test")
-    assert publish("d1", "one", "test") == (False, epoch)
-    assert publish("d2", "two", "test") == (True, epoch + 1)
+    _, epoch, _ = publish("d1", "one", "test")
+    assert publish("d1", "one", "test") == (False, epoch, "d1")
+    assert publish("d2", "two", "test") == (True, epoch + 1, "d2")
     assert world.store.policies.current(epoch + 1).source is None  # known already
     assert world.store.policies.current(epoch).source == "two"
+
+
+def test_a_request_to_publish_that_comes_again_changes_nothing(world: World) -> None:
+    publish = world.store.policies.publish
+    first = publish("d1", "one", "ann", request="r")
+    publish("d2", "two", "bob", request="s")
+    assert publish("d1", "one", "ann", request="r") == first
+    assert world.store.policies.current(-1).source == "two"
+    assert len(world.store.policies.history()) == 3
+    # The control: what is not known to be the same request is another one.
+    assert publish("d1", "one", "ann", request="t").published
+    assert world.store.policies.current(-1).source == "one"
+
+
+def test_an_answer_that_nothing_had_to_change_is_kept_too(world: World) -> None:
+    publish = world.store.policies.publish
+    publish("d1", "one", "ann")
+    assert not publish("d1", "one", "ann", request="r").published
+    publish("d2", "two", "bob")
+    assert not publish("d1", "one", "ann", request="r").published
+    assert world.store.policies.current(-1).source == "two"
+
+
+def test_what_is_known_of_a_request_expires(world: World) -> None:
+    world.store.policies.publish("d1", "one", "ann", request="r")
+    assert 0 < world.client.pttl(world.store.keys.policy_request("r")) <= 7 * 24 * 3600 * 1000
+
+
+def test_an_epoch_is_never_given_twice_though_the_policy_is_lost(world: World) -> None:
+    """Else a job that was queued under the lost one could be claimed under the next."""
+    _, lost, _ = world.store.policies.publish("d1", "one", "ann")
+    world.client.delete(world.store.keys.policy)
+    assert world.store.policies.current(-1).epoch == 0
+    assert world.store.policies.publish("d2", "two", "ann").epoch == lost + 1
+
+
+def test_tenants_that_fail_open_are_known_beside_the_text(world: World) -> None:
+    epoch = world.store.policies.publish("d1", "one", "ann", open_tenants=["acme", "b"]).epoch
+    world.client.hdel(world.store.keys.policy, "source")
+    current = world.store.policies.current(0)
+    assert (current.epoch, current.source, current.open_tenants) == (epoch, "", ("acme", "b"))
 
 
 # -- workers -----------------------------------------------------------------------------------------------------

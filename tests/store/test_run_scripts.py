@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cordum.domain.ids import JobId
 from cordum.domain.planner import plan, plan_cancel
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.store.approvals import Resolution
 from cordum.store.jobs import ClaimReply, RecordReply
 from cordum.store.runs import CommitReply, CreateReply, Idempotency
@@ -115,7 +115,7 @@ def test_a_cancel_takes_the_message_out_of_the_window_and_tells_the_worker(world
     seen = world.snapshot()
     world.store.runs.apply(seen.run, plan_cancel(world.workflow, seen.run, seen.now, "bob", "enough"))
     assert world.marks() == {"a": "cancelled:1", "b": "cancelled:1", "c": "skipped:0"}
-    assert world.store.workers.renew(world.worker, {}, 5000) == ["r1:a@1"]
+    assert world.store.workers.renew(world.worker, {}, 5000)[0] == ["r1:a@1"]
     assert world.store.workers.held(world.worker) == []
     assert world.claim("b").word is ClaimReply.STALE
     assert world.record("a") is RecordReply.STALE
@@ -241,4 +241,4 @@ def test_with_the_mark_a_finished_step_is_due(world: World) -> None:
 
 
 def test_every_refusal_under_a_policy_needs_the_text_that_was_published(world: World) -> None:
-    assert world.policy.digest == load_policy(world.policy.source).digest
+    assert world.policy.digest == read_policy(world.policy.source).digest

@@ -12,7 +12,7 @@ from cordum.domain.ids import JobId
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.run import Failure, OutcomeClass, RunState, StepState
 from cordum.domain.workflow import Workflow
 from cordum.store import Store
@@ -34,7 +34,7 @@ class World:
         self.client = client
         self.worker = worker
         self.at(START)
-        store.policies.publish(load_policy(ALLOW.encode()).digest, ALLOW, "test")
+        store.policies.publish(read_policy(ALLOW.encode()).digest, ALLOW, "test")
         store.workers.renew(worker, {}, 5000)
 
     # -- time and policy -----------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ class World:
     @property
     def policy(self) -> Policy:
         current = self.store.policies.current(known_epoch=-1)
-        return load_policy((current.source or "").encode(), current.epoch)
+        return read_policy((current.source or "").encode(), current.epoch)
 
     # -- runs ----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,13 @@ def list_all(caller: Caller) -> Response:
     return listing(caller, engine().approvals(caller.tenant, **page_query(caller, ApprovalsQuery)))
 
 
+@routes.get("/approvals/stats")
+@requires(Role.VIEWER)
+def stats(caller: Caller) -> Response:
+    query(NoQuery)
+    return answer(engine().approval_stats(caller.tenant))
+
+
 @routes.get("/approvals/<job:job_id>")
 @requires(Role.VIEWER)
 def read(caller: Caller, job_id: str) -> Response:

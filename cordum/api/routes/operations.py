@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.schemas import (
+    ActionQuery,
     CompleteBody,
     NoQuery,
     ReasonBody,
     RejectBody,
     RerunBody,
     SignalBody,
+    Strict,
     body,
     idempotency_key,
     query,
 )
 from cordum.domain.roles import Role
-from cordum.engine import Caller
+from cordum.engine import Caller, Preview
 
 routes = Blueprint("operations", __name__, url_prefix="/workflow-runs/<run:run_id>")
 
@@ -27,17 +31,15 @@ routes = Blueprint("operations", __name__, url_prefix="/workflow-runs/<run:run_i
 @routes.post("/pause")
 @requires(Role.OPERATOR)
 def pause(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    engine().pause_run(caller, run_id, body(ReasonBody).get("reason"))
-    return answer(engine().run(caller.tenant, run_id))
+    dry_run, reason = _asked(ReasonBody)
+    return _told(caller, run_id, engine().pause_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/resume")
 @requires(Role.OPERATOR)
 def resume(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    engine().resume_run(caller, run_id, body(ReasonBody).get("reason"))
-    return answer(engine().run(caller.tenant, run_id))
+    dry_run, reason = _asked(ReasonBody)
+    return _told(caller, run_id, engine().resume_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/signals/<step:name>")
@@ -52,16 +54,16 @@ def signal(caller: Caller, run_id: str, name: str) -> Response:
 @routes.post("/retry")
 @requires(Role.OPERATOR)
 def retry(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    engine().retry_run(caller, run_id, body(RejectBody)["reason"])
-    return answer(engine().run(caller.tenant, run_id))
+    dry_run, reason = _asked(RejectBody)
+    return _told(caller, run_id, engine().retry_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/rerun")
 @requires(Role.OPERATOR)
 def rerun(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    asked = body(RerunBody)
+    dry_run, asked = query(ActionQuery)["dry_run"], body(RerunBody)
+    if dry_run:
+        return answer(engine().preview_rerun(caller, run_id, asked.get("from_step"), asked["reason"]))
     started = engine().rerun(caller, run_id, asked.get("from_step"), asked["reason"])
     return answer(started.run, headers={"Location": url_for("runs.read", run_id=started.run["run_id"])})
 
@@ -69,15 +71,23 @@ def rerun(caller: Caller, run_id: str) -> Response:
 @routes.post("/steps/<ref:step>/skip")
 @requires(Role.OPERATOR)
 def skip(caller: Caller, run_id: str, step: str) -> Response:
-    query(NoQuery)
-    engine().skip_step(caller, run_id, step, body(RejectBody)["reason"])
-    return answer(engine().run(caller.tenant, run_id))
+    dry_run, reason = _asked(RejectBody)
+    return _told(caller, run_id, engine().skip_step(caller, run_id, step, reason, dry_run=dry_run))
 
 
 @routes.post("/steps/<ref:step>/complete")
 @requires(Role.OPERATOR)
 def complete(caller: Caller, run_id: str, step: str) -> Response:
-    query(NoQuery)
-    asked = body(CompleteBody)
-    engine().complete_step(caller, run_id, step, asked["reason"], asked.get("output"))
-    return answer(engine().run(caller.tenant, run_id))
+    dry_run, asked = query(ActionQuery)["dry_run"], body(CompleteBody)
+    told = engine().complete_step(caller, run_id, step, asked["reason"], asked.get("output"), dry_run=dry_run)
+    return _told(caller, run_id, told)
+
+
+def _asked(schema: type[Strict]) -> tuple[bool, Any]:
+    """Whether the action is only to be told, and the reason."""
+    return query(ActionQuery)["dry_run"], body(schema).get("reason")
+
+
+def _told(caller: Caller, run_id: str, preview: Preview | None) -> Response:
+    """The run as it is afterwards; of a dry run, what would have been done."""
+    return answer(engine().run(caller.tenant, run_id) if preview is None else preview)

@@ -17,12 +17,13 @@ from cordum.api.policy_bodies import (
     BundleBody,
     PolicyRequestBody,
     PublishBody,
+    ReplayBody,
     RollbackBody,
     SimulateBody,
     TestBody,
     policy_request,
 )
-from cordum.api.schemas import NoQuery, body, query
+from cordum.api.schemas import NoQuery, body, idempotency_key, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import Problem, Unprocessable
@@ -51,6 +52,16 @@ def simulate(caller: Caller) -> Response:
     given = body(SimulateBody)
     request = policy_request(given, caller.tenant)
     return answer(engine().policies.simulate(caller, request, _text(given, needed=True) or b""))
+
+
+@routes.post("/replay")
+@requires(Role.ADMIN, cell=True)
+def replay(caller: Caller) -> Response:
+    query(NoQuery)
+    given = body(ReplayBody)
+    source = _text(given, needed=True) or b""
+    which = {name: given[name] for name in ("tenant", "workflow_id", "limit") if name in given}
+    return answer(engine().policies.replay(caller, source, **which))
 
 
 @routes.post("/test")
@@ -82,9 +93,8 @@ def publish(caller: Caller) -> Response:
     given = body(PublishBody)
     cases = given["cases"].encode() if "cases" in given else None
     source = _text(given, needed=True) or b""
-    return answer(
-        _with_items(engine().policies.publish(source, caller.person, note=given.get("note", ""), cases=cases))
-    )
+    asked = {"note": given.get("note", ""), "cases": cases, "request": _request(caller)}
+    return answer(_with_items(engine().policies.publish(source, caller.person, **asked)))
 
 
 @routes.post("/rollback")
@@ -92,9 +102,8 @@ def publish(caller: Caller) -> Response:
 def rollback(caller: Caller) -> Response:
     query(NoQuery)
     given = body(RollbackBody)
-    return answer(
-        _with_items(engine().policies.rollback(caller.person, epoch=given.get("epoch"), note=given.get("note", "")))
-    )
+    asked = {"epoch": given.get("epoch"), "note": given.get("note", ""), "request": _request(caller)}
+    return answer(_with_items(engine().policies.rollback(caller.person, **asked)))
 
 
 @routes.get("/bundles")
@@ -139,6 +148,12 @@ def _text(given: dict[str, Any], *, needed: bool = False) -> bytes | None:
     if needed:
         raise _one_of_two("missing_field", "give policy (its text) or bundle_id (a draft)")
     return None
+
+
+def _request(caller: Caller) -> str:
+    """By what a repeated request to change the policy is known: the key that was sent with it, and who sent it."""
+    key = idempotency_key()
+    return f"{caller.tenant} {caller.person} {key}" if key else ""
 
 
 def _one_of_two(code: str, said: str) -> Unprocessable:

@@ -12,11 +12,13 @@ from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
 from cordum.api.schemas import (
+    ActionQuery,
     CancelBody,
     NoQuery,
     RunsOfWorkflowQuery,
     RunsQuery,
     StartQuery,
+    TimelineQuery,
     body,
     idempotency_key,
     input_body,
@@ -33,7 +35,10 @@ routes = Blueprint("runs", __name__)
 @routes.post("/workflows/<workflow:workflow_id>/runs")
 @requires(Role.OPERATOR)
 def start(caller: Caller, workflow_id: str) -> Response:
-    key, tags = idempotency_key(), labels(query(StartQuery)["label"])
+    asked, key = query(StartQuery), idempotency_key()
+    tags = labels(asked["label"])
+    if asked["dry_run"]:
+        return answer(engine().try_start(caller, workflow_id, input_body(), tags))
     started = engine().start_run(caller, workflow_id, input_body(), idempotency_key=key, labels=tags)
     headers = {"Location": url_for("runs.read", run_id=started.run["run_id"])}
     if started.replayed:
@@ -64,7 +69,7 @@ def read(caller: Caller, run_id: str) -> Response:
 @routes.get("/workflow-runs/<run:run_id>/timeline")
 @requires(Role.VIEWER)
 def timeline(caller: Caller, run_id: str) -> Response:
-    return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller)))
+    return bare_listing(caller, engine().timeline(caller.tenant, run_id, **page_query(caller, TimelineQuery)))
 
 
 @routes.get("/workflow-runs/<run:run_id>/bundle")
@@ -78,20 +83,16 @@ def bundle(caller: Caller, run_id: str) -> Response:
 @routes.post("/workflow-runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    _cancel(caller, run_id, body(CancelBody))
-    return no_content()
+    return _cancel(caller, run_id, query(ActionQuery)["dry_run"], body(CancelBody))
 
 
 @routes.post("/workflows/<workflow:workflow_id>/runs/<run:run_id>/cancel")
 @requires(Role.OPERATOR)
 def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Response:
-    query(NoQuery)
-    said = body(CancelBody)
+    dry_run, said = query(ActionQuery)["dry_run"], body(CancelBody)
     if engine().run(caller.tenant, run_id)["workflow_id"] != workflow_id:
         raise NotFound(f"there is no run {run_id}")
-    _cancel(caller, run_id, said)
-    return no_content()
+    return _cancel(caller, run_id, dry_run, said)
 
 
 @routes.delete("/workflow-runs/<run:run_id>")
@@ -102,5 +103,6 @@ def delete(caller: Caller, run_id: str) -> Response:
     return no_content()
 
 
-def _cancel(caller: Caller, run_id: str, said: Mapping[str, Any]) -> None:
-    engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"])
+def _cancel(caller: Caller, run_id: str, dry_run: bool, said: Mapping[str, Any]) -> Response:
+    told = engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"], dry_run=dry_run)
+    return no_content() if told is None else answer(told)

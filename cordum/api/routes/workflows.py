@@ -26,7 +26,7 @@ routes = Blueprint("workflows", __name__)
 def save(caller: Caller) -> Response:
     query(NoQuery)
     data, media = definition_body()
-    saved = engine().save_workflow(caller.tenant, data, media, _generated_id(data))
+    saved = engine().save_workflow(caller.tenant, data, media, _generated_id(data), actor=caller.person)
     shown = {"id": saved.id, "version": saved.version, "digest": saved.digest, "created": saved.created}
     warnings = [problem_item(problem) for problem in saved.warnings]
     place = url_for("workflows.read", workflow_id=saved.id)
@@ -80,7 +80,7 @@ def versions(caller: Caller, workflow_id: str) -> Response:
 @requires(Role.OPERATOR)
 def delete(caller: Caller, workflow_id: str) -> Response:
     query(NoQuery)
-    engine().delete_workflow(caller.tenant, workflow_id)
+    engine().delete_workflow(caller.tenant, workflow_id, actor=caller.person)
     return no_content()
 
 

@@ -20,6 +20,7 @@ from cordum.domain.definition.places import (
     read_fields,
     refuse_unknown_keys,
 )
+from cordum.domain.definition.policy_overrides import policy_override
 from cordum.domain.definition.problems import Problems, ReadingStopped
 from cordum.domain.definition.steps import places_by_id, read_steps
 from cordum.domain.definition.user_schemas import json_schema
@@ -42,8 +43,9 @@ WORKFLOW: Table = {
     "output": Field("output", evaluated.template),
     "labels": Field("labels", fields.text_mapping),
     "input_schema": Field("input_schema", json_schema),
+    "policy_override": Field("policy_override", policy_override),
 }
-_LATER = frozenset({"max_concurrent_runs", "policy_override"})
+_LATER = frozenset({"max_concurrent_runs"})
 
 # What is refused before there is a document: the text is not, or must not be, read as one.
 _UNREADABLE = frozenset({"yaml_syntax", "json_syntax", "tag_forbidden", "alias_forbidden", "too_deep"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cordum.domain.definition.language import mapping_of
 from cordum.domain.definition.places import (
@@ -236,10 +236,13 @@ def mapping(
 ) -> Reader[_Record]:
     """The same, of any readers."""
 
-    def read(place: Place) -> _Record:
+    def read(place: Place) -> _Record | None:
         if not isinstance(place.value, dict):
             raise expected("a mapping", place)
         refuse_unknown_keys(place, owner, table.keys(), later)
-        return build(**read_fields(place, table))
+        values = read_fields(place, table)
+        if any(entry.required and entry.attribute not in values for entry in table.values()):
+            return None
+        return build(**values)
 
-    return read
+    return cast(Reader[_Record], read)

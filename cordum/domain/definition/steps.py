@@ -72,7 +72,6 @@ LATER = frozenset(
         "output_schema_id",
         "route_labels",
         "worker_id",
-        "concurrency",
         "task",
     }
 )

@@ -64,16 +64,17 @@ def kind_of(instance: Instance) -> Kind:
     return _FAN_OUT if instance.role is Role.FAN else KINDS[instance.step.kind]
 
 
-def settle_groups(turn: Turn) -> None:
-    """Let every kind that waits for something else than a job look whether it is decided.
+def settle_groups(turn: Turn) -> bool:
+    """Let every kind that waits for something else than a job look whether it is decided; False: there is none.
 
     First what does something itself, in the order of the definition: a signal goes to the first step that waits for it.
     Then what has children, backwards, so that what lies inside something else is usually settled before it.
     """
-    everything = turn.all()
+    everything = [instance for instance in turn.all() if kind_of(instance).settle is not None]
     units = [instance for instance in everything if instance.role is Role.UNIT]
     for instance in (*units, *(owner for owner in reversed(everything) if owner.role is not Role.UNIT)):
         settle = kind_of(instance).settle
         state = turn.steps.get(instance.ref)  # None: settled and put away with what it was inside of
         if settle is not None and state is not None and not state.status.terminal:
             settle(turn, instance)
+    return bool(everything)

@@ -5,8 +5,6 @@ The gate is a job record with topic `sys.approval.gate`; its answer comes back a
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cordum.domain.attempts import Refusal, ask_people, checked_input, request_hash
 from cordum.domain.instances import Instance
 from cordum.domain.run import Failure
@@ -40,7 +38,7 @@ def settle(turn: Turn, instance: Instance) -> None:
     elif state.due is not None and state.due <= turn.now and rules.remind_ms:
         turn.event("approval.reminded", instance.ref, attempt=state.attempt)
         missed = (turn.now - state.due) // rules.remind_ms
-        turn.steps[instance.ref] = replace(state, due=state.due + (missed + 1) * rules.remind_ms)
+        turn.steps[instance.ref] = state.but(due=state.due + (missed + 1) * rules.remind_ms)
 
 
 def _expire(turn: Turn, instance: Instance, rules: Gate) -> None:
@@ -51,7 +49,7 @@ def _expire(turn: Turn, instance: Instance, rules: Gate) -> None:
         turn.hand_on(state.approval, rules.escalate_to)
         said = {"to": list(rules.escalate_to)}
         turn.event("approval.escalated", instance.ref, attempt=state.attempt, data=said)
-        turn.steps[instance.ref] = replace(state, escalated=True, expires_at=turn.now + rules.expires_ms)
+        turn.steps[instance.ref] = state.but(escalated=True, expires_at=turn.now + rules.expires_ms)
         return
     turn.event("approval.expired", instance.ref, attempt=state.attempt)
     after = "nor did those it was handed to" if state.escalated else "and it is not waited for any longer"

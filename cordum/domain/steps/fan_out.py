@@ -6,8 +6,6 @@ look at the run costs the same whatever the number of items; only the end reads 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cordum.domain.instances import Instance
 from cordum.domain.room import is_busy
 from cordum.domain.standing import Standing, standing
@@ -68,7 +66,7 @@ def _count(turn: Turn, instance: Instance) -> str | None:
             case Standing.SATISFIED | Standing.ABSENT if all_over(turn, child):
                 put_away(turn, child)
                 state = turn.steps[instance.ref]
-                turn.steps[instance.ref] = replace(state, settled=state.settled + 1)
+                turn.steps[instance.ref] = state.but(settled=state.settled + 1)
     return min(failed, key=lambda child: turn.steps[child].failure_number or 0, default=None)
 
 
@@ -86,7 +84,7 @@ def _begin_more(turn: Turn, instance: Instance) -> None:
             turn.look_again()
             break
         turn.add(f"{instance.ref}[{state.started}]")
-        state = replace(state, started=state.started + 1)
+        state = state.but(started=state.started + 1)
         turn.children_left -= 1
         room -= 1
     turn.steps[instance.ref] = state

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cordum.domain.instances import Instance
 from cordum.domain.scope import Scope, loop_scope
 from cordum.domain.standing import Standing, standing
@@ -36,7 +34,7 @@ def settle(turn: Turn, instance: Instance) -> None:
             put_away(turn, iteration)
         case Standing.SATISFIED | Standing.ABSENT if all_over(turn, iteration):
             put_away(turn, iteration)
-            turn.steps[instance.ref] = replace(turn.steps[instance.ref], settled=state.settled + 1)
+            turn.steps[instance.ref] = turn.steps[instance.ref].but(settled=state.settled + 1)
             _go_on(turn, instance)
 
 
@@ -62,5 +60,5 @@ def _go_on(turn: Turn, instance: Instance) -> None:
         turn.look_again()
     else:
         turn.children_left -= 1
-        turn.steps[instance.ref] = replace(turn.steps[instance.ref], started=done + 1)
+        turn.steps[instance.ref] = turn.steps[instance.ref].but(started=done + 1)
         turn.add(f"{instance.ref}[{done}]")

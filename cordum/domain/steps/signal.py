@@ -21,7 +21,8 @@ def ready(turn: Turn, instance: Instance) -> None:
     if correlation is not None and not isinstance(correlation, str):
         fail(turn, instance, "expression_error", "correlation must be text")
         return
-    begin(turn, instance, StepStatus.WAITING, correlation=correlation)
+    awaits = None if correlation is None else wait.name
+    begin(turn, instance, StepStatus.WAITING, correlation=correlation, awaits=awaits)
     settle(turn, instance)
 
 

@@ -20,7 +20,6 @@ from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, SubworkflowCall
 from cordum.errors import ExpressionError
 
-MAX_DEPTH = 10
 _CLASS = {
     RunStatus.FAILED: StepStatus.FAILED,
     RunStatus.DENIED: StepStatus.DENIED,
@@ -42,8 +41,8 @@ def ready(turn: Turn, instance: Instance) -> None:
         wanted = call.workflow_id if call.version is None else f"{call.workflow_id} in version {call.version}"
         fail(turn, instance, "unknown_workflow", f"there is no workflow {wanted}")
         return
-    if turn.run.depth >= MAX_DEPTH:
-        fail(turn, instance, "limit_exceeded", f"sub-workflows nest at most {MAX_DEPTH} deep")
+    if turn.run.depth >= turn.limits.max_depth:
+        fail(turn, instance, "limit_exceeded", f"sub-workflows nest at most {turn.limits.max_depth} deep")
         return
     try:
         given = _input(turn, instance, call)

@@ -48,6 +48,52 @@ local function keep(plan, now)
   end
 end
 
+-- A signal that came before its step: the oldest that has not expired.
+local function take_kept(plan, wait, now)
+  local record = redis.call('LPOP', KEYS[wait.kept])
+  while record do
+    local expires, token, event, signal = string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+    redis.call('ZREM', KEYS[wait.index], token)
+    if tonumber(expires) > now then
+      redis.call('HSET', KEYS[wait.once], 'signal:' .. token .. '#' .. wait.step, 1)
+      redis.call('HSET', k_inbox, redis.call('HINCRBY', k_run, 'signals_sent', 1), signal)
+      redis.call('HINCRBY', k_run, 'signals', 1)
+      tell(k_timeline, now, event)
+      audit(wait.tenant, now, 'run:' .. plan.run, {event})
+      return true
+    end
+    record = redis.call('LPOP', KEYS[wait.kept])
+  end
+  return false
+end
+
+-- Dead letters that this plan adds, and those that it has dealt with. Open ones lie by group and time in one set ordered by text; a
+-- group is known for as long as it has any.
+local function bury(plan, now)
+  local at = string.format('%.0f', now)
+  for _, letter in ipairs(plan.dead) do
+    local entry = letter.group .. '|' .. string.format('%013.0f', now) .. '|' .. letter.job
+    redis.call('ZADD', k_dead_letters, at, letter.job)
+    redis.call('ZADD', k_open_letters, 0, entry)
+    redis.call('HSETNX', k_letter_tenants, plan.tenant, 0)
+    redis.call('HSET', KEYS[letter.key], 'entry', entry)
+    if letter.message then
+      redis.call('LPUSH', KEYS[letter.list], letter.message)
+      redis.call('ZADD', KEYS[letter.sent], at, letter.job)
+    end
+  end
+  for _, letter in ipairs(plan.handled) do
+    local entry = redis.call('HGET', KEYS[letter.key], 'entry')
+    if entry then
+      local group = string.match(entry, '^(%x+)|')
+      redis.call('ZREM', k_open_letters, entry)
+      if redis.call('ZLEXCOUNT', k_open_letters, '[' .. group .. '|', '(' .. group .. '}') == 0 then redis.call('HDEL', k_letter_groups, group) end
+      redis.call('ZADD', k_handled_letters, at, letter.job)
+      redis.call('HSET', KEYS[letter.key], 'handled_at', at)
+    end
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -63,13 +109,19 @@ local function commit(plan, first, now)
   for _, ref in ipairs(plan.brought_back) do redis.call('HDEL', KEYS[plan.children], ref) end
   for _, number in ipairs(plan.taken) do redis.call('HDEL', k_inbox, number) end
   local jobs_at = at + plan.events
+  if plan.audited then
+    local told = {}
+    for i, number in ipairs(plan.audited.events) do told[i] = ARGV[at + number] end
+    audit(plan.audited.tenant, now, 'run:' .. plan.run, told)
+  end
   while at < jobs_at do
     local last = math.min(at + 1000, jobs_at) - 1
     tell(k_timeline, now, unpack(ARGV, at, last))
     at = last + 1
   end
   if plan.told then
-    tell(KEYS[plan.told], now, ARGV[at])
+    tell(KEYS[plan.told.timeline], now, ARGV[at])
+    audit(plan.told.tenant, now, 'run:' .. plan.told.run, {ARGV[at]})
     at = at + 1
   end
   for _, gone in ipairs(plan.withdrawn) do
@@ -80,17 +132,13 @@ local function commit(plan, first, now)
       redis.call('SREM', KEYS[gone.held], gone.job)
       redis.call('RPUSH', KEYS[gone.stops], gone.job)
     end
+    if gone.quotas then leave_quotas(gone.job, gone.quotas) end
   end
   for _, job in ipairs(plan.jobs) do
     local topic = plan.topics[job.topic]
-    local turns = KEYS[topic.turns]
-    -- Straight onto its queue when nobody waits before it.
-    if redis.call('EXISTS', turns) == 0 and has_room(topic.name, KEYS[topic.window], plan.window) then
-      send(job.id, ARGV[at], KEYS[topic.window], now)
+    if job.limited then admit(job.id, ARGV[at], now, plan.window)
     else
-      redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])
-      redis.call('LPUSH', KEYS[job.ready], job.id)
-      enter_turns(turns, KEYS[job.ready], job.priority)
+      set_out(job.id, ARGV[at], topic.name, job.priority, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], KEYS[job.ready], now, plan.window)
     end
     at = at + 1
   end
@@ -104,11 +152,16 @@ local function commit(plan, first, now)
   end
   for _, closed in ipairs(plan.closed) do
     redis.call('HSET', KEYS[closed.key], 'state', closed.state, 'decided_at', string.format('%.0f', now))
+    waited(closed.state, redis.call('ZSCORE', k_asked, closed.job), now)
     redis.call('ZREM', k_open_approvals, closed.job)
     redis.call('ZREM', k_asked, closed.job)
   end
-  for _, job_id in ipairs(plan.dead) do redis.call('ZADD', k_dead_letters, string.format('%.0f', now), job_id) end
+  bury(plan, now)
   for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2]) end
+  for _, wait in ipairs(plan.unawaited) do redis.call('SREM', KEYS[wait.waiting], wait.member) end
+  for _, wait in ipairs(plan.awaited) do
+    if take_kept(plan, wait, now) then plan.again = true else redis.call('SADD', KEYS[wait.waiting], wait.member) end
+  end
   if plan.opened then redis.call('SADD', k_open_runs_of, plan.run) end
   stir(plan, now)
   if plan.kept then keep(plan, now) end

@@ -1,9 +1,9 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters wakeups fired stats open_runs_of ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants wakeups fired stats open_runs_of audit audited ...
 -- ARGV plan version signals epoch looked_at message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
--- include clock timeline count release wake commit
+-- include clock timeline audit count wake release waited quota commit
 local plan = cjson.decode(a_plan)
 
 -- Whether so many results of a fan-out's children have come since the snapshot that nobody else will wake a coordinator for them: they
@@ -25,6 +25,10 @@ if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch t
 end
 local now = clock_now()
 commit(plan, 7, now)
+-- What was taken back lets others in; what this plan itself sends stands behind those that waited before it.
+for _, gone in ipairs(plan.withdrawn) do
+  if gone.quotas then serve_quotas(gone.quotas, now, plan.window) end -- guard: quotas_served
+end
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.
 if overtaken(plan) then plan.again = true end -- guard: results_as_counted

@@ -3,10 +3,10 @@
 -- ARGV run_id job_id step attempt incarnation nonce topic event changed_event paused_event minimum message
 -- REPLY CLAIMED STALE NO_LEASE POLICY_CHANGED PAUSED
 -- MOVES queued>running queued>pending
--- include clock timeline count release wake
+-- include clock timeline count wake release quota
 local now = clock_now()
 local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms', a_step .. '#retries_left',
-  a_step .. '#shape', a_step .. '#decision')
+  a_step .. '#shape', a_step .. '#decision', a_step .. '#places')
 local state = redis.call('HGET', k_steps, a_step)
 
 local function grant()
@@ -32,6 +32,7 @@ local function give_back(event)
   redis.call('HINCRBY', k_run, 'signals', 1)
   tell(k_timeline, now, event)
   release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
+  free_quotas(a_job_id, facts[7], now, a_minimum) -- guard: quotas_freed
   wake(a_run_id, now, a_message) -- guard: mark_due
 end
 

@@ -1,8 +1,9 @@
--- create_run: store a run with everything its first plan decided, once for an idempotency key.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of idempotency runs runs_of workflow ...
--- ARGV plan fingerprint ttl_sec message digest ...
--- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
--- include clock timeline release wake commit snapshot
+-- create_run: store a run with everything its first plan decided, once for an idempotency key. `tick`: the schedule that it is a run of
+-- moves on with it, if it is as it was seen.
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants stats open_runs_of audit audited idempotency runs runs_of workflow schedule schedules_due ...
+-- ARGV plan fingerprint ttl_sec message digest show tick ...
+-- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE SCHEDULE_MOVED THROTTLED
+-- include clock timeline audit wake release waited quota commit snapshot schedule
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then
@@ -16,11 +17,18 @@ end
 -- The definition may have been deleted since it was read, and then nobody could go on with the run.
 if redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
+local tick = a_tick ~= '' and cjson.decode(a_tick)
+if tick and redis.call('HGET', k_schedule, 'version') ~= tick.version then return {'SCHEDULE_MOVED'} end -- guard: schedule_as_seen
 local now = clock_now()
-commit(plan, 6, now)
+local rate = plan.rate and quotas_of(plan.rate)[1]
+if rate and must_wait(rate, '0', now) then return {'THROTTLED', string.format('%.0f', room_at(rate) - now)} end -- guard: start_rate
+if rate then take_place(rate, plan.run, '', now) end
+commit(plan, 8, now)
+if tick then go_on(tick.fields, tick.name, tick.due) end
 if plan.again then wake(plan.run, now, a_message) end
 redis.call('HSET', k_run, 'created_at', string.format('%.0f', now))
 if a_fingerprint ~= '' then redis.call('SET', k_idempotency, plan.run .. ' ' .. a_fingerprint, 'EX', a_ttl_sec) end
 redis.call('ZADD', k_runs, string.format('%.0f', now), plan.run)
 redis.call('ZADD', k_runs_of, string.format('%.0f', now), plan.run)
+if a_show == '0' then return {'CREATED', plan.run} end
 return {'CREATED', plan.run, snapshot(now), redis.call('HGETALL', k_inputs)}

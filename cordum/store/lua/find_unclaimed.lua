@@ -1,11 +1,12 @@
 -- find_unclaimed: messages of one list that were taken from it and never claimed.
 -- Age proves nothing in a long queue. A list is first in, first out: a message older than the oldest one left must have been taken, and if
 -- nobody has claimed it for the grace period, whoever took it is gone.
--- KEYS list sent suspects clock
--- ARGV grace_ms limit
+-- KEYS list sent suspects clock paused
+-- ARGV topic grace_ms limit
 -- REPLY FOUND
 -- include clock
-if redis.call('ZCARD', k_sent) == 0 then
+-- The list of a paused topic is empty, though nothing was taken from it.
+if redis.call('ZCARD', k_sent) == 0 or redis.call('HEXISTS', k_paused, a_topic) == 1 then
   redis.call('DEL', k_suspects)
   return {'FOUND', {}}
 end

@@ -1,5 +1,5 @@
 -- read_figures: what /metrics needs of a cell at one moment; what it needs of each topic and worker is read afterwards.
--- KEYS clock stats topics workers wakeups asked
+-- KEYS clock stats topics workers wakeups asked letter_tenants
 -- ARGV
 -- REPLY FIGURES
 -- include clock
@@ -13,4 +13,5 @@ return {
   redis.call('ZCARD', k_wakeups),
   redis.call('ZCARD', k_asked),
   redis.call('ZRANGE', k_asked, 0, 0, 'WITHSCORES'),
+  redis.call('HVALS', k_letter_tenants),
 }

@@ -6,4 +6,5 @@
 local epoch = redis.call('HGET', k_policy, 'epoch') or '0'
 local now = string.format('%.0f', clock_now())
 if epoch == a_known_epoch then return {'CURRENT', now, epoch} end
-return {'CHANGED', now, epoch, redis.call('HGET', k_policy, 'source') or ''}
+local policy = redis.call('HMGET', k_policy, 'source', 'open_tenants')
+return {'CHANGED', now, epoch, policy[1] or '', policy[2] or ''}

@@ -1,9 +1,9 @@
 -- resolve_approval: one person's decision, once; it comes back to the step as the result of the gate's job.
--- KEYS approval run steps facts outputs timeline clock open_approvals asked wakeups coordinator stats
--- ARGV run_id job_id step decision person comment verified after output failure approved_request event vote_event seen message
+-- KEYS approval run steps facts outputs timeline clock open_approvals asked wakeups coordinator stats audit audited
+-- ARGV run_id job_id step decision person comment verified after output failure approved_request event vote_event seen tenant message
 -- REPLY RESOLVED COUNTED ALREADY STALE NOT_FOUND
 -- MOVES waiting>succeeded waiting>settling waiting>pending
--- include clock timeline count wake
+-- include clock timeline audit count waited wake
 local approval = redis.call('HMGET', k_approval, 'state', 'decided_by', 'decided_at', 'comment', 'request_hash', 'policy_digest', 'approvers', 'quorum',
   'voters')
 if not approval[1] then return {'NOT_FOUND'} end
@@ -22,10 +22,12 @@ if a_decision == 'approved' and quorum > 1 then
   local votes = redis.call('HINCRBY', k_approval, 'votes', 1)
   if votes < quorum then -- guard: quorum_reached
     tell(k_timeline, now, a_vote_event)
+    audit(a_tenant, now, 'run:' .. a_run_id, {a_vote_event})
     return {'COUNTED'}
   end
 end
 redis.call('HSET', k_approval, 'state', a_decision, 'decided_by', a_person, 'decided_at', string.format('%.0f', now), 'comment', a_comment, 'verified', a_verified)
+waited(a_decision, redis.call('ZSCORE', k_asked, a_job_id), now)
 redis.call('ZREM', k_open_approvals, a_job_id)
 redis.call('ZREM', k_asked, a_job_id)
 redis.call('HSET', k_steps, a_step, a_after)
@@ -41,5 +43,6 @@ else
 end
 redis.call('HINCRBY', k_run, 'signals', 1)
 tell(k_timeline, now, a_event)
+audit(a_tenant, now, 'run:' .. a_run_id, {a_event})
 wake(a_run_id, now, a_message) -- guard: mark_due
 return {'RESOLVED', string.format('%.0f', now)}

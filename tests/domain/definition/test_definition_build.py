@@ -342,7 +342,7 @@ def test_problems_of_a_step(keys: str, code: str, path: str) -> None:
     "keys",
     [
         *(f"{key}: 1" for key in ["input_schema_id", "output_schema_id", "route_labels", "worker_id"]),
-        *(f"{key}: 1" for key in ["concurrency", "task"]),
+        *(f"{key}: 1" for key in ["task"]),
         "meta: {idempotency_key: x}",
     ],
 )
@@ -352,11 +352,39 @@ def test_step_keys_that_are_not_built_yet_are_said_to_be_missing(keys: str) -> N
     assert "not available in this version" in problem.message
 
 
-@pytest.mark.parametrize("key", ["max_concurrent_runs", "policy_override"])
+@pytest.mark.parametrize("key", ["max_concurrent_runs"])
 def test_workflow_keys_that_are_not_built_yet_are_said_to_be_missing(key: str) -> None:
     problem = only(f"id: wf\nsteps: {{}}\n{key}: 1")
     assert (problem.code, problem.line, problem.column) == ("unknown_field", 3, 1)
     assert "not available in this version" in problem.message
+
+
+def test_a_job_names_what_it_is_limited_by() -> None:
+    step = load(steps("a: {concurrency: {key: 'deploy-${input.env}', limit: 2}}")).steps["a"]
+    assert step.concurrency is not None
+    assert (step.concurrency.limit, step.concurrency.key.source) == (2, "deploy-${input.env}")
+    assert load(steps("a: {type: http}")).steps["a"].concurrency is None
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("{key: x}", "missing_field"),
+        ("{limit: 1}", "missing_field"),
+        ("{key: x, limit: 0}", "number_range"),
+        ("{key: 1, limit: 1}", "type"),
+        ("{key: '${1 +}', limit: 1}", "expr_syntax"),
+        ("{key: '${steps.ghost.output}', limit: 1}", "unknown_step"),
+        ("{key: x, limit: 1, scope: run}", "unknown_field"),
+        ("deploy", "type"),
+    ],
+)
+def test_what_is_no_limit_is_refused(given: str, code: str) -> None:
+    assert only(steps(f"a: {{concurrency: {given}}}")).code == code
+
+
+def test_only_jobs_are_limited() -> None:
+    assert only(steps("a: {type: approval, concurrency: {key: x, limit: 1}}")).code == "unknown_field"
 
 
 def test_a_kind_that_does_not_exist_still_has_its_common_keys_checked() -> None:

@@ -15,12 +15,17 @@ from cordum.domain.definition import load_workflow
 from cordum.domain.limits import Limits
 from cordum.domain.workflow import Workflow
 from cordum.engine.approvals import Approvals
+from cordum.engine.audit import Audit
+from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.coordinator import Coordinator
 from cordum.engine.core import Core
+from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.jobs import Jobs
 from cordum.engine.operations import Operations
 from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
+from cordum.engine.schedules import Schedules
+from cordum.engine.signals import Signals
 from cordum.engine.workflows import Workflows
 from cordum.errors import NotFound
 from cordum.settings import Settings
@@ -43,7 +48,14 @@ class Process:
         self.runs = Runs(core, self.workflows)
         self.operations = Operations(core)
         self.retention = Retention(core)
-        self.coordinator = Coordinator(core, self.jobs, self.retention)
+        self.audit = Audit(core)
+        self.signals = Signals(core)
+        self.schedules = Schedules(core, self.runs, self.workflows)
+        self.letters = DeadLetters(core)
+        self.bulk_retries = BulkRetries(core, self.letters)
+        self.coordinator = Coordinator(
+            core, self.jobs, self.retention, self.audit, self.schedules, self.letters, self.bulk_retries
+        )
         self.command = tape.command
         self._notes = notes
 

@@ -10,17 +10,19 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from typing import Any
 from unittest.mock import patch
 
 from cordum.domain.ids import JobId, child_run_id
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
 from cordum.engine.values import Caller, Outcome
-from cordum.errors import CordumError, NotFound
+from cordum.errors import CordumError, NotFound, TooManyRequests
+from cordum.store import names
 from cordum.store.jobs import ClaimReply
-from cordum.store.keys import dead_letter
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW
@@ -103,6 +105,16 @@ def freer(name: str, worker: str, times: int = 1) -> Actor:
 def sweeper(name: str, times: int = 1) -> Actor:
     """A whole sweep."""
     return Actor(name, lambda process: process.coordinator.sweep() and None, times)
+
+
+def sealer(name: str, times: int = 1) -> Actor:
+    """Part of a coordinator's call: links what the audit has gained to its chain."""
+
+    def act(process: Process) -> None:
+        with patch("cordum.engine.audit._PATIENCE_SEC", 60.0):
+            process.audit.seal()
+
+    return Actor(name, act, times, reads_apart=True)
 
 
 def resender(name: str, times: int = 1) -> Actor:
@@ -192,6 +204,17 @@ def leaver(name: str, incarnation: str) -> Actor:
 # -- people --------------------------------------------------------------------------------------------------------
 
 
+def queue_pauser(name: str) -> Actor:
+    return Actor(name, lambda process: process.store.queues.pause(TOPIC, name, "") and None)
+
+
+def queue_resumer(name: str) -> Actor:
+    """Comes when the queue is paused."""
+    return Actor(
+        name, lambda process: process.store.queues.resume(TOPIC, name) and None, 1, lambda m: TOPIC in m.pairs("paused")
+    )
+
+
 def canceller(name: str, run_id: str = "r1", *, undo: bool = False) -> Actor:
     def act(process: Process) -> None:
         process.runs.cancel(Caller(TENANT, name), run_id, None, compensate=undo)
@@ -227,6 +250,22 @@ def signaller(name: str, token: str, signal: str = "go", run_id: str = "r1", tim
     return replace(_operator(name, run_id, act), times=times)
 
 
+def correlator(name: str, key: str, payload: str = "said", most_kept: int = 10) -> Actor:
+    """Sends the signal `go` about `it` to whoever waits, and notes the answer; its delivery is named by `key`."""
+
+    def act(process: Process) -> None:
+        try:
+            with patch("cordum.engine.signals.MAX_KEPT", most_kept):
+                process.signals.send(Caller(TENANT, name), "go", "it", payload, key)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+        else:
+            process.note("delivered", key, payload)
+
+    # Looking who waits and saying it are two calls, between which others come.
+    return Actor(name, act, reads_apart=True)
+
+
 def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     """Comes when the run has failed."""
 
@@ -235,6 +274,61 @@ def retrier(name: str, run_id: str = "r1", times: int = 1) -> Actor:
 
     actor = _operator(name, run_id, lambda process, who: process.operations.retry(who, run_id, "again"))
     return replace(actor, when=failed, times=times)
+
+
+def letter_retrier(name: str, job_id: str, edit: tuple[Any] | None = None) -> Actor:
+    """Comes when there is the dead letter."""
+
+    def act(process: Process, who: Caller) -> None:
+        process.letters.retry(who, job_id, "again", edit)
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def discarder(name: str, job_id: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.letters.discard(who, job_id, "known")
+
+    return replace(_operator(name, _job(job_id).run_id, act), when=_letter(job_id))
+
+
+def _letter(job_id: str) -> Callable[[Moment], bool]:
+    run_id = _job(job_id).run_id
+    return lambda moment: bool(moment.of_run(run_id, f"dead_letter:{job_id}"))
+
+
+def letter_taker(name: str, job_id: str) -> Actor:
+    """One delivery of the message of a dead letter, to code that handles it."""
+
+    def act(process: Process) -> None:
+        if process.store.dead_letters.take(_job(job_id), TOPIC, name, name):
+            process.note("was_handed", job_id)
+
+    return Actor(name, act, 1, _letter(job_id))
+
+
+def bulk_beginner(name: str, *job_ids: str, times: int = 1) -> Actor:
+    """Begins the one bulk retry that there is here."""
+    facts = {"tenant": TENANT, "actor": name, "reason": "again", "filter": "{}", "left_out": "0"}
+
+    def act(process: Process) -> None:
+        process.store.bulk_retries.begin(TENANT, "bulk", 10.0, facts, job_ids)
+
+    return Actor(name, act, times, _letter(job_ids[0]))
+
+
+def bulk_carrier(name: str, times: int = 1) -> Actor:
+    """A coordinator that carries bulk retries on."""
+    return Actor(
+        name, lambda process: process.bulk_retries.carry_on(), times, lambda moment: bool(moment.value("bulk_retries"))
+    )
+
+
+def bulk_stopper(name: str) -> Actor:
+    def act(process: Process, who: Caller) -> None:
+        process.bulk_retries.stop(who, "bulk", "enough")
+
+    return replace(_operator(name, "r1", act), when=lambda moment: bool(moment.value("bulk_retry", "bulk")))
 
 
 def skipper(name: str, step: str, run_id: str = "r1") -> Actor:
@@ -259,17 +353,6 @@ def remover(name: str, run_id: str = "r1", times: int = 1) -> Actor:
 
     actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id))
     return replace(actor, when=ended, times=times)
-
-
-def discarder(name: str, job_id: str) -> Actor:
-    """Somebody who has looked at a dead letter and puts it away."""
-    key = dead_letter(_job(job_id).run_id, job_id)
-    return Actor(
-        name,
-        lambda process: process.command("HSET", key, "state", "discarded"),
-        1,
-        lambda moment: bool(moment.raw(key)),
-    )
 
 
 def _operator(name: str, run_id: str, do: Callable[[Process, Caller], None]) -> Actor:
@@ -334,6 +417,8 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
                 started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
             except NotFound:
                 process.note("gone", key or "", body)
+            except TooManyRequests as throttled:
+                process.note("turned_down", throttled.code)
             except CordumError as refused:
                 process.note("refused", key or "", body, refused.code)
             else:
@@ -343,8 +428,56 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
     return Actor(name, act)
 
 
+# -- schedules -----------------------------------------------------------------------------------------------------
+
+SCHEDULE = "s"
+
+
+def maker(name: str, **wanted: Any) -> Actor:
+    """Makes a schedule that ticks each minute."""
+
+    def act(process: Process) -> None:
+        try:
+            asked = {"id": SCHEDULE, "workflow_id": WORKFLOW, "cron": "* * * * *", **wanted}
+            process.schedules.create(Caller(TENANT, "alice"), asked)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+
+    return Actor(name, act)
+
+
+def ticker(name: str) -> Actor:
+    """Part of a sweep: carries a schedule out that is due."""
+
+    def act(process: Process) -> None:
+        counted = count()
+        with patch("cordum.engine.core.new_run_id", lambda cell, now, _: f"{cell}-{name}-{now}-{next(counted)}"):
+            process.schedules.carry_on(TENANT, SCHEDULE)
+
+    return Actor(name, act, 1, _schedule_due)
+
+
+def schedule_pauser(name: str) -> Actor:
+    """Notes that it was told so."""
+
+    def act(process: Process) -> None:
+        try:
+            process.schedules.pause(Caller(TENANT, name), SCHEDULE)
+        except CordumError as refused:
+            process.note("turned_down", refused.code)
+        else:
+            process.note("schedule_paused", SCHEDULE)
+
+    return Actor(name, act, 1, lambda moment: bool(moment.pairs("schedule", TENANT, SCHEDULE)))
+
+
+def _schedule_due(moment: Moment) -> bool:
+    due = moment.pairs("schedules").get(names.schedule_name(TENANT, SCHEDULE))
+    return due is not None and int(due) <= moment.now
+
+
 def publisher(name: str, policy: str) -> Actor:
-    digest = load_policy(policy.encode()).digest
+    digest = read_policy(policy.encode()).digest
 
     def act(process: Process) -> None:
         process.store.policies.publish(digest, policy, name)

@@ -10,7 +10,8 @@ from cordum.domain.instances import Role, parent_of
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan
 from cordum.domain.policy import Policy
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
+from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import RunState
 from cordum.domain.states import StepStatus
 from cordum.domain.turn import POLICY_RETRY_MS
@@ -28,6 +29,10 @@ def found_again(moment: Moment, run_id: str, law: Law) -> int:
         job_id = str(JobId(run_id, step, mark.attempt))
         place = _place_of(moment, law, run_id, step, mark, job_id, due)
         demand("P7", place, f"{job_id} is {mark.status}, and nobody will ever look after it")
+    for topic in moment.pairs("paused"):
+        for priority in PRIORITIES:
+            queue = queue_list(topic, priority)
+            demand("P7", not moment.raw(queue), f"{topic} is paused, and a worker finds a message of it")
     if due:
         return 0
     left = _left_to_do(moment, run_id, law)
@@ -39,10 +44,13 @@ def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_
     instance = law.instance(moment, run_id, step)
     topic = instance.step.topic
     match mark.status:
+        case "ready" if job_id in moment.pairs("waiting"):
+            return any(job_id in line for line in moment.everything_of("waiters").values())
         case "ready":
             turns, lists = moment.pairs("turns", topic), moment.everything_of("ready")
             listed = any(job_id in jobs and f"cordum:{CELL}:ready:{name}" in turns for name, jobs in lists.items())
-            return listed and job_id in moment.pairs("parked", topic)
+            # One whose turn came under a newer policy waits for a look at its run.
+            return due or (listed and job_id in moment.pairs("parked", topic))
         case "queued":
             return job_id in moment.pairs("sent", law.queue(moment, run_id, step)) and job_id in moment.value(
                 "window", topic
@@ -94,10 +102,17 @@ def _without_what_may_wait(moment: Moment, run: RunState) -> RunState:
     steps = {
         ref: replace(state, status=StepStatus.RUNNING, deadline=None)
         if ref in waiting and state.status is StepStatus.SUCCEEDED
+        else replace(state, quotas=())
+        if state.status is StepStatus.READY and not _waits_for_a_place(moment, run, ref)
         else state
         for ref, state in run.steps.items()
     }
     return replace(run, steps=steps)
+
+
+def _waits_for_a_place(moment: Moment, run: RunState, ref: str) -> bool:
+    """Only such a job is decided again before its claim when the policy changes."""
+    return str(JobId(run.id, ref, run.steps[ref].attempt)) in moment.pairs("waiting")
 
 
 def _may_wait(moment: Moment, run: RunState, fan: str | None) -> bool:
@@ -112,4 +127,4 @@ def _may_wait(moment: Moment, run: RunState, fan: str | None) -> bool:
 
 @lru_cache(100)
 def _policy(source: str, epoch: int) -> Policy | None:
-    return load_policy(source.encode(), epoch) if source else None
+    return read_policy(source.encode(), epoch) if source else None

@@ -1,7 +1,7 @@
 """Everything Redis holds at one moment, as a value; and what can be read from it without asking Redis.
 
 Two moments are the same when nothing that anybody acts upon differs: counters, and the order in which events of
-different steps came to lie in a timeline, are left out of the comparison.
+different steps came to lie in a timeline, or in the audit, are left out of the comparison.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Entry(NamedTuple):
             value = tuple(part for pair in sorted(zip(raw[::2], raw[1::2], strict=True)) for part in pair)
             return cls(kind, value, () if key == f"cordum:{CELL}:stats" else value)
         value = tuple(sorted(raw)) if kind == "set" else tuple(raw)
+        if key.startswith(f"cordum:{CELL}:audit:"):
+            return cls(kind, value, tuple(sorted(record.split(" ", 2)[2] for record in value)))
         return cls(kind, value, _by_step(value) if key.endswith("}:timeline") else value)
 
 
@@ -168,6 +170,11 @@ class Moment:
 
     def events(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
         return _events(self.raw(f"{_RUN}{run_id}}}:timeline"))
+
+    def dead_letters(self, run_id: str) -> dict[str, dict[str, str]]:
+        prefix = f"{_RUN}{run_id}}}:dead_letter:"
+        names = [key.removeprefix(prefix) for key in self.entries if key.startswith(prefix)]
+        return {name: self.of_run(run_id, f"dead_letter:{name}") for name in names}
 
     def approvals(self, run_id: str) -> dict[str, dict[str, str]]:
         prefix = f"{_RUN}{run_id}}}:approval:"

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import redis
 
 from cordum.domain.definition import load_workflow
-from cordum.domain.policy_document import load_policy
+from cordum.domain.policy_document import read_policy
 from cordum.domain.workflow import Workflow
 from cordum.engine.core import Core
 from cordum.engine.runs import Runs
@@ -46,7 +46,7 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     client.set(store.keys.clock, START)
     core = Core(store, SETTINGS, scenario.limits)
     if scenario.policy is not None:
-        store.policies.publish(load_policy(scenario.policy.encode()).digest, scenario.policy, "test")
+        store.policies.publish(read_policy(scenario.policy.encode()).digest, scenario.policy, "test")
     for worker in scenario.workers:
         store.workers.renew(worker, {}, SETTINGS.lease_ms)
     workflows: dict[str, Workflow] = {}

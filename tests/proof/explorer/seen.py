@@ -62,9 +62,11 @@ class _Runs:
 
     def brought(self, run_id: str, wants: Wants) -> Brought:
         outputs, items = self._moment.of_run(run_id, "child_outputs"), self._moment.of_run(run_id, "items")
+        inputs = self._moment.of_run(run_id, "inputs")
         return Brought(
             {ref: outputs.get(ref, "null") for ref in wants.outputs},
             {(fan, block): json.loads(items.get(f"{fan}#{block}", "[]")) for fan, block in wants.items},
+            {ref: inputs[ref] for ref in wants.inputs if ref in inputs},
         )
 
 

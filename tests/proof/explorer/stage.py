@@ -128,7 +128,7 @@ def _ordered(name: str, reply: Any) -> Any:
     match name:
         case "read_run":
             return [reply[0], _ordered_snapshot(reply[1])]
-        case "create_run":
+        case "create_run" if len(reply) > 2:
             return [*reply[:2], _ordered_snapshot(reply[2]), _sorted_pairs(reply[3])]
     return reply
 

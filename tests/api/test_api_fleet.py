@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from cordum.domain.roles import Role
+from cordum.engine import WorkerInfo
+from tests.api.keyring import headers
+
+
+@pytest.fixture
+def worker(engine):
+    info = WorkerInfo("w1@h/7-1", "h", "w1", 7, 4, ("job.a",), 0, ("gpu",), {"region": "eu"}, ("cuda",))
+    engine.jobs.register(info)
+    return "w1@h.7-1"
+
+
+def test_workers_are_listed_and_read_by_id_and_name(api, worker):
+    listed = api.get("/api/v1/workers").json["items"]
+    assert [one["id"] for one in listed] == [worker]
+    for name in (worker, "w1@h"):
+        assert api.get(f"/api/v1/workers/{name}").json == listed[0]
+    assert (listed[0]["labels"], listed[0]["capabilities"], listed[0]["pools"]) == ({"region": "eu"}, ["cuda"], ["gpu"])
+    assert api.get("/api/v1/workers/w2@h").status_code == 404
+
+
+def test_a_worker_and_a_pool_are_drained_and_opened(api, worker):
+    for path in (f"/api/v1/workers/{worker}/drain", "/api/v1/pools/gpu/drain"):
+        assert api.post(path).status_code == 200
+        assert api.get(f"/api/v1/workers/{worker}").json["status"] == "draining"
+        assert api.delete(path).status_code == 200
+        assert api.get(f"/api/v1/workers/{worker}").json["status"] == "ready"
+
+
+def test_a_queue_is_paused_and_resumed(api, worker):
+    paused = api.post("/api/v1/queues/job.a/pause", json={"reason": "later"}, headers={"X-Principal-Id": "ann"}).json
+    assert (paused["paused"]["by"], paused["paused"]["reason"]) == ("ann", "later")
+    assert [one["name"] for one in api.get("/api/v1/queues").json["items"]] == ["job.a"]
+    assert api.post("/api/v1/queues/job.a/resume").json["paused"] is None
+    assert api.post("/api/v1/queues/nonsense/pause").status_code == 404
+
+
+def test_they_are_for_who_looks_after_the_cell(api, engine, worker):
+    outsider, root = headers(engine, "acme", "ann"), headers(engine, "default", "root")
+    for path in ("/api/v1/workers", "/api/v1/queues", f"/api/v1/workers/{worker}"):
+        assert api.get(path, headers=outsider).json["code"] == "cell_admin_needed"
+        assert api.get(path, headers=root).status_code == 200
+    viewer = headers(engine, "default", "vic", Role.VIEWER)
+    assert api.post("/api/v1/queues/job.a/pause", headers=viewer).json["code"] == "role_needed"
