@@ -264,9 +264,9 @@ class Engine:
         """Everything about a run as one document."""
         return self._bundles.make(tenant, run_id)
 
-    def delete_run(self, tenant: str, run_id: str) -> None:
+    def delete_run(self, caller: Caller, run_id: str) -> None:
         """Forget an ended run with all that belongs to it; StateConflict while somebody needs it."""
-        self._retention.delete(tenant, run_id)
+        self._retention.delete(caller.tenant, run_id, caller.person)
 
     def expire_runs(self, tenant: str) -> int:
         """Remove what a tenant has kept long enough, now; how many runs went."""

@@ -242,7 +242,7 @@ class Policies:
 
     def save_draft(self, draft_id: str, source: bytes, actor: str) -> dict[str, Any]:
         """Keep a draft, good or not; what is wrong with it is in the answer."""
-        self._store.save_draft(draft_id, digest_of(source), actor, source.decode())
+        self._store.save_draft(draft_id, digest_of(source), actor, source.decode(), self._core.settings.admin_tenant)
         return self.draft(draft_id)
 
     def draft(self, draft_id: str) -> dict[str, Any]:
@@ -251,8 +251,8 @@ class Policies:
     def drafts(self) -> list[dict[str, Any]]:
         return [_draft_view(draft) for draft in self._store.drafts()]
 
-    def delete_draft(self, draft_id: str) -> None:
-        if not self._store.delete_draft(draft_id):
+    def delete_draft(self, draft_id: str, actor: str) -> None:
+        if not self._store.delete_draft(draft_id, actor, self._core.settings.admin_tenant):
             raise _no_draft(draft_id)
 
     def draft_source(self, draft_id: str) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cordum.domain.ids import JobId, run_of_job
 from cordum.domain.run import RunState, StepState
@@ -77,7 +77,7 @@ class Retention:
             if len(found.over) < _BATCH:
                 return removed
 
-    def delete(self, tenant: str, run_id: str) -> None:
+    def delete(self, tenant: str, run_id: str, person: str) -> None:
         """Remove an ended run now. StateConflict when somebody needs it still."""
         for _ in range(_MOST_ATTEMPTS):
             self._core.check_tenant(tenant, run_id)
@@ -86,7 +86,7 @@ class Retention:
                 raise NotFound(f"there is no run {run_id}")
             family = self._family(member)
             self._refuse(member, family)
-            if self._store.remove([self._removal(member, family)])[0] is not RemoveReply.CONFLICT:
+            if self._store.remove([replace(self._removal(member, family), by=person)])[0] is not RemoveReply.CONFLICT:
                 self._remove_orphans()
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")

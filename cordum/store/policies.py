@@ -151,14 +151,18 @@ class Policies:
 
     # -- drafts --------------------------------------------------------------------------------------------------
 
-    def save_draft(self, draft_id: str, digest: str, actor: str, source: str) -> None:
+    def save_draft(self, draft_id: str, digest: str, actor: str, source: str, tenant: str) -> None:
+        """`tenant`: in whose audit it is told."""
+        told = Event("policy.draft_saved", actor=actor, data={"id": draft_id, "digest": digest})
         self._connection.run(
             "save_policy_draft",
-            {"drafts": self._cell.policy_drafts, "clock": self._cell.clock},
+            self._of_drafts(tenant),
             id=draft_id,
             digest=digest,
             actor=actor,
             source=source,
+            tenant=tenant,
+            event=event_text("", told),
         )
 
     def draft(self, draft_id: str) -> Draft | None:
@@ -169,10 +173,21 @@ class Policies:
         found: Any = self._connection.read(lambda client: client.hgetall(self._cell.policy_drafts))
         return [_draft(draft_id, text) for draft_id, text in sorted(found.items())]
 
-    def delete_draft(self, draft_id: str) -> bool:
+    def delete_draft(self, draft_id: str, actor: str, tenant: str) -> bool:
         """False when there is none; a second deletion after a lost reply says so, too."""
-        found: Any = self._connection.read(lambda client: client.hdel(self._cell.policy_drafts, draft_id))
-        return bool(found)
+        told = event_text("", Event("policy.draft_deleted", actor=actor, data={"id": draft_id}))
+        names = self._of_drafts(tenant)
+        reply = self._connection.run("delete_policy_draft", names, id=draft_id, tenant=tenant, event=told)
+        return bool(reply[0] == "DELETED")
+
+    def _of_drafts(self, tenant: str) -> dict[str, str]:
+        cell = self._cell
+        return {
+            "drafts": cell.policy_drafts,
+            "clock": cell.clock,
+            "audit": cell.audit(tenant),
+            "audited": cell.audited,
+        }
 
 
 def _published(text: str) -> Published:

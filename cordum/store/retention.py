@@ -9,8 +9,10 @@ from typing import Any
 
 import redis
 
+from cordum.domain.plan import Event
 from cordum.domain.run import RunState
 from cordum.store import keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 
@@ -22,11 +24,15 @@ class RemoveReply(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A run as it was looked at, runs that belong to it and go after it, and the job ids of its approvals."""
+    """A run as it was looked at, runs that belong to it and go after it, and the job ids of its approvals.
+
+    `by`: the person who removes it; None: it has been kept long enough.
+    """
 
     run: RunState
     relatives: Sequence[str] = ()
     approvals: Sequence[str] = ()
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +101,15 @@ class Retention:
                 "fired": cell.fired,
                 "workflow": cell.workflow(run.tenant, run.workflow_id),
                 "approvals": cell.approvals(run.tenant),
+                "clock": cell.clock,
+                "audit": cell.audit(run.tenant),
+                "audited": cell.audited,
             },
             [*own.parts, *(keys.approval(run.id, job_id) for job_id in removal.approvals)],
             [*removal.relatives, *removal.approvals],
             run_id=run.id,
             version=run.version,
             relatives=len(removal.relatives),
+            tenant=run.tenant,
+            event=event_text(run.id, Event("run.removed", actor=removal.by)) if removal.by else "",
         )

@@ -91,6 +91,8 @@ def test_what_is_decided_and_done_is_told_with_who_did_it(engine: Engine) -> Non
     engine.coordinate()
     key = engine.api_keys.create(TENANT, "ann", Role.VIEWER, by="root")
     engine.api_keys.revoke(TENANT, key["id"], by="root")
+    engine.policies.save_draft("next", b"rules: []", "ann")
+    engine.policies.delete_draft("next", "ann")
     engine.delete_workflow(TENANT, "wf", actor="alice")
     shown = engine.audit.list(TENANT, limit=200, after=None, order="asc").items
     about_run = [(item["type"], item["actor"]) for item in shown if item["run_id"] == run_id]
@@ -110,6 +112,8 @@ def test_what_is_decided_and_done_is_told_with_who_did_it(engine: Engine) -> Non
         ("workflow.saved", "cordum", "workflow:wf@1"),
         ("api_key.created", "root", f"api_key:{key['id']}"),
         ("api_key.revoked", "root", f"api_key:{key['id']}"),
+        ("policy.draft_saved", "ann", "policy_draft:next"),
+        ("policy.draft_deleted", "ann", "policy_draft:next"),
         ("workflow.deleted", "alice", "workflow:wf@1"),
     ]
     assert [item["sequence"] for item in shown] == list(range(1, len(shown) + 1))

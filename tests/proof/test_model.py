@@ -78,6 +78,8 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("revoke_api_key", "REVOKED"): _KEYS,
     ("revoke_api_key", "UNCHANGED"): _KEYS,
     ("save_policy_draft", "SAVED"): "a draft has no force",
+    ("delete_policy_draft", "DELETED"): "a draft has no force",
+    ("delete_policy_draft", "NOT_FOUND"): "a draft has no force",
     ("save_schedule", "MOVED"): _SCHEDULES,
     ("save_schedule", "SAVED"): _SCHEDULES,
     ("save_workflow", "STALE"): _DEFINITIONS,

@@ -132,7 +132,7 @@ def save_draft(caller: Caller, bundle_id: str) -> Response:
 @requires(Role.ADMIN, cell=True)
 def delete_draft(caller: Caller, bundle_id: str) -> Response:
     query(NoQuery)
-    engine().policies.delete_draft(bundle_id)
+    engine().policies.delete_draft(bundle_id, caller.person)
     return no_content()
 
 

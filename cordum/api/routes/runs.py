@@ -99,7 +99,7 @@ def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Respons
 @requires(Role.ADMIN)
 def delete(caller: Caller, run_id: str) -> Response:
     query(NoQuery)
-    engine().delete_run(caller.tenant, run_id)
+    engine().delete_run(caller, run_id)
     return no_content()
 
 

@@ -351,7 +351,7 @@ def remover(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     def ended(moment: Moment) -> bool:
         return run_id in moment.run_ids and moment.fields(run_id)["status"] in ENDED
 
-    actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id))
+    actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id, who.person))
     return replace(actor, when=ended, times=times)
 
 
