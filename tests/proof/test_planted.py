@@ -37,7 +37,7 @@ def test_the_explorer_is_asked_for_each() -> None:
     ("line", "promise"),
     [
         ("  wake(linked.run, now, a_message)\n", "P7"),  # nobody looks at the run that is to undo this one
-        ("    tell(KEYS[plan.told], now, ARGV[at])\n", "P3"),  # the run that is undone does not hear of it
+        ("    tell(KEYS[plan.told.timeline], now, ARGV[at])\n", "P3"),  # the run that is undone does not hear of it
     ],
 )
 def test_what_a_compensation_needs_is_missed(line: str, promise: str, lab: Laboratory) -> None:
