@@ -231,9 +231,14 @@ class Flag(fields.Boolean):
         return value
 
 
-def _reason(required: bool) -> Text:
+UNSAID = "none given"
+"""The reason of an act whose client cannot give one: programs for Cordum's published API (CONTRACT.md 5.1)."""
+
+
+def _reason(**how: Any) -> Text:
     return Text(
-        required=required,
+        error_messages={"required": "missing_field: required: say why, it goes into the audit"},
+        **how,
         validate=[
             validate.Length(
                 max=MAX_REASON_CHARS, error=f"limit_exceeded: must be at most {MAX_REASON_CHARS} characters"
@@ -243,20 +248,28 @@ def _reason(required: bool) -> Text:
     )
 
 
-class ReasonBody(Strict):
+class CommentBody(Strict):
     """Approving: a reason is welcome."""
 
-    reason = _reason(required=False)
+    reason = _reason()
 
 
-class CancelBody(ReasonBody):
+class ReasonBody(Strict):
+    """What a person does against a run, a queue, a worker, a schedule, a hook."""
+
+    reason = _reason(required=True)
+
+
+class UnsaidBody(Strict):
+    """The same where programs for Cordum's published API send none."""
+
+    reason = _reason(load_default=UNSAID)
+
+
+class CancelBody(UnsaidBody):
     """`compensate`: undo what the run has done."""
 
     compensate = Flag(load_default=False)
-
-
-class RejectBody(Strict):
-    reason = _reason(required=True)
 
 
 class Anything(fields.Raw):
@@ -275,11 +288,12 @@ class SignalByCorrelationBody(Strict):
     )
 
 
-class RerunBody(RejectBody):
+class RerunBody(UnsaidBody):
     from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
+    dry_run = Flag(load_default=False)
 
 
-class CompleteBody(RejectBody):
+class CompleteBody(ReasonBody):
     output = Anything(allow_none=True)
 
 
@@ -313,8 +327,8 @@ class Rate(fields.Float):
         return float(value)
 
 
-class LetterRetryBody(ReasonBody):
-    """Existing clients send nothing; then the reason says so. `input` takes the place of what the step was given."""
+class LetterRetryBody(UnsaidBody):
+    """`input` takes the place of what the step was given."""
 
     input = Anything(allow_none=True)
 
@@ -327,7 +341,7 @@ class LetterFilter(Strict):
     include_governance = Switch(truthy={True}, falsy={False})
 
 
-class BulkRetryBody(RejectBody):
+class BulkRetryBody(ReasonBody):
     filter = fields.Nested(LetterFilter, required=True, error_messages=SAID)
     rate = Rate()
     dry_run = Switch(truthy={True}, falsy={False})
@@ -418,7 +432,7 @@ class HookBody(Strict):
     description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
 
 
-class BackfillBody(Strict):
+class BackfillBody(ReasonBody):
     first = Text(required=True, data_key="from")
     last = Text(required=True, data_key="to")
 
@@ -448,6 +462,11 @@ def query(schema: type[Strict]) -> dict[str, Any]:
 def body(schema: type[Strict]) -> dict[str, Any]:
     """The JSON body; an empty one is an empty object."""
     return _loaded(schema(), json_body(when_empty={}), "", "the body is not usable")
+
+
+def reasoned(schema: type[Strict] = ReasonBody) -> tuple[bool, str]:
+    """Whether an action is only to be told (`?dry_run=true`), and its reason."""
+    return query(ActionQuery)["dry_run"], body(schema)["reason"]
 
 
 def input_body() -> dict[str, JSON]:

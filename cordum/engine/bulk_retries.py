@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.engine.core import Core
 from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.values import Caller, Page
@@ -53,14 +54,9 @@ class BulkRetries:
         known = self._store.get(bulk_id)
         if not known:
             matched, left_out = self._match(caller.tenant, filters)
-            facts = {
-                "tenant": caller.tenant,
-                "actor": caller.person,
-                "reason": reason,
-                "filter": json.dumps(dict(filters)),
-                "left_out": str(left_out),
-            }
-            self._store.begin(caller.tenant, bulk_id, rate or DEFAULT_RATE, facts, matched)
+            facts = {"filter": json.dumps(dict(filters)), "left_out": str(left_out)}
+            act = Act(caller.person, caller.tenant, reason)
+            self._store.begin(bulk_id, rate or DEFAULT_RATE, act, facts, matched)
             self._core.store.wakeups.ring()
         return self.get(caller.tenant, bulk_id)
 
@@ -127,17 +123,19 @@ class BulkRetries:
         found = self._store.newest(tenant, after, limit)
         return Page([bulk_view(one) for one in found], found[-1]["id"] if len(found) == limit else None)
 
-    def stop(self, caller: Caller, bulk_id: str, reason: str) -> dict[str, Any]:
+    def stop(self, caller: Caller, bulk_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Try none of its letters again that has not had its turn."""
         record = self._record(caller.tenant, bulk_id)
-        if not self._store.stop(bulk_id, caller.person, reason):
+        if dry_run and record["state"] == "running":
+            return {"dry_run": True, **bulk_view(record), "state": "stopped"}
+        if dry_run or not self._store.stop(bulk_id, Act(caller.person, caller.tenant, reason)):
             ended = self._record(caller.tenant, bulk_id)
             if record["state"] == "running" or ended["state"] != "stopped":
                 raise StateConflict(
                     f"the bulk retry {bulk_id} is done: what it has begun is stopped by cancelling the runs",
                     code="bulk_retry_done",
                 )
-        return self.get(caller.tenant, bulk_id)
+        return ({"dry_run": True} if dry_run else {}) | self.get(caller.tenant, bulk_id)
 
     def _record(self, tenant: str, bulk_id: str) -> dict[str, str]:
         record = self._store.get(bulk_id)

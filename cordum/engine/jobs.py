@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from cordum.domain.audit import Act
 from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
@@ -40,7 +41,8 @@ class Jobs:
         # After it is known: who drains its pool at this moment either finds it or is found by it.
         drained = self._store.workers.drained_pools()
         if worker.pools and drained.keys() >= set(worker.pools):
-            self._store.workers.drain(worker.incarnation, drained[worker.pools[0]].by)
+            by = Act(drained[worker.pools[0]].by, self._core.settings.admin_tenant)
+            self._store.workers.drain(worker.incarnation, by, told=False)
 
     def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> Orders:
         """Hold the lease; the answer names jobs of this worker that must stop, until it has said that it `heard`."""

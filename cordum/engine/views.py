@@ -258,7 +258,10 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     topic = state.topic
     if (pause := conditions.paused.get(topic or "")) is not None:
         why = f" ({pause.reason})" if pause.reason else ""
-        return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
+        return (
+            "queue_paused",
+            f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic} --reason …`",
+        )
     if topic not in conditions.served:
         return "no_worker", (
             f"no living worker takes jobs of {topic}: start one that has its function, "

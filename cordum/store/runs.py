@@ -269,6 +269,17 @@ class Runs:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
+    def started_with(self, tenant: str, scope: str, used: Sequence[str]) -> list[str | None]:
+        """The runs that were started with these idempotency keys; None: a key has not been used."""
+        names = [self._cell.idempotency(tenant, scope, key) for key in used]
+        found: Any = self._connection.read(lambda client: client.mget(names)) if names else []
+        return [text.partition(" ")[0] if text else None for text in found]
+
+    def heard(self, run_id: str, token: str) -> bool:
+        """Whether a signal with this token has come to the run before."""
+        once = keys.RunKeys.of(run_id).once
+        return bool(self._connection.read(lambda client: client.hexists(once, f"signal:{token}")))
+
     def snapshot(self, run_id: str) -> Snapshot | None:
         """The run as it is at one moment, or None."""
         return self.snapshots([run_id])[0]
