@@ -173,6 +173,44 @@ class Client:
         """Forget an ended run, with all that belongs to it. None, or what a dry run tells: {removes: [run ids]}."""
         return self._done(_path("workflow-runs", run_id), reason, dry_run)
 
+    # single jobs
+
+    def submit_job(
+        self,
+        topic: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        dry_run: bool = False,
+        **wanted: Any,
+    ) -> dict[str, Any]:
+        """Have one job done. `wanted`: priority, retry, timeout_sec, capability, risk_tags, … as on a step.
+
+        Returns {job_id, state, result, …, replayed}; a job that the policy denies is there, too, `denied`.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        said = {"topic": topic, "input": dict(input or {}), "labels": dict(labels or {}), **wanted}
+        job, answered = self._request("POST", "/jobs", query=_dry(dry_run), headers=headers, **_json(said))
+        return {**_mapping(job), "replayed": answered.get("Idempotent-Replayed") == "true"}
+
+    def jobs(
+        self, *, state: str | None = None, topic: str | None = None, limit: int | None = 50
+    ) -> list[dict[str, Any]]:
+        """Single jobs, the newest first; `limit=None` for all."""
+        return self._list("/jobs", limit, {"state": state, "topic": topic})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """{id, state, topic, result, error, …} of any job, single or of a workflow."""
+        return self._object("GET", _path("jobs", job_id))
+
+    def job_decisions(self, job_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """What the policy has said of it, oldest first."""
+        return self._list(_path("jobs", job_id, "decisions"), limit)
+
+    def cancel_job(self, job_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("jobs", job_id, "cancel"), query=_dry(dry_run), **_reason(reason))
+
     # what operators do; each says why, and `dry_run` tells what would be done and changes nothing
 
     def cancel(

@@ -19,7 +19,7 @@ from cordum.domain.definition.problems import Problems, ReadingStopped, shown
 from cordum.domain.ids import GROUP_ID, MAX_TOPIC, RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
 from cordum.domain.schedules import SCHEDULE_ID, CatchUp, Overlap
-from cordum.domain.states import RunStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
@@ -391,6 +391,33 @@ def _choice(choices: type[StrEnum]) -> Text:
     return Text(validate=validate.OneOf(names, error=f"invalid_choice: must be one of {', '.join(names)}"))
 
 
+JOB_STATES = tuple(dict.fromkeys(status.public.value for status in StepStatus))
+
+
+class JobsQuery(PageQuery):
+    state = Text(validate=validate.OneOf(JOB_STATES, error=f"invalid_choice: must be one of {', '.join(JOB_STATES)}"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+
+
+class JobBody(Strict):
+    """A single job. What belongs to a step is judged by the reader of definitions, `Anything` here.
+
+    The last ones are known to Cordum's published API, and mean nothing here (CONTRACT.md 5.1).
+    """
+
+    topic = priority = retry = timeout_sec = queue_timeout_sec = concurrency = Anything(allow_none=True)
+    worker_id = route_labels = actor_id = actor_type = capability = risk_tags = requires = Anything(allow_none=True)
+    input = Mapped()
+    prompt = context = Anything(allow_none=True)
+    labels = Labels()
+    deadline_ms = Count(0, 10**12)
+    idempotency_key = Text(allow_none=True)
+    adapter_id = memory_id = context_mode = pack_id = tags = Anything(allow_none=True)
+    tenant_id = org_id = team_id = project_id = principal_id = Anything(allow_none=True)
+    max_input_tokens = max_output_tokens = max_total_tokens = Anything(allow_none=True)
+    allow_summarization = allow_retrieval = Anything(allow_none=True)
+
+
 class ScheduleBody(Strict):
     """What a schedule does from now on; whatever is left out has its default."""
 
@@ -476,6 +503,17 @@ def input_body() -> dict[str, JSON]:
         problem = Problem("", "type", "must be an object; send {} for a run without input")
         raise Unprocessable("the input of a run is a JSON object", problems=[problem])
     return value
+
+
+def same_key(of_header: str | None, of_body: str | None) -> str | None:
+    """The idempotency key of a request that may have it in two places."""
+    if of_body is not None and not _IDEMPOTENCY_KEY.match(of_body):
+        problem = Problem("/idempotency_key", "id_format", "must be 1 to 255 visible ASCII characters")
+        raise Unprocessable("the idempotency_key is not usable", problems=[problem])
+    if of_header and of_body and of_header != of_body:
+        problem = Problem("/idempotency_key", "invalid_choice", "must be that of the header, or be left out")
+        raise Unprocessable("two idempotency keys are given", problems=[problem])
+    return of_header or of_body
 
 
 def idempotency_key() -> str | None:

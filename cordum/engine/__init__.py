@@ -35,6 +35,7 @@ from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
 from cordum.engine.schedules import Schedules
 from cordum.engine.signals import Signals
+from cordum.engine.single_jobs import SingleJobs
 from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
@@ -88,6 +89,7 @@ class Engine:
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
+        self.single_jobs = SingleJobs(core, self._runs, self.jobs)
         self._approvals = Approvals(core)
         self._retention = Retention(core)
         self._bundles = Bundles(core, self._runs)

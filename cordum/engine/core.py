@@ -64,7 +64,10 @@ class Core:
         return load_workflow(text.encode(), "json")
 
     def workflow_of(self, run: RunState) -> Workflow:
-        """What a run does: its definition, or the undoing of the run that it compensates."""
+        """What a run does: its definition, its own or its workflow's, or the undoing of the run that it compensates."""
+        if run.definition is not None:
+            text = run.definition.encode()
+            return self._remembered((run.tenant, run.workflow_id, run.digest), lambda *_: load_workflow(text, "json"))
         if run.compensates is None:
             return self.workflow(run.tenant, run.workflow_id, run.digest)
         return self._remembered((run.tenant, run.compensates, "compensation"), self._compensating)

@@ -18,6 +18,7 @@ from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview, preview
 from cordum.engine.values import Claim, Orders, Outcome, WorkerInfo
 from cordum.store import codec
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, LossReply, Recording, RecordReply
@@ -114,15 +115,17 @@ class Jobs:
             return LossReply.STALE
         return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
 
-    def cancel_step(self, job_id: str, actor: str, reason: str) -> None:
+    def cancel_step(self, job_id: str, actor: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Cancel the step whose latest attempt this is, wherever it is; an attempt that is over changes nothing.
 
         Any number of workers may say so at once: the first commit counts, the others find nothing left to cancel.
         """
         job = JobId.parse(job_id)
         look = self._core.look(job.run_id) if job else None
-        if job is None or look is None or not is_revocable(look.workflow, look.run, job.step, job.attempt):
-            return
+        if job is None or look is None:
+            return None
+        if not is_revocable(look.workflow, look.run, job.step, job.attempt):
+            return preview(look.run, Plan()) if dry_run else None
 
         def decide(look: Look) -> Plan:
             return plan_cancel_step(
@@ -137,7 +140,7 @@ class Jobs:
                 reason=reason,
             )
 
-        self._core.change(lambda: self._core.look(job.run_id), decide)
+        return self._core.act(job.run_id, decide, dry_run=dry_run)
 
     def still_running(self, job_id: str, incarnation: str) -> bool:
         """False once the attempt is no longer this worker's business: cancelled, timed out, or given to another."""

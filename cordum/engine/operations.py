@@ -122,6 +122,7 @@ class Operations:
             labels=run.labels,
             rerun_of=run.id,
             reason=reason,
+            definition=run.definition,
         )
         return start if from_step is None else start.after(self._base(look, from_step))
 

@@ -235,6 +235,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         "generation": str(run.generation),
         "deadline": _fact_text(run.deadline),
         **_parent_fields(run),
+        **({"definition": run.definition} if run.definition else {}),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
         **({"compensates": run.compensates} if run.compensates else {}),
         **({"triggered_by": run.triggered_by} if run.triggered_by else {}),
@@ -288,6 +289,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         rerun_of=run.get("rerun_of"),
         parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
         undoable=run.get("undoable") == "1",
+        definition=run.get("definition"),
         compensates=run.get("compensates"),
         compensation=run.get("compensation"),
     )

@@ -164,7 +164,7 @@ class Runs:
             fingerprint=idempotency.fingerprint if idempotency else "",
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
-            digest=run.digest,
+            digest="" if run.definition else run.digest,
             show="1" if show else "0",
             tick=tick.control(run.tenant) if tick else "",
         )

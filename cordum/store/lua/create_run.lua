@@ -14,8 +14,8 @@ if a_fingerprint ~= '' then
     return {'REPLAYED', run_id} -- guard: key_is_new
   end
 end
--- The definition may have been deleted since it was read, and then nobody could go on with the run.
-if redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
+-- The definition may have been deleted since it was read, and then nobody could go on with the run; a single job (no digest) has its own.
+if a_digest ~= '' and redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
 if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 local tick = a_tick ~= '' and cjson.decode(a_tick)
 if tick and redis.call('HGET', k_schedule, 'version') ~= tick.version then return {'SCHEDULE_MOVED'} end -- guard: schedule_as_seen
