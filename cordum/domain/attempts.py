@@ -11,7 +11,7 @@ from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
 from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, Policy, PolicyRequest, Verdict
 from cordum.domain.retry import backoff_ms, chance_of
-from cordum.domain.routing import priority_number
+from cordum.domain.routing import PREFERRED_POOL, PREFERRED_WORKER, Route, priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus, StepStatus
@@ -45,6 +45,9 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     if turn.policy is None:
         turn.hold_for_policy()
         return
+    if (unserved := _unserved(turn, instance.step)) is not None:
+        turn.end(instance.ref, StepStatus.FAILED, unserved, leaf=True, attempt=attempt)
+        return
     decision = _decide(turn, instance, turn.policy, payload, attempt)
     if decision.verdict is Verdict.REQUIRE_APPROVAL:
         _send_if_approved(turn, instance, payload, decision, attempt)
@@ -54,6 +57,21 @@ def dispatch(turn: Turn, instance: Instance) -> None:
         # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
         turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt)
+
+
+def _unserved(turn: Turn, step: Step) -> Failure | None:
+    """Why no worker will ever be eligible for a step's jobs, as far as the pools say."""
+    pools, topic = turn.limits.pools, step.topic or ""
+    if pools is None:
+        return None
+    serving = pools.pools_of(topic)
+    if serving is None:
+        return Failure("unknown_topic", f"no pool serves {topic}: name one in pools.yaml, or by POST /topics")
+    wanted = step.route_labels.get(PREFERRED_POOL)
+    if wanted is not None and wanted not in [pool.name for pool in serving]:
+        names = ", ".join(pool.name for pool in serving)
+        return Failure("no_pool_mapping", f"{topic} is served by {names}, not by the preferred pool {wanted}")
+    return None
 
 
 class Refusal(Exception):
@@ -145,6 +163,7 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
     assert step.topic is not None
     state = turn.steps[instance.ref]
     patience = turn.limits.of_queue(step)
+    route = Route.of(step.topic, step.route_labels)
     turn.send(
         Job(
             step=instance.ref,
@@ -156,6 +175,8 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             input=payload,
             own_input=payload is not turn.run.input,
             shape=shape_of(step),
+            route=route,
+            worker=step.worker_id or step.route_labels.get(PREFERRED_WORKER),
         )
     )
     turn.admit(
@@ -165,6 +186,7 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             status=StepStatus.READY,
             attempt=attempt,
             priority=priority_number(step.priority),
+            route=None if route is None else str(route),
             epoch=decision.epoch,
             ready_at=turn.now if state.ready_at is None else state.ready_at,
             queue_deadline=None if patience is None else turn.now + patience,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cordum.domain.context import Write
+from cordum.domain.routing import Route
 from cordum.domain.run import Failure, Pin, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON
@@ -37,6 +38,14 @@ class StepChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A worker that may be given a job on its direct queue while it has fewer than `most`."""
+
+    worker: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One attempt to be dispatched. `input` None means: the run's input, which is not copied."""
 
@@ -48,6 +57,9 @@ class Job:
     retries_left: int  # how many retryable ends after this attempt's would be followed by another attempt
     input: JSON = None
     own_input: bool = False
+    route: Route | None = None  # what it asks of its worker beside its topic
+    worker: str | None = None  # the preferred one
+    targets: tuple[Target, ...] = ()  # who may have it at once; filled in when the plan is committed
     shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
 
 
@@ -78,6 +90,7 @@ class Withdrawal:
     topic: str | None
     priority: int | None
     worker: str | None
+    route: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,9 @@ class Turn:
         """Take back what the old state had sent out: a message, a running job, an open approval."""
         if before.topic is not None and before.status in _ON_THE_WAY:
             self._withdrawals.append(
-                Withdrawal(step, before.attempt, before.status, before.topic, before.priority, before.worker)
+                Withdrawal(
+                    step, before.attempt, before.status, before.topic, before.priority, before.worker, before.route
+                )
             )
         self._stir_child(step, before)
         asked = self._before(step).status is StepStatus.WAITING  # else this very turn would have asked

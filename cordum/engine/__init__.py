@@ -21,6 +21,7 @@ from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
+from cordum.engine.pools import PoolSettings
 from cordum.engine.results import shaped
 from cordum.engine.runs import Runs
 from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
@@ -62,6 +63,7 @@ class Engine:
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
         self.fleet = Fleet(core)
+        self.pools = PoolSettings(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -128,6 +130,7 @@ class Engine:
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Started:
+        self._core.refresh_pools()
         return self._runs.start(caller, workflow_id, input, idempotency_key, labels)
 
     def run(self, tenant: str, run_id: str) -> dict[str, Any]:
@@ -229,6 +232,7 @@ class Engine:
 
     def coordinate(self) -> None:
         """Advance every run that is due and look after timers, leases and lost messages."""
+        self._core.refresh_pools()
         self._coordinator.coordinate()
 
     def ring(self) -> None:

@@ -112,7 +112,13 @@ class Runs:
             self._paused = self._core.store.queues.paused()
         if not waits:
             return views.Conditions(governed=look.policy is not None, served=frozenset())
-        return views.Conditions(governed=look.policy is not None, served=self._served, paused=self._paused)
+        routes = {s.route for s in look.run.steps.values() if s.route and s.status in views.WAITS_FOR_WORKERS}
+        return views.Conditions(
+            governed=look.policy is not None,
+            served=self._served,
+            paused=self._paused,
+            routed=frozenset(filter(self._core.dispatch.has_eligible, routes)),
+        )
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:
         """Newest first, without input, output and steps. A status is looked for in what is there, page by page."""

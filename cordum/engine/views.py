@@ -27,12 +27,14 @@ class Conditions:
     """What a run depends on outside itself, at the moment it is shown.
 
     `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of, `paused`:
-    those whose queue is paused; both are asked for only when a step waits for a worker.
+    those whose queue is paused, `routed`: the routes for which there is an eligible worker; all this is asked for only
+    when a step waits for a worker.
     """
 
     governed: bool
     served: frozenset[str]
     paused: Mapping[str, Pause] = field(default_factory=dict)
+    routed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     if (pause := conditions.paused.get(topic or "")) is not None:
         why = f" ({pause.reason})" if pause.reason else ""
         return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
+    if state.route is not None:
+        return _why_routed(state, state.route, conditions)
     if topic not in conditions.served:
         return "no_worker", (
             f"no living worker takes jobs of {topic}: start one that has its function, "
@@ -217,6 +221,19 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     if state.status is StepStatus.READY:
         return "pool_overloaded", f"waits for room on {topic}: its workers have as many jobs as they may be sent"
     return "pool_overloaded", f"its message waits on {topic} for a worker with a free slot"
+
+
+def _why_routed(state: StepState, route: str, conditions: Conditions) -> tuple[str, str]:
+    topic, _, wanted = route.partition("?")
+    wanted = wanted.replace("&", ", ")
+    if route not in conditions.routed:
+        return "no_worker", (
+            f"no living worker of {topic} has {wanted}: start one with CORDUM_WORKER_LABELS (or CORDUM_WORKER_POOLS), "
+            "see `cordum workers`"
+        )
+    if state.status is StepStatus.READY:
+        return "pool_overloaded", f"every worker of {topic} with {wanted} is busy: wait, or start another one"
+    return "pool_overloaded", f"its message waits for the worker of {topic} with {wanted} that was chosen for it"
 
 
 def _why_pending(ref: str, look: _Shown) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from cordum.store.figures import FigureReader
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
+from cordum.store.pools import Pools
 from cordum.store.queues import Queues
 from cordum.store.runs import Runs
 from cordum.store.wakeups import Wakeups
@@ -36,6 +37,7 @@ class Store:
         self.keys = CellKeys(cell)
         self.runs = Runs(self.connection, self.keys, window, weights)
         self.jobs = Jobs(self.connection, self.keys, window)
+        self.pools = Pools(self.connection, self.keys)
         self.queues = Queues(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)

@@ -73,6 +73,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "failure_number": int,
     "worker": _plain,
     "topic": _plain,
+    "route": _plain,
     "priority": int,
     "epoch": int,
     "decision": orjson.loads,

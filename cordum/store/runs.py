@@ -174,6 +174,7 @@ class Runs:
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
+            "workers": self._cell.workers,
             "context": own.context,
             "inbox": own.inbox,
             "wakeups": self._cell.wakeups,

@@ -13,6 +13,7 @@ import kombu.pools
 import pytest
 from celery import Celery
 
+from cordum.domain.pools import NO_POOLS, PoolMap
 from cordum.engine import Claim, Orders, Outcome, WorkerInfo
 from cordum.execution.config import celery_config
 from cordum.redis_address import RedisAddress
@@ -55,6 +56,12 @@ class FakePort:
         self._tell("renew", worker)
         self.stops = [job_id for job_id in self.stops if job_id not in heard]
         return Orders(list(self.stops), self.draining)
+
+    def routes(self, worker: WorkerInfo) -> list[str]:
+        return []
+
+    def pools(self) -> PoolMap:
+        return NO_POOLS
 
     def leave(self, incarnation: str) -> None:
         self._tell("leave", incarnation)

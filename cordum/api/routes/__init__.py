@@ -14,6 +14,7 @@ from cordum.api.routes import (
     metrics,
     operations,
     policy,
+    pools,
     runs,
     workflows,
 )
@@ -25,6 +26,6 @@ def register(app: Flask) -> None:
     app.register_blueprint(health.routes)
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
-    for resource in (workflows, runs, graphs, approvals, dead_letters, fleet, api_keys):
+    for resource in (workflows, runs, graphs, approvals, dead_letters, fleet, pools, api_keys):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
     app.register_blueprint(policy.routes, url_prefix=f"{API_PREFIX}/policy")

@@ -54,6 +54,8 @@ STEP: Table = {
     "timeout_sec": Field("timeout_ms", fields.seconds),
     "queue_timeout_sec": Field("queue_timeout_ms", fields.seconds),
     "priority": Field("priority", fields.choice(Priority)),
+    "route_labels": Field("route_labels", fields.placement),
+    "worker_id": Field("worker_id", fields.worker_id),
     "meta": Field("meta", fields.record("meta", _META, Meta, frozenset({"idempotency_key"}))),
 }
 
@@ -61,8 +63,6 @@ LATER = frozenset(
     {
         "input_schema_id",
         "output_schema_id",
-        "route_labels",
-        "worker_id",
         "concurrency",
         "compensate",
         "task",

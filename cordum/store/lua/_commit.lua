@@ -51,8 +51,18 @@ local function commit(plan, first, now)
   for _, job in ipairs(plan.jobs) do
     local topic = plan.topics[job.topic]
     local turns = KEYS[topic.turns]
+    local target = job.targets and redis.call('EXISTS', turns) == 0 and redis.call('HGET', k_windows, topic.name) ~= '0'
+      and free_target(job.targets, now)
+    if target then
+      send(job.id, ARGV[at], KEYS[topic.window], now, nil, KEYS[target.list], KEYS[target.sent])
+    elseif topic.route then
+      redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])
+      redis.call('LPUSH', KEYS[job.ready], job.id)
+      enter_turns(turns, KEYS[job.ready], job.priority)
+      redis.call('SADD', KEYS[plan.routes], topic.route)
+      release_route(topic.name, turns, KEYS[topic.parked], KEYS[topic.window], job.targets or {}, now)
     -- Straight onto its queue when nobody waits before it.
-    if redis.call('EXISTS', turns) == 0 and room(topic.name, KEYS[topic.window], plan.window) > 0 then
+    elseif redis.call('EXISTS', turns) == 0 and room(topic.name, KEYS[topic.window], plan.window) > 0 then
       send(job.id, ARGV[at], KEYS[topic.window], now)
     else
       redis.call('HSET', KEYS[topic.parked], job.id, ARGV[at])
@@ -62,7 +72,7 @@ local function commit(plan, first, now)
     at = at + 1
   end
   for _, topic in ipairs(plan.topics) do
-    release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window)
+    if not topic.route then release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window) end
   end
   for _, job_id in ipairs(plan.asked) do
     redis.call('ZADD', k_approvals, string.format('%.0f', now), job_id)

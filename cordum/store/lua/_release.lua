@@ -38,13 +38,14 @@ local function room(topic, window, minimum)
   return tonumber(redis.call('HGET', k_windows, topic) or minimum) - redis.call('SCARD', window)
 end
 
-local function send(job_id, record, window, now, cause)
+-- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
+local function send(job_id, record, window, now, cause, direct, held)
   local steps, step, attempt, timeline, list, sent, event, message = parse_record(record)
   if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
   redis.call('SADD', window, job_id)
-  redis.call('ZADD', sent, string.format('%.0f', now), job_id)
-  redis.call('LPUSH', list, message)
+  redis.call('ZADD', held or sent, string.format('%.0f', now), job_id)
+  redis.call('LPUSH', direct or list, message)
   if cause then tell(timeline, now, cause_event(job_id, step, attempt, cause), event) else tell(timeline, now, event) end
   return 1
 end

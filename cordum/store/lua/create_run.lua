@@ -1,8 +1,8 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of idempotency runs runs_of workflow ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows workers context inbox wakeups coordinator approvals open_approvals asked dead_letters stats open_runs_of idempotency runs runs_of workflow ...
 -- ARGV plan fingerprint ttl_sec message digest ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
--- include clock timeline release wake commit snapshot
+-- include clock timeline release route wake commit snapshot
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then
