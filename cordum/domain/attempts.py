@@ -187,6 +187,7 @@ def _send(turn: Turn, instance: Instance, payload: JSON, decision: Decision, att
             attempt=attempt,
             priority=priority_number(step.priority),
             route=None if route is None else str(route),
+            direct=None,
             epoch=decision.epoch,
             ready_at=turn.now if state.ready_at is None else state.ready_at,
             queue_deadline=None if patience is None else turn.now + patience,

@@ -91,6 +91,7 @@ class Withdrawal:
     priority: int | None
     worker: str | None
     route: str | None = None
+    direct: str | None = None  # the queue of one worker on which it lies
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class PoolMap:
-    """Topics or patterns, to names of pools: the topic itself, else the first pattern that matches. `epoch`: how often it was changed."""
+    """Topics or patterns, to names of pools: a topic itself counts first, then the first pattern that matches.
+
+    `epoch`: how often it was changed.
+    """
 
     pools: Mapping[str, Pool] = field(default_factory=dict)
     topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

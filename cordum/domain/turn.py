@@ -273,7 +273,14 @@ class Turn:
         if before.topic is not None and before.status in _ON_THE_WAY:
             self._withdrawals.append(
                 Withdrawal(
-                    step, before.attempt, before.status, before.topic, before.priority, before.worker, before.route
+                    step,
+                    before.attempt,
+                    before.status,
+                    before.topic,
+                    before.priority,
+                    before.worker,
+                    before.route,
+                    before.direct,
                 )
             )
         self._stir_child(step, before)

@@ -26,6 +26,7 @@ class Dispatch:
         self._store = store
         self._pools = pools
         self._workers: dict[str, Candidate] = {}
+        self._age_sec = _AGE_SEC
         self._read_at = -_AGE_SEC
         self._turn = 0
 
@@ -73,7 +74,7 @@ class Dispatch:
 
     def workers(self) -> dict[str, Candidate]:
         """Living workers by incarnation."""
-        if time.monotonic() - self._read_at >= _AGE_SEC:
+        if time.monotonic() - self._read_at >= self._age_sec:
             now = self._store.policies.current(-1).now
             census = self._store.workers.census()
             self._workers = {one.incarnation: candidate_of(one) for one in census if one.lease_until >= now}

@@ -120,12 +120,17 @@ class Jobs:
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
-    def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim:
-        """Begin an attempt, at most once for each job id; `nonce` is this delivery's own."""
+    def claim(
+        self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
+    ) -> Claim:
+        """Begin an attempt, at most once for each job id; `nonce` is this delivery's own.
+
+        `direct`: it came from the worker's own queue.
+        """
         job = JobId.parse(job_id)
         if job is None:
             return Claim(ClaimReply.STALE)
-        return read_claim(job, self._store.jobs.claim(job, topic, priority, incarnation, nonce))
+        return read_claim(job, self._store.jobs.claim(job, topic, priority, incarnation, nonce, direct=direct))
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:
         """Write down how the attempt ended. STALE: it was not this worker's any more, and nothing was changed."""

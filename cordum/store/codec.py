@@ -74,6 +74,7 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "worker": _plain,
     "topic": _plain,
     "route": _plain,
+    "direct": _plain,
     "priority": int,
     "epoch": int,
     "decision": orjson.loads,

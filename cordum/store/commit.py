@@ -230,6 +230,7 @@ class CommitWriter:
                 self._own.steps,
                 job.step,
                 str(job.attempt),
+                self._own.facts,
                 self._own.timeline,
                 queue,
                 self._cell.sent(queue),
@@ -244,7 +245,7 @@ class CommitWriter:
             "job": self._job_id(gone),
             "window": self._number(self._cell.window(topic)),
             "parked": self._number(self._cell.parked(gone.route or topic)),
-            "sent": self._number(self._cell.sent(queue_list(topic, priority))),
+            "sent": self._number(self._cell.sent(gone.direct or queue_list(topic, priority))),
         }
         if gone.worker is not None and gone.status is StepStatus.RUNNING:
             shown["held"] = self._number(self._cell.held(gone.worker))

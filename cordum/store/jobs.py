@@ -39,7 +39,7 @@ class RecordReply(StrEnum):
 
 class GiveBackReply(StrEnum):
     GIVEN_BACK = "GIVEN_BACK"
-    ALIVE = "ALIVE"
+    HELD = "HELD"
     STALE = "STALE"
 
 

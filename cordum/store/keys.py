@@ -57,6 +57,11 @@ def binding(queue: str) -> str:
     return f"_kombu.binding.{queue}"
 
 
+def permanent_binding(queue: str) -> str:
+    """Set: the same, as newer versions of kombu write it."""
+    return f"_kombu.binding_permanent.{queue}"
+
+
 def dead_letter(run_id: str, job_id: str) -> str:
     """Hash: one dead letter."""
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"

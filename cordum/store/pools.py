@@ -26,7 +26,7 @@ class Pools:
 
     def publish(self, document: str, actor: str, expected: int) -> bool:
         """Replace what `expected` is the epoch of; False when it has been changed since."""
-        return self._publish(document, actor, "", expected) != "STALE"
+        return self._publish(document, actor, "", expected) != "MOVED"
 
     def publish_file(self, document: str, actor: str, digest: str) -> None:
         """At a start-up: a file that is the same as the last one changes nothing."""

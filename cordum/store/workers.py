@@ -83,6 +83,7 @@ class Workers:
                 "sent": self._cell.sent(direct_queue(incarnation)),
                 "list": direct_queue(incarnation),
                 "binding": keys.binding(direct_queue(incarnation)),
+                "permanent": keys.permanent_binding(direct_queue(incarnation)),
                 "stops": self._cell.stops(incarnation),
                 "clock": self._cell.clock,
                 "stats": self._cell.stats,

@@ -66,7 +66,9 @@ class FakePort:
     def leave(self, incarnation: str) -> None:
         self._tell("leave", incarnation)
 
-    def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim:
+    def claim(
+        self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
+    ) -> Claim:
         self._tell("claim", job_id, nonce)
         word = self.claim_words.pop(0) if self.claim_words else ClaimReply.CLAIMED
         return claim(word=word)

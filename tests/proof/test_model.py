@@ -37,7 +37,7 @@ EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
-_OPERATORS = "operators of workers and queues are the explorer's"
+_OPERATORS = "routes, and operators of workers and queues, are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
@@ -50,10 +50,17 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("drain_worker", "CHANGED"): _OPERATORS,
     ("drain_worker", "NOT_FOUND"): _OPERATORS,
     ("drain_worker", "UNCHANGED"): _OPERATORS,
+    ("give_back", "GIVEN_BACK"): _OPERATORS,
+    ("give_back", "HELD"): _OPERATORS,
+    ("give_back", "STALE"): _OPERATORS,
     ("pause_queue", "PAUSED"): _OPERATORS,
     ("pause_queue", "UNCHANGED"): _OPERATORS,
+    ("publish_pools", "MOVED"): _OPERATORS,
+    ("publish_pools", "PUBLISHED"): _OPERATORS,
+    ("publish_pools", "UNCHANGED"): _OPERATORS,
     ("read_api_key", "KEY"): _KEYS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
+    ("release_route", "RELEASED"): _OPERATORS,
     ("resume_queue", "RESUMED"): _OPERATORS,
     ("resume_queue", "UNCHANGED"): _OPERATORS,
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
@@ -65,6 +72,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,
+    ("take_routed", "TAKEN"): _OPERATORS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
 

@@ -1,10 +1,10 @@
 -- release: put jobs onto their Celery queue while their topic has room.
 -- Highest priority first, tenants in turn, each tenant's jobs in order. A record carries the keys it needs, because the next job
--- may belong to any run: `weight, steps_key, step, attempt, timeline_key, list_key, sent_key, event, message`, one a line.
+-- may belong to any run: `weight, steps_key, step, attempt, facts_key, timeline_key, list_key, sent_key, event, message`, one a line.
 -- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score.
 -- MOVES ready>queued
 local function parse_record(record)
-  return string.match(record, '^[^\n]*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+  return string.match(record, '^[^\n]*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
 end
 
 -- What `cause` says stands on the timeline before the job is sent; JSON text of our own.
@@ -40,12 +40,13 @@ end
 
 -- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
 local function send(job_id, record, window, now, cause, direct, held)
-  local steps, step, attempt, timeline, list, sent, event, message = parse_record(record)
+  local steps, step, attempt, facts, timeline, list, sent, event, message = parse_record(record)
   if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
   redis.call('SADD', window, job_id)
   redis.call('ZADD', held or sent, string.format('%.0f', now), job_id)
   redis.call('LPUSH', direct or list, message)
+  if direct then redis.call('HSET', facts, step .. '#direct', direct) end
   if cause then tell(timeline, now, cause_event(job_id, step, attempt, cause), event) else tell(timeline, now, event) end
   return 1
 end
