@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding and the language.
+"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding, routing, the language.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -9,6 +9,7 @@ from cordum.bench.contest import Options, Report, hold_contest
 from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
+from cordum.bench.routing import Chosen, measure_choices
 from cordum.bench.sides import Measured
 
 __all__ = [
@@ -26,4 +27,7 @@ __all__ = [
     # the language
     "Language",
     "measure_language",
+    # routing
+    "Chosen",
+    "measure_choices",
 ]

@@ -21,8 +21,12 @@ class Pool:
 
     def fits(self, pools: Collection[str], capabilities: Collection[str]) -> bool:
         """Whether a worker that says this of itself belongs here; one that names no pools does where it is fit."""
+        if pools and self.name not in pools:
+            return False
+        if not self.requires:
+            return True
         able = {capability.casefold() for capability in capabilities}
-        return (not pools or self.name in pools) and all(one.casefold() in able for one in self.requires)
+        return all(one.casefold() in able for one in self.requires)
 
     def document(self) -> dict[str, Any]:
         return {

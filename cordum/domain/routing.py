@@ -97,18 +97,25 @@ class Candidate:
 
 def eligible(worker: Candidate, topic: str, route: Route | None, pools: PoolMap) -> bool:
     """Whether a worker may run a job: it takes its topic, has its labels, and is of the pool that is asked for."""
-    if topic not in worker.topics or not pools.may_serve(topic, worker.pools, worker.capabilities):
-        return False
-    if route is None:
-        return True
-    if any(worker.labels.get(name) != value for name, value in route.labels):
-        return False
-    return route.pool is None or _pool(pools, route.pool).fits(worker.pools, worker.capabilities)
+    return _is_able(worker, topic, route, _serving(topic, route, pools))
 
 
-def _pool(pools: PoolMap, name: str) -> Pool:
-    """One that nobody has described takes whoever says that it belongs to it."""
-    return pools.pools.get(name, Pool(name))
+def _serving(topic: str, route: Route | None, pools: PoolMap) -> tuple[Pool, ...] | None:
+    """The pools of which a worker has to be one; None: any will do."""
+    serving = pools.pools_of(topic)
+    if route is None or route.pool is None:
+        return serving
+    # One that nobody has described takes whoever says that it belongs to it.
+    wanted = pools.pools.get(route.pool, Pool(route.pool))
+    return (wanted,) if serving is None or wanted in serving else ()
+
+
+def _is_able(worker: Candidate, topic: str, route: Route | None, serving: tuple[Pool, ...] | None) -> bool:
+    if topic not in worker.topics:
+        return False
+    if route is not None and any(worker.labels.get(name) != value for name, value in route.labels):
+        return False
+    return serving is None or any(pool.fits(worker.pools, worker.capabilities) for pool in serving)
 
 
 def least_loaded(
@@ -124,7 +131,8 @@ def least_loaded(
 
     Equally busy ones come in turn: another first for each `turn`.
     """
-    able = [worker for worker in workers if not worker.overloaded and eligible(worker, topic, route, pools)]
+    serving = _serving(topic, route, pools)
+    able = [worker for worker in workers if not worker.overloaded and _is_able(worker, topic, route, serving)]
     if not able:
         return []
     first = turn % len(able)

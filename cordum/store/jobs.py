@@ -383,7 +383,7 @@ class Jobs:
         """Take a job from a worker's own queue for another worker: this one is gone, or has not claimed it in time."""
         queue = direct_queue(incarnation)
         data: dict[str, JSON] = {"reason": reason, "worker": incarnation}
-        event = Event("step.redispatched", job.step, job.attempt, source="queued", target="pending", data=data)
+        event = Event("step.ready", job.step, job.attempt, source="queued", target="pending", data=data)
         shared = self._shared(job, topic)
         del shared["facts"], shared["stats"]
         reply = self._connection.run(

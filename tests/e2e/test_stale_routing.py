@@ -38,7 +38,7 @@ def test_stale_routing_loses_none_of_the_jobs_in_a_dead_worker_s_own_queue(cell:
     assert sorted(ran) == sorted(f"{run_id}:a@1" for run_id in runs)
     for run_id in runs:
         events = cell.engine.timeline("acme", run_id, limit=100).items
-        given = [event for event in events if event["type"] == "step.redispatched"]
+        given = [event for event in events if event["from"] == "queued" and event["type"] == "step.ready"]
         assert [event["data"] for event in given] == [{"reason": "stale_worker", "worker": incarnation}]
         assert [event["type"] for event in events].count("step.started") == 1
     keys = cell.engine.store.connection.read(lambda client: list(client.scan_iter("*victim*")))

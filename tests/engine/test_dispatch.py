@@ -146,7 +146,9 @@ def test_what_lies_with_a_dead_worker_goes_elsewhere_in_order(timed: Engine) -> 
     timed.coordinate()
     assert direct(timed, "w1") == []
     assert direct(timed, "w2") == runs
-    (given,) = (e for e in timed.timeline("default", runs[0]).items if e["type"] == "step.redispatched")
+    (given,) = (
+        e for e in timed.timeline("default", runs[0]).items if e["from"] == "queued" and e["type"] == "step.ready"
+    )
     assert given["data"] == {"reason": "stale_worker", "worker": "w1"}
     step = timed.run("default", runs[0])["steps"]["a"]
     assert (step["attempts"], step["status"]) == (1, "queued")
@@ -165,7 +167,7 @@ def test_a_reservation_that_is_not_claimed_in_time_is_given_back(timed: Engine) 
     at(timed, 1_000_000 + HOLD_MS + 1000)
     join(timed, "w2", labels={"region": "eu"})
     timed.coordinate()
-    events = [e for e in timed.timeline("default", run_id).items if e["type"] == "step.redispatched"]
+    events = [e for e in timed.timeline("default", run_id).items if e["from"] == "queued" and e["type"] == "step.ready"]
     assert [event["data"]["reason"] for event in events] == ["reservation_expired"]
     assert [*direct(timed, "w1"), *direct(timed, "w2")] == [run_id]
 
@@ -229,3 +231,45 @@ def test_a_topic_that_no_pool_serves_fails_at_once(engine: Engine) -> None:
 
 def test_without_pools_every_topic_is_known(engine: Engine) -> None:
     assert engine.run("default", join(engine, "w1").start("steps: {a: {topic: job.x}}"))["status"] == "running"
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------
+
+
+def commands(engine: Engine) -> int:
+    found: Any = engine.store.connection.read(lambda client: client.info("commandstats"))
+    return sum(stat["calls"] for name, stat in found.items() if name not in ("cmdstat_info", "cmdstat_ping"))
+
+
+def cost_of_a_start(engine: Engine, hands: Hands, definition: str) -> int:
+    """Commands of one start, the registry being fresh."""
+    engine.save_workflow("default", definition.encode(), "yaml", default_id="wf")
+    engine.start_run(ALICE, "wf", {})
+    engine._core.dispatch.workers()
+    engine._core.dispatch._read_at = 1e18
+    before = commands(engine)
+    engine._runs.start(ALICE, "wf", {})
+    return commands(engine) - before
+
+
+def test_commands_of_a_dispatch_grow_neither_with_workers_nor_with_what_waits(engine: Engine) -> None:
+    hands = join(engine, "w0", 8, labels={"region": "eu"})
+    few = cost_of_a_start(engine, hands, ROUTED)
+    for number in range(1, 100):
+        join(engine, f"w{number}", 8, labels={"region": "eu"})
+    assert cost_of_a_start(engine, hands, ROUTED) == few
+    waiting = "steps: {a: {topic: job.t, route_labels: {region: nowhere}}}"
+    first = cost_of_a_start(engine, hands, waiting)
+    for _ in range(50):
+        hands.start(waiting)
+    assert cost_of_a_start(engine, hands, waiting) == first
+
+
+def test_no_change_of_the_pools_is_lost_between_two_people(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = engine.pools.now()
+    engine.pools.put_pool(ALICE, "first", {})
+    looks = iter([seen])
+    now = engine.pools.now
+    monkeypatch.setattr(engine.pools, "now", lambda: next(looks, None) or now())
+    engine.pools.put_pool(ALICE, "second", {})
+    assert [one["name"] for one in engine.pools.pools()] == ["first", "second"]

@@ -19,8 +19,8 @@ def a_job_is_given_back_twice() -> Scenario:
             returner("s2", "w1"),
             coordinator("c1"),
             taker("other", "r1:a@1", dies=False, incarnation="w2"),
+            canceller("carol"),
         ),
-        faults=0,
     )
 
 
