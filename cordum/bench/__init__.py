@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas, the costs of idling, deciding, routing, the language.
+"""Measurements to repeat: throughput beside Celery's canvas, what idling, deciding, routing and the language cost.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
