@@ -72,6 +72,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("send_signal", "ENDED"): _SIGNALS,
     ("send_signal", "NOT_FOUND"): _SIGNALS,
     ("send_signal", "SENT"): _SIGNALS,
+    ("set_windows", "SET"): "workers here name no topics",
     ("take_routed", "TAKEN"): _OPERATORS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
