@@ -14,6 +14,7 @@ from cordum.domain.instances import Instance, Role
 from cordum.domain.run import StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
+from cordum.engine.advice import action_for
 from cordum.store.codec import from_json
 from cordum.store.queues import Pause
 from cordum.store.runs import Snapshot
@@ -191,9 +192,17 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
     return {
         "reason": reason,
         "message": message,
+        "action": _action(reason, ref, state, look),
         "since": rfc3339(since or look.snapshot.run.created_at),
         "until": rfc3339(until),
     }
+
+
+def _action(reason: str, ref: str, state: StepState, look: _Shown) -> str:
+    run_id, own = look.snapshot.run.id, look.workflow.instances[ref].step.own
+    job = str(JobId(run_id, ref, state.attempt)) if state.attempt else None
+    signal = own.name if isinstance(own, SignalWait) else "NAME"
+    return action_for(reason, run=run_id, step=ref, job=job, topic=state.topic, signal=signal)
 
 
 def _why_waiting(ref: str, state: StepState, look: _Shown) -> tuple[str, str, int | None]:
