@@ -57,6 +57,16 @@ def approval(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:approval:{job_id}"
 
 
+def binding(queue: str) -> str:
+    """Set: what kombu writes down of a queue that a worker has declared."""
+    return f"_kombu.binding.{queue}"
+
+
+def permanent_binding(queue: str) -> str:
+    """Set: the same, as newer versions of kombu write it."""
+    return f"_kombu.binding_permanent.{queue}"
+
+
 def dead_letter(run_id: str, job_id: str) -> str:
     """Hash: one dead letter."""
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
@@ -173,6 +183,16 @@ class CellKeys:
     def windows(self) -> str:
         """Hash: topic -> how many unfinished messages it may have."""
         return self._key("windows")
+
+    @cached_property
+    def pools(self) -> str:
+        """Hash: which pools serve which topics {epoch, document, file_digest, actor, changed_at}."""
+        return self._key("pools")
+
+    @cached_property
+    def routes(self) -> str:
+        """Set: what jobs that wait for certain workers ask of them (`domain.routing.Route`), as text."""
+        return self._key("routes")
 
     @cached_property
     def paused(self) -> str:
