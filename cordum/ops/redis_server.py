@@ -238,6 +238,9 @@ def _options(home: Path, socket_path: str, fsync: str) -> list[str]:
         "appendfsync": fsync,
         "save": "",
         "maxmemory-policy": "noeviction",
+        # A run is a few small hashes: packed they take half the memory. Redis 7 knows these names, too.
+        "hash-max-ziplist-value": "512",
+        "hash-max-ziplist-entries": "128",
         "daemonize": "no",
     }
     return [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -173,6 +173,10 @@ _SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "sh
 ALL_FACTS = (*FACTS, *_SCRIPTS_OWN)
 
 
+# Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
+SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape")
+
+
 def archived_text(state: StepState) -> str:
     """All of a step that is over, as one text."""
     facts = {name: _fact_text(getattr(state, name)) for name in FACTS if getattr(state, name) != getattr(_ABSENT, name)}

@@ -18,6 +18,7 @@ from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
 from cordum.store.codec import (
     ALL_FACTS,
+    SPENT_FACTS,
     archived_text,
     changed_facts,
     compensation_fields,
@@ -154,6 +155,7 @@ class CommitWriter:
             "changed": not plan.empty,
             "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
+            "spent": SPENT_FACTS,
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),
             "brought_back": list(plan.brought_back),
