@@ -77,7 +77,7 @@ def a_place_is_held_from_the_queue_of_a_worker() -> Scenario:
             returner("s1", "w1"),
             coordinator("c1", 2, "r1"),
             worker("other", "r2:a@1", incarnation="w2"),
-            worker("again", "r1:a@1", incarnation="w2"),
+            canceller("dave", "r1"),
             canceller("carol", "r3"),
         ),
         runs=("r1", "r2", "r3"),
