@@ -59,7 +59,8 @@ class Record:
     """What one record tells, and what it is about.
 
     `subject`: `run:<id>`, `workflow:<id>@<version>`, `policy:<epoch>`, `policy_draft:<id>`, `api_key:<id>`,
-    `queue:<topic>`, `worker:<incarnation>`, `pool:<name>`, `schedule:<id>`, `hook:<id>`, `bulk_retry:<id>`.
+    `queue:<topic>`, `worker:<incarnation>`, `pool:<name>`, `pools:<epoch>`, `schedule:<id>`,
+    `hook:<id>`, `bulk_retry:<id>`.
     """
 
     number: int

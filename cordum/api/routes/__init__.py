@@ -19,6 +19,7 @@ from cordum.api.routes import (
     metrics,
     operations,
     policy,
+    pools,
     runs,
     schedules,
     signals,
@@ -33,7 +34,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
     for resource in (
-        *(workflows, runs, jobs, graphs, approvals, dead_letters, concurrency, fleet),
+        *(workflows, runs, jobs, graphs, approvals, dead_letters, concurrency, fleet, pools),
         *(schedules, signals, hooks, api_keys, audit),
     ):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)
