@@ -210,7 +210,10 @@ class Settings:
         ),
     )
     dead_letters_kept_sec: int = field(
-        default=30 * _DAY_SEC, metadata=_rule("how long a dead letter is kept once it was dealt with", minimum=0)
+        default=30 * _DAY_SEC,
+        metadata=_rule(
+            "how long a dead letter is kept once it was dealt with, and a bulk retry after its end", minimum=0
+        ),
     )
 
     # limits

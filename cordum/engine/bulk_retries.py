@@ -28,6 +28,7 @@ DEFAULT_RATE = 10.0
 MOST = 10_000
 """Dead letters in one bulk retry."""
 _TURN = 50  # of one bulk retry, before others have their turn
+_TRIM = 100  # of one tenant in one look
 _LOOKED_INTO = 200  # of a dry run
 _FILTERS = ("topic", "reason_code", "workflow_id", "class")
 
@@ -142,6 +143,12 @@ class BulkRetries:
         if record.get("tenant") != tenant:
             raise NotFound(f"there is no bulk retry {bulk_id}")
         return record
+
+    def trim(self, now: int) -> int:
+        """Forget those that ended as long ago as handled dead letters are kept; how many were forgotten."""
+        until = now - self._core.settings.dead_letters_kept_sec * 1000
+        tenants = self._core.store.dead_letters.tenants()
+        return sum(self._store.trim(tenant, until, _TRIM) for tenant in tenants)
 
     # -- carrying on ---------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class BulkRetries:
                 "letters": self._cell.bulk_letters(bulk_id),
                 "bulks": self._cell.bulk_retries,
                 "bulks_of": self._cell.bulk_retries_of(act.tenant),
+                "letter_tenants": self._cell.letter_tenants,
                 **audit_keys(self._cell, act.tenant),
             },
             (),
@@ -93,6 +94,20 @@ class BulkRetries:
             event=event_text("", act.event("bulk_retry.stopped", bulk_retry=bulk_id)),
         )
         return str(reply[0]) == "STOPPED"
+
+    def trim(self, tenant: str, until_ms: int, most: int) -> int:
+        """Forget those that ended at `until_ms` or before; how many."""
+        bulks_of = self._cell.bulk_retries_of(tenant)
+        found: list[str] = self._ask(
+            lambda client: client.zrange(bulks_of, "-inf", until_ms, byscore=True, offset=0, num=most)
+        )
+        running = set(self.running()) if found else ()
+        old = [bulk_id for bulk_id in found if bulk_id not in running]
+        if not old:
+            return 0
+        pairs = [key for one in old for key in (self._cell.bulk_retry(one), self._cell.bulk_letters(one))]
+        reply = self._connection.run("trim_bulk_retries", {"bulks_of": bulks_of}, pairs, old, until=until_ms)
+        return int(reply[1])
 
     # -- reading -------------------------------------------------------------------------------------------------
 

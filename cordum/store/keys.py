@@ -421,7 +421,7 @@ _AS_LONG_AS_WORK = "an entry goes when its job is sent, claimed or taken back"
 _AS_LONG_AS_WORKER = "goes when its worker is forgotten"
 _BOUNDED = "one small value, whatever is done"
 _KEPT = "kept until somebody removes it"
-_BULK = "what was tried again in one go, and how far it came"
+_BULK = "after its end as long as handled dead letters are kept (`dead_letters_kept_sec`)"
 RETENTION = {
     **dict.fromkeys(("run", *_PARTS, "approval"), _WITH_RUN),
     "dead_letter": "stays behind its run once it is handled; a run goes only when all of its own are",

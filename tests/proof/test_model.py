@@ -111,6 +111,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("take_dead_letter", "NOT_FOUND"): _LETTERS,
     ("take_dead_letter", "STALE"): _LETTERS,
     ("take_dead_letter", "TAKEN"): _LETTERS,
+    ("trim_bulk_retries", "TRIMMED"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_routed", "TAKEN"): _OPERATORS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
