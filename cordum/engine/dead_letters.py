@@ -163,13 +163,15 @@ class DeadLetters:
         record = self._record(caller.tenant, job_id)
         _refuse_undiscardable(record)
         if record["state"] == "discarded":
-            return None
+            return self._core.act(record["run_id"], lambda look: None, dry_run=dry_run)
         handling = Handling(caller.person, reason)
 
         def decide(look: Look) -> Plan | None:
             found = self._current(look, job_id)
             if found is None:
-                raise StateConflict(f"{job_id} has just been tried again", code="dead_letter_replayed")
+                raise StateConflict(
+                    f"{job_id} has just been tried again: cancel its run instead", code="dead_letter_replayed"
+                )
             step, state, put_away = found
             if state.rescued:
                 _refuse_undiscardable({**record, "state": "rescued"})

@@ -204,7 +204,8 @@ def not_retryable(run: RunState) -> str:
         return "the run was cancelled: start a new one, or rerun it from a step"
     if run.status is RunStatus.SUCCEEDED:
         return "the run has succeeded, there is nothing to retry: rerun it from a step"
-    return f"the run is {run.status.value}: only one that has failed can be retried"
+    end = "wait for its end" if run.status is not RunStatus.PAUSED else "resume it"
+    return f"the run is {run.status.value}, only one that has failed can be retried: {end}, or cancel it and rerun it"
 
 
 def required_reason(reason: str | None) -> str:

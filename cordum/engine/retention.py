@@ -167,12 +167,12 @@ class Retention:
         for member in members:
             run = member.run
             if not run.status.terminal:
-                return f"{run.id} has not ended"
+                return f"{run.id} has not ended: cancel it, or wait for its end"
             if run.compensates is not None and run.status not in _DONE_WITH:
                 return f"{run.id} is to undo {run.compensates}, and is {run.status.value}: retry it, or cancel it"
         letters = [letter for member in members for letter in member.letters]
         waiting = self._core.store.dead_letters.unhandled(letters)
-        return f"the dead letter {waiting[0]} waits for somebody" if waiting else None
+        return f"the dead letter {waiting[0]} waits for somebody: retry it, or discard it" if waiting else None
 
     def _members(self, run_ids: Sequence[str]) -> dict[str, _Member]:
         """Those of these runs that are there."""
