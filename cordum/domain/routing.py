@@ -29,7 +29,7 @@ def priority_number(priority: Priority) -> int:
 
 
 def dead_letter_queue(topic: str) -> str:
-    """The Celery queue, and the name of the task, for dead letters of a topic's jobs."""
+    """The Celery queue for dead letters of a topic's jobs."""
     return f"dlq.{topic}"
 
 

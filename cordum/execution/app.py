@@ -17,7 +17,7 @@ from cordum.execution import process
 from cordum.execution.beat import EmbeddedBeat
 from cordum.execution.config import celery_config, refuse_other_brokers
 from cordum.execution.flower import REFUSED, guard
-from cordum.execution.handlers import dead_letters, registry
+from cordum.execution.handlers import registry
 from cordum.execution.job_log import install
 from cordum.execution.revoke import answer_revokes
 from cordum.execution.strange_messages import StrangeMessages
@@ -52,7 +52,7 @@ app.steps["consumer"] |= {StrangeMessages, TopicQueues, WorkerLease, TakeOff}
 add_coordinator_task(app)
 answer_revokes()
 registry.follow(partial(add_job_task, app))
-dead_letters.follow(partial(add_dead_letter_task, app))
+add_dead_letter_task(app)
 
 
 def _on_logging(**_: Any) -> None:

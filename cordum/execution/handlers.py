@@ -6,8 +6,10 @@ Plain Python: knows nothing of Celery, which follows the registry to make one ta
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from cordum.domain.ids import is_topic
@@ -17,6 +19,7 @@ from cordum.errors import ConfigurationRefused
 __all__ = ["Handler", "MissingInput", "Registry", "dead_letter", "dead_letters", "job", "registry"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_TOPIC_PATTERN = re.compile(r"(?=.*[*?[])(job\.|\*)[A-Za-z0-9_.*?\[\]!-]*\Z")
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -88,39 +91,47 @@ job = registry.job
 
 
 class DeadLetterRegistry:
-    """Functions that are handed the dead letters of a topic's jobs; whoever follows it hears of each topic."""
+    """Functions that are handed the dead letters of jobs, by topic or by a pattern of topics, as `-Q` takes them."""
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[[dict[str, Any]], object]] = {}
-        self._followers: list[Callable[[str], None]] = []
-
-    def follow(self, follower: Callable[[str], None]) -> None:
-        self._followers.append(follower)
-        for topic in self._functions:
-            follower(topic)
 
     def __getitem__(self, topic: str) -> Callable[[dict[str, Any]], object]:
-        return self._functions[topic]
+        """That of the topic itself, else that of the first pattern which covers it."""
+        name = next(name for name in (topic, *self._functions) if covers(name, topic) and name in self._functions)
+        return self._functions[name]
+
+    def names(self) -> frozenset[str]:
+        """The topics and patterns that have a function."""
+        return frozenset(self._functions)
 
     def dead_letter(self, topic: str) -> Callable[[_Function], _Function]:
-        """`@dead_letter("job.sre.classify")`: register a function that takes one dead letter, as the API shows it.
+        """`@dead_letter("job.sre.classify")` or `@dead_letter("job.sre.*")`: register a function that takes one dead
+        letter, as the API shows it.
 
         Needs the setting `forward_dead_letters`, and a worker with `-Q 'dlq.job.sre.*'`. Each letter is handed over
-        once: if its worker dies then, the letter says so (`taken_by`) and stays open.
+        once, to the function of its topic or else to that of the first pattern; if its worker dies then, the letter
+        says so (`taken_by`) and stays open.
         """
-        if not isinstance(topic, str) or not is_topic(topic):
-            raise ConfigurationRefused(f"{topic!r} is not a topic: write job.<name>, with letters, digits, '_' and '-'")
+        if not isinstance(topic, str) or not (is_topic(topic) or _TOPIC_PATTERN.match(topic)):
+            raise ConfigurationRefused(
+                f"{topic!r} is neither a topic nor a pattern of topics: write job.<name> or job.<name>.*, with "
+                "letters, digits, '_' and '-'"
+            )
 
         def register(function: _Function) -> _Function:
             if topic in self._functions:
                 there = _place(self._functions[topic])
                 raise ConfigurationRefused(f"dead letters of {topic} have two: {there} and {_place(function)}")
             self._functions[topic] = function
-            for follower in self._followers:
-                follower(topic)
             return function
 
         return register
+
+
+def covers(name: str, topic: str) -> bool:
+    """Whether a topic, or a pattern of topics written as for files in a shell, is or matches this topic."""
+    return fnmatchcase(topic, name)
 
 
 dead_letters = DeadLetterRegistry()

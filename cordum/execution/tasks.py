@@ -14,7 +14,7 @@ from cordum.errors import Unavailable
 from cordum.execution import process
 from cordum.execution.attempt import Delivery, Ending, work
 from cordum.execution.handlers import dead_letters
-from cordum.store.envelope import COORDINATOR_TASK
+from cordum.store.envelope import COORDINATOR_TASK, DEAD_LETTER_TASK
 from cordum.store.unique import unique
 
 __all__ = [
@@ -55,13 +55,14 @@ def task_of(topic: str) -> Task:
     return _tasks[topic]
 
 
-def add_dead_letter_task(app: Celery, topic: str) -> None:
-    """Let `app` hand over dead letters of a topic: task name = queue."""
-    app.task(_hand_over, bind=True, name=dead_letter_queue(topic), shared=False)
+def add_dead_letter_task(app: Celery) -> None:
+    """Let `app` hand over dead letters, of whatever topic."""
+    app.task(_hand_over, bind=True, name=DEAD_LETTER_TASK, shared=False)
 
 
 def _hand_over(self: Task, job_id: str) -> None:
-    topic = self.name.removeprefix(dead_letter_queue(""))
+    topic = str(self.request.delivery_info["routing_key"]).removeprefix(dead_letter_queue(""))
+    function = dead_letters[topic]
     try:
         letter = process.engine().letters.take(job_id, topic, unique(), self.request.hostname or "")
     except Unavailable as error:
@@ -70,7 +71,7 @@ def _hand_over(self: Task, job_id: str) -> None:
         raise Ignore() from None
     if letter is None:
         raise Ignore()
-    dead_letters[topic](letter)
+    function(letter)
 
 
 def add_coordinator_task(app: Celery) -> None:

@@ -31,6 +31,7 @@ from cordum.domain.pools import NO_POOLS
 from cordum.domain.routing import dead_letter_queue, direct_queue
 from cordum.errors import Unavailable
 from cordum.execution import process
+from cordum.execution.handlers import covers, dead_letters
 from cordum.execution.lease import Standing
 
 __all__ = ["Asked", "RegisteredTopics", "TopicQueues", "consumed_topics"]
@@ -118,7 +119,9 @@ class TopicQueues(bootsteps.StartStopStep):
         # Before kombu declares them: a pattern is no queue, and a topic becomes one when there is a function for it.
         queues.deselect([*self._asked.topics, *self._asked.patterns])
         # A pool's process has the functions that there were when it was forked.
-        self._at_fork = frozenset(consumer.app.tasks) if isinstance(consumer.pool, TaskPool) else None
+        prefork = isinstance(consumer.pool, TaskPool)
+        self._at_fork = frozenset(consumer.app.tasks) if prefork else None
+        self._letters_at_fork = dead_letters.names() if prefork else None
         self._registered: RegisteredTopics | None = None
         self._timer: Any = None
         self._taken_up: set[str] = set()
@@ -177,10 +180,12 @@ class TopicQueues(bootsteps.StartStopStep):
         return bool(consumer.cordum_standing.pools.may_serve(topic, said.pools, said.capabilities))
 
     def _has_function(self, consumer: Any, topic: str) -> bool:
+        if topic.startswith(_LETTERS):
+            return _handed_over(topic, dead_letters.names() if self._letters_at_fork is None else self._letters_at_fork)
         return topic in consumer.app.tasks and (self._at_fork is None or topic in self._at_fork)
 
     def _take_up(self, consumer: Any, topics: list[str]) -> None:
-        if any(topic not in consumer.strategies for topic in topics):
+        if any(topic not in consumer.strategies and not topic.startswith(_LETTERS) for topic in topics):
             consumer.update_strategies()
         for topic in topics:
             # First: when the broker breaks off in the middle, Celery has the queue on its list and goes on by itself.
@@ -200,7 +205,7 @@ class TopicQueues(bootsteps.StartStopStep):
 
     def _tell_of(self, consumer: Any, topics: set[str]) -> None:
         """One line for each reason, naming the topics not told of before."""
-        late = {topic for topic in topics if topic in consumer.app.tasks}
+        late = {topic for topic in topics if topic in consumer.app.tasks or _handed_over(topic, dead_letters.names())}
         self._warn_once(
             "no function here for %s; name the module that has it with -I, or leave it to other workers", topics - late
         )
@@ -215,6 +220,11 @@ class TopicQueues(bootsteps.StartStopStep):
         self._warned |= {(reason, topic) for topic in fresh}
         if fresh:
             _log.warning("not consumed: " + reason, _list_of(fresh))
+
+
+def _handed_over(queue: str, names: Iterable[str]) -> bool:
+    """Whether there is a function among these for the dead letters of a queue."""
+    return queue.startswith(_LETTERS) and any(covers(name, queue.removeprefix(_LETTERS)) for name in names)
 
 
 def consumed_topics(consumer: Any) -> tuple[str, ...]:

@@ -9,21 +9,27 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
+from cordum.domain.routing import dead_letter_queue
 from cordum.store.keys import COORDINATOR_QUEUE
 from cordum.store.unique import unique
 
 COORDINATOR_TASK = "cordum.coordinate"
+DEAD_LETTER_TASK = "cordum.dead_letter"
 
 # Stands for the task's id in what messages of one task have alike; ids and topics need no escaping in JSON.
 _ID = "@id@"
+_LETTERS = dead_letter_queue("")
 
 
 def job_message(job_id: str, topic: str, priority: int) -> str:
     """The message of one attempt: task name = topic, task id = job id, the only argument is the job id.
 
+    On a queue of dead letters (`dlq.<topic>`) it is that of a letter; all of these have one task, which looks for the
+    function by the queue: a pattern of functions covers topics that nobody knew when the worker started.
     The same text each time for the same job: a duplicate is recognised by its claim, not by its message.
     """
-    return _template(topic, topic, priority, (_ID,)).replace(_ID, job_id)
+    task = DEAD_LETTER_TASK if topic.startswith(_LETTERS) else topic
+    return _template(task, topic, priority, (_ID,)).replace(_ID, job_id)
 
 
 def coordinator_message() -> str:

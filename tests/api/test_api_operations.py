@@ -107,6 +107,14 @@ def test_a_rerun_is_a_new_run_of_the_same_version(api: FlaskClient, run_id: str)
     assert (refused.status_code, refused.json["code"]) == (409, "rerun_not_possible")
 
 
+def test_a_rerun_as_published_clients_ask_for_it(api: FlaskClient, run_id: str) -> None:
+    api.post(f"/api/v1/workflow-runs/{run_id}/cancel")
+    told = post(api, run_id, "rerun", {"from_step": "gate", "dry_run": True})
+    assert (told.status_code, told.json["dry_run"]) == (200, True)
+    again = post(api, run_id, "rerun", {"from_step": "gate", "dry_run": False})
+    assert (again.status_code, read(api, again.json["run_id"])["rerun_of"]) == (200, run_id)
+
+
 @pytest.mark.parametrize("path", ["pause", "resume", "retry", "steps/gate/skip", "steps/gate/complete"])
 def test_a_reason_is_required(api: FlaskClient, run_id: str, path: str) -> None:
     refused = post(api, run_id, path)

@@ -16,6 +16,17 @@ def bad(ctx: Any, n: int) -> None:
     raise Fatal(f"cannot do {n}")
 
 
+@job("job.sre.worse")
+def worse(ctx: Any, n: int) -> None:
+    raise Fatal(f"cannot do {n} either")
+
+
+@dead_letter("job.sre.*")
+def on_any(letter: dict[str, Any]) -> None:
+    with _journal.open("a") as file:
+        file.write(f"any {letter['job_id']} {letter['topic']}\n")
+
+
 @dead_letter("job.sre.bad")
 def on_dead(letter: dict[str, Any]) -> None:
     with _journal.open("a") as file:

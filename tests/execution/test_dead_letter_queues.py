@@ -62,6 +62,18 @@ def test_a_worker_is_handed_each_dead_letter_once(cell: Cell, client: redis.Redi
     assert (shown["state"], shown["taken_by"].startswith("other@")) == ("open", True)
 
 
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_pattern_of_functions_covers_topics_that_come_later(cell: Cell, pool: str) -> None:
+    """The worker runs before any workflow names these topics; the topic's own function goes before the pattern's."""
+    cell.worker("dlq.job.sre.*", pool=pool, name="other")
+    cell.worker("job.sre.*")
+    run_id = cell.start("a: {topic: job.sre.bad}, b: {topic: job.sre.worse}", {"n": 1})
+    assert cell.ended(run_id)["status"] == "failed"
+    eventually(lambda: cell.lines("any ") and cell.lines("letter "), f"the letters\n{cell.logs()}")
+    assert cell.lines("any ") == [f"any {run_id}:b@1 job.sre.worse"]
+    assert cell.lines("letter ") == [f"letter {run_id}:a@1 1 fatal cannot do 1"]
+
+
 def test_a_message_that_was_lost_is_sent_again(cell: Cell, client: redis.Redis) -> None:
     cell.worker("job.sre.bad")
     job_id = fail(cell, 1)
@@ -102,9 +114,9 @@ def test_dead_letters_are_asked_for_by_their_own_name(asked: str, wanted: set[st
     assert Asked.of([asked]).wanted(["job.sre.a", "job.ops"]) == wanted
 
 
-@pytest.mark.parametrize("topic", ["sre.bad", "dlq.job.sre.bad", "job.sre.*", 7])
-def test_a_handler_names_one_topic(topic: Any) -> None:
-    with pytest.raises(ConfigurationRefused, match="is not a topic"):
+@pytest.mark.parametrize("topic", ["sre.bad", "dlq.job.sre.bad", "sre.*", "job.a b*", 7])
+def test_a_handler_names_a_topic_or_a_pattern_of_topics(topic: Any) -> None:
+    with pytest.raises(ConfigurationRefused, match="neither a topic nor a pattern"):
         DeadLetterRegistry().dead_letter(topic)
 
 
@@ -113,6 +125,14 @@ def test_two_handlers_of_one_topic_are_refused() -> None:
     known.dead_letter("job.a")(print)
     with pytest.raises(ConfigurationRefused, match="have two"):
         known.dead_letter("job.a")(repr)
+
+
+def test_the_function_of_the_topic_goes_before_those_of_patterns_and_the_first_pattern_before_others() -> None:
+    known = DeadLetterRegistry()
+    known.dead_letter("job.a.*")(len)
+    known.dead_letter("*")(repr)
+    known.dead_letter("job.a.b")(print)
+    assert [known[topic] for topic in ("job.a.b", "job.a.c", "job.x")] == [print, len, repr]
 
 
 def _queued(client: redis.Redis) -> list[str]:
