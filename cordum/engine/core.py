@@ -20,6 +20,7 @@ from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
+from cordum.engine.foresight import Foresight
 from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
@@ -27,6 +28,7 @@ from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
+from cordum.store.prepared import Prepared
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
 
@@ -45,6 +47,7 @@ class Core:
         self.store = store
         self.settings = settings
         self.limits = limits
+        self._foresight = Foresight(store.runs, limits)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
@@ -224,7 +227,8 @@ class Core:
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
             decided = plan(start.workflow, run, policy, now, self.limits)
-            created = self.store.runs.create(run, decided, idempotency, rate, tick, show=show)
+            prepared = self._prepare(start.workflow, run, decided, policy, now)
+            created = self.store.runs.create(run, decided, idempotency, rate, tick, prepared=prepared, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:
@@ -234,6 +238,11 @@ class Core:
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
+
+    def _prepare(
+        self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int
+    ) -> Prepared | None:
+        return self._foresight.prepare(workflow, run, decided, policy, now) if self.settings.straight else None
 
     def preview_start(self, start: Start) -> Preview:
         """What `create` would do now."""

@@ -1,0 +1,76 @@
+"""What is foreseen of runs that begin: worked out once for what many of them have alike."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cordum.domain.decision_point import Guarded
+from cordum.domain.limits import Limits
+from cordum.domain.plan import Plan
+from cordum.domain.run import RunState
+from cordum.domain.straight import follows, foresee, is_same_for_all, may_go_straight
+from cordum.domain.workflow import Workflow
+from cordum.store.prepared import Prepared
+from cordum.store.runs import Runs
+
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What runs of one version, submitter and policy have in common. `varying`: steps to be foreseen for each run."""
+
+    following: Mapping[str, Sequence[str]]
+    texts: Mapping[str, str]
+    varying: Sequence[str]
+
+
+class Foresight:
+    def __init__(self, runs: Runs, limits: Limits) -> None:
+        self._runs = runs
+        self._limits = limits
+        self._known: OrderedDict[tuple[object, ...], _Alike] = OrderedDict()
+        # Nobody who writes an input or an output can know what stands for one, or for the id of a run.
+        mark = os.urandom(16).hex()
+        self._run, self._output = f"{mark}-run", f"{mark}-of-"
+
+    def prepare(
+        self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int
+    ) -> Prepared | None:
+        """What will follow from the successes of a run that begins with `decided`; None: nothing is foreseen."""
+        if policy is None or not may_go_straight(run, decided):
+            return None
+        alike = self._alike(workflow, run, policy, now)
+        texts = {step: text.replace(self._run, run.id) for step, text in alike.texts.items()}
+        for step in alike.varying:
+            if (text := self._text(workflow, run, policy, now, step)) is not None:
+                texts[step] = text
+        following = {step: those for step, those in alike.following.items() if all(one in texts for one in those)}
+        wanted = {one for those in following.values() for one in those}
+        steps = {step: text for step, text in texts.items() if step in wanted}
+        return Prepared(policy.epoch, steps, following) if steps else None
+
+    def _alike(self, workflow: Workflow, run: RunState, policy: Guarded, now: int) -> _Alike:
+        labels = tuple(sorted(run.labels.items()))
+        key = (run.tenant, workflow.id, run.digest, run.created_by, labels, policy.epoch)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._work_out(workflow, run, policy, now)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    def _work_out(self, workflow: Workflow, run: RunState, policy: Guarded, now: int) -> _Alike:
+        following = follows(workflow)
+        steps = dict.fromkeys(one for those in following.values() for one in those)
+        any_run = replace(run, id=self._run)
+        alike = {s: self._text(workflow, any_run, policy, now, s) for s in steps if is_same_for_all(workflow, s)}
+        texts = {step: text for step, text in alike.items() if text is not None}
+        return _Alike(following, texts, [step for step in steps if step not in alike])
+
+    def _text(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, step: str) -> str | None:
+        found = foresee(workflow, run, policy, now, self._limits, step, self._output)
+        return None if found is None else self._runs.foreseen(run, found, self._output)
