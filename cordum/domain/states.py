@@ -195,6 +195,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
     # What a worker does.
     + _rows("claim", _S.QUEUED, _S.RUNNING, _S.PENDING)
     + _rows("record_result", _S.RUNNING, _S.SUCCEEDED, _S.SETTLING)
+    + _rows("record_result", _S.PENDING, _S.READY)  # what was foreseen (`domain/straight.py`)
     + _rows("lose_attempt", _S.RUNNING, _S.SETTLING)
     # What a person decides.
     + _rows("resolve_approval", _S.WAITING, _S.SUCCEEDED, _S.SETTLING, _S.PENDING)

@@ -1,16 +1,12 @@
 -- audit: append records to a tenant's audit, in the script that makes true what they tell. A record begins with its number, which is its
 -- place in the list: `<number> <milliseconds> <subject> <event JSON>`.
-local function append_audit(list, numbers, tenant, now, subject, events)
-  local before = redis.call('HINCRBY', numbers, tenant, #events) - #events
+local function audit(tenant, now, subject, events)
+  local before = redis.call('HINCRBY', k_audited, tenant, #events) - #events
   for first = 1, #events, 1000 do
     local records = {}
     for i = first, math.min(first + 999, #events) do
       records[#records + 1] = string.format('%.0f %.0f %s ', before + i, now, subject) .. events[i]
     end
-    redis.call('RPUSH', list, unpack(records))
+    redis.call('RPUSH', k_audit, unpack(records))
   end
-end
-
-local function audit(tenant, now, subject, events)
-  append_audit(k_audit, k_audited, tenant, now, subject, events)
 end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import redis
@@ -29,7 +29,7 @@ START = 1_000_000
 TENANT = "default"
 WORKFLOW = "wf"
 SUBMITTER = "alice"
-SETTINGS = Settings(cell=CELL, allow_anonymous_approval=False)
+SETTINGS = Settings(cell=CELL, allow_anonymous_approval=False, straight=False)
 GENUINE = Library(virtual_clock=True)
 
 
@@ -44,7 +44,8 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     stage.empty()
     store = Store(Connection(client, GENUINE), CELL, scenario.window)
     client.set(store.keys.clock, START)
-    core = Core(store, SETTINGS, scenario.limits)
+    settings = replace(SETTINGS, straight=scenario.straight)
+    core = Core(store, settings, scenario.limits)
     if scenario.policy is not None:
         store.policies.publish(read_policy(scenario.policy.encode()).digest, scenario.policy, "test")
     for worker in scenario.workers:
@@ -59,7 +60,7 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
             runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, dict(scenario.input))
     moment = stage.present()
     tape = Tape(GENUINE)
-    warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, workflows)
+    warm = WarmCore(Store(tape, CELL, scenario.window), settings, scenario.limits, workflows)
     _learn_policy(warm, tape, moment, stage)
     return Opening(moment, Company(warm, tape), workflows)
 
