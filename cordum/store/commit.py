@@ -163,6 +163,7 @@ class CommitWriter:
             "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
             "spent": SPENT_FACTS,
+            "prepared": self._number(self._own.prepared) if plan.run and plan.run.status.terminal else None,
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),
             "brought_back": list(plan.brought_back),

@@ -172,6 +172,7 @@ local function commit(plan, first, now)
   end
   if plan.ended then
     drop_spent(plan.spent)
+    redis.call('DEL', KEYS[plan.prepared])
     redis.call('SREM', k_open_runs_of, plan.run)
     redis.call('HSET', k_run, 'completed_at', string.format('%.0f', now))
     redis.call('ZREM', k_timers, plan.run)

@@ -66,6 +66,16 @@ local function audit_decision(job, now)
   redis.call('RPUSH', job.audit, string.format('%.0f %.0f run:%s %s', number, now, a_run_id, job.decision))
 end
 
+-- What room there is goes by priority, then by the order of the definition.
+local function send_prepared(jobs, now)
+  for place, job in ipairs(jobs) do job.place = place end
+  table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
+  for _, job in ipairs(jobs) do
+    set_out(job.id, job.record, job.topic, job.priority, job.window, job.turns, job.parked, job.ready, now, a_minimum)
+  end
+  for _, job in ipairs(jobs) do release(job.topic, job.window, job.turns, job.parked, now, a_minimum) end
+end
+
 -- Whether everything that follows from a success has been done here. `following`: `epoch step …`, all that wait for it.
 local function go_straight(following, now)
   local epoch, names = string.match(following, '^(%d+) (.+)$')
@@ -90,10 +100,7 @@ local function go_straight(following, now)
     audit_decision(job, now)
   end
   tell(k_timeline, now, unpack(events))
-  for _, job in ipairs(jobs) do
-    set_out(job.id, job.record, job.topic, job.priority, job.window, job.turns, job.parked, job.ready, now, a_minimum)
-    release(job.topic, job.window, job.turns, job.parked, now, a_minimum)
-  end
+  send_prepared(jobs, now)
   local version = string.format('%.0f', tonumber(run[1]) + 1)
   redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', string.format('%.0f', now))
   count('commits:straight')
