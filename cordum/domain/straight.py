@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from cordum.domain.attempts import request_text
 from cordum.domain.decision_point import Guarded
+from cordum.domain.expressions import Template
 from cordum.domain.instances import Instance, Role
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Event, Job, Plan, StepChange
@@ -20,8 +21,9 @@ from cordum.domain.policy import Constraints
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.surroundings import upstream
-from cordum.domain.workflow import Step, Workflow
+from cordum.domain.workflow import JSON, Step, Workflow
 
+_MOST_LAST = 16  # steps that each result of one of them looks at
 _BEGUN = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SUCCEEDED})
 
 
@@ -42,11 +44,23 @@ class Foreseen:
     request: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ForeseenEnd:
+    """How the run ends when the steps it `needs` have succeeded, and with them all others. `output`: with stand-ins."""
+
+    needs: tuple[str, ...]
+    plan: Plan
+    output: JSON
+
+
 def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
-    """{step: all that waits for it} where each of these is plain, and so is the step: more does not follow from it."""
+    """{step: all that waits for it} where each of these is plain, and so is the step: more does not follow from it.
+
+    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`).
+    """
     plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
     waiting = {step: tuple(s.id for s in workflow.steps.values() if step in s.depends_on) for step in plain}
-    return {step: those for step, those in waiting.items() if those and set(those) <= plain}
+    return {step: those for step, those in waiting.items() if set(those) <= plain}
 
 
 def _is_plain(workflow: Workflow, step: Step) -> bool:
@@ -105,6 +119,27 @@ def foresee(
     return Foreseen(own.depends_on, change, job, events, found.epoch, request)
 
 
+def foresee_end(
+    workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, mark: str
+) -> ForeseenEnd | None:
+    """How `run` ends when all goes well; None: somebody has to look then. Only where all steps are plain."""
+    outputs = frozenset(workflow.sinks) if workflow.output is None else workflow.output.whole_outputs()
+    plain = all(_is_plain(workflow, step) for step in workflow.steps.values())
+    if not plain or outputs is None or len(workflow.sinks) > _MOST_LAST:
+        return None
+    supposed = replace(
+        run,
+        status=RunStatus.RUNNING,
+        steps=dict.fromkeys(workflow.instances.initial, StepState(status=StepStatus.SUCCEEDED, attempt=1)),
+        outputs={step: stand_in(mark, step) for step in outputs},
+        deadline=None,
+    )
+    found = plan(workflow, supposed, policy, now, limits)
+    if found != Plan(events=found.events, run=found.run) or found.run is None or not found.run.has_output:
+        return None
+    return ForeseenEnd(workflow.sinks, found, found.run.output)
+
+
 def stand_in(mark: str, step: str) -> str:
     return f"{mark}{step}"
 
@@ -129,4 +164,12 @@ def _without_hash(event: Event) -> Event:
 def is_same_for_all(workflow: Workflow, step: str) -> bool:
     """Whether what is foreseen for a step is the same in all runs of one submitter: it asks nothing of their input."""
     template = workflow.steps[step].input
-    return template is not None and all(path[0] == "steps" for path in template.references())
+    return template is not None and _reads_outputs_only(template)
+
+
+def ends_the_same_for_all(workflow: Workflow) -> bool:
+    return workflow.output is None or _reads_outputs_only(workflow.output)
+
+
+def _reads_outputs_only(template: Template) -> bool:
+    return all(path[0] == "steps" for path in template.references())

@@ -11,9 +11,16 @@ from cordum.domain.decision_point import Guarded
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
-from cordum.domain.straight import follows, foresee, is_same_for_all, may_go_straight
+from cordum.domain.straight import (
+    ends_the_same_for_all,
+    follows,
+    foresee,
+    foresee_end,
+    is_same_for_all,
+    may_go_straight,
+)
 from cordum.domain.workflow import Workflow
-from cordum.store.prepared import Prepared
+from cordum.store.prepared import END, Prepared
 from cordum.store.runs import Runs
 
 _REMEMBERED = 256
@@ -64,13 +71,20 @@ class Foresight:
         return found
 
     def _work_out(self, workflow: Workflow, run: RunState, policy: Guarded, now: int) -> _Alike:
-        following = follows(workflow)
+        following = {step: those or (END,) for step, those in follows(workflow).items()}
         steps = dict.fromkeys(one for those in following.values() for one in those)
         any_run = replace(run, id=self._run)
-        alike = {s: self._text(workflow, any_run, policy, now, s) for s in steps if is_same_for_all(workflow, s)}
+        alike = {s: self._text(workflow, any_run, policy, now, s) for s in steps if _is_alike(workflow, s)}
         texts = {step: text for step, text in alike.items() if text is not None}
         return _Alike(following, texts, [step for step in steps if step not in alike])
 
     def _text(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, step: str) -> str | None:
+        if step == END:
+            end = foresee_end(workflow, run, policy, now, self._limits, self._output)
+            return None if end is None else self._runs.foreseen_end(run, end, self._output)
         found = foresee(workflow, run, policy, now, self._limits, step, self._output)
         return None if found is None else self._runs.foreseen(run, found, self._output)
+
+
+def _is_alike(workflow: Workflow, step: str) -> bool:
+    return ends_the_same_for_all(workflow) if step == END else is_same_for_all(workflow, step)

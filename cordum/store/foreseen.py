@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from cordum.domain.ids import JobId
 from cordum.domain.run import RunState
-from cordum.domain.straight import Foreseen
-from cordum.store import keys
-from cordum.store.codec import to_json
+from cordum.domain.states import RunStatus
+from cordum.domain.straight import Foreseen, ForeseenEnd
+from cordum.store import keys, stats
+from cordum.store.codec import SPENT_FACTS, to_json
 from cordum.store.commit import CommitWriter, event_text
 
 
@@ -27,6 +29,20 @@ def prepared_text(cell: keys.CellKeys, writer: CommitWriter, run: RunState, foun
     counted = ([str(len(part)), *part] for part in (facts, given, asked))
     lines = (" ".join(found.needs), *way, told, decided, *(line for part in counted for line in part))
     return "\n".join((*lines, writer.record_of(job, found.epoch)))
+
+
+def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> str:
+    """The same of the end of the run."""
+    tenant = run.tenant
+    way = (
+        *(cell.timers, cell.open_runs_of(tenant, run.workflow_id), cell.ended(tenant), cell.keepers),
+        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS)),
+    )
+    (told,) = (event_text(run.id, event) for event in found.plan.events)
+    counts = stats.counts_of(replace(run, status=RunStatus.RUNNING), found.plan, new=False)
+    moved = [part for name, count in counts.items() if name != "commits:committed" for part in (name, str(count))]
+    counted = ([str(len(part)), *part] for part in (moved, _pieces(to_json(found.output), mark)))
+    return "\n".join((" ".join(found.needs), *way, told, *(line for part in counted for line in part)))
 
 
 def _pieces(text: str, mark: str) -> list[str]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from cordum.store.scripts import Argument
 
+END = "*"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """`steps`: {step: how it is dispatched}; `following`: {step: those that wait for it}, all of them prepared.
 
-    `epoch`: of the policy by which they were decided.
+    `END` stands for the end of the run in both. `epoch`: of the policy by which they were decided.
     """
 
     epoch: int = 0

@@ -16,13 +16,13 @@ import redis
 from cordum.domain.plan import Event, Plan
 from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState, StepState
-from cordum.domain.straight import Foreseen
+from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.domain.wants import Wants
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
-from cordum.store.foreseen import prepared_text
+from cordum.store.foreseen import prepared_end_text, prepared_text
 from cordum.store.prepared import Prepared
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
@@ -184,6 +184,10 @@ class Runs:
         """How what was foreseen is kept; `mark`: what stand-ins for outputs begin with."""
         writer = self._writer(run, self._connection.library["create_run"])
         return prepared_text(self._cell, writer, run, found, mark)
+
+    def foreseen_end(self, run: RunState, found: ForeseenEnd, mark: str) -> str:
+        """The same of the end of the run."""
+        return prepared_end_text(self._cell, run, found, mark)
 
     def _writer(self, run: RunState, script: Script) -> CommitWriter:
         weight = self._weights.get(run.tenant, 1)

@@ -94,20 +94,22 @@ def test_it_is_what_a_look_would_have_done(engine: Engine, hands: Hands, order: 
     straight_run, straight_words = walk(hands, TRIAGE, order)
     counted = engine.store.figures.counters()
     planned_run, planned_words = walk(looked, TRIAGE, order)
-    assert straight_words == ["RECORDED"] * 4 + ["ADVANCE"]
+    assert straight_words == ["RECORDED"] * 5
     assert planned_words == ["ADVANCE"] * 5
     assert told(engine, straight_run) == told(engine, planned_run)
     assert kept(engine, straight_run, "steps") == kept(engine, planned_run, "steps")
     assert kept(engine, straight_run, "inputs") == kept(engine, planned_run, "inputs")
-    one, other = kept(engine, straight_run, "facts"), kept(engine, planned_run, "facts")
-    assert one.keys() == other.keys()
-    alike = {name for name in one if not name.endswith(("_at", "#worker", "#deadline", "#recorded"))}
-    assert {name: one[name] for name in alike} == {name: other[name] for name in alike}
+    for part in ("facts", "run"):
+        one, other = kept(engine, straight_run, part), kept(engine, planned_run, part)
+        one.pop("prepared", None)
+        assert one.keys() == other.keys()
+        alike = {name for name in one if not name.endswith(("_at", "#worker", "deadline", "#recorded", "id"))}
+        assert {name: one[name] for name in alike} == {name: other[name] for name in alike}
     again = engine.store.figures.counters()
     assert {name: 2 * count for name, count in counted.items() if not name.startswith("commits:")} == {
         name: count for name, count in again.items() if not name.startswith("commits:")
     }
-    assert counted["commits:straight"] == 3 and again["commits:straight"] == 3
+    assert counted["commits:straight"] == 4 and again["commits:straight"] == 4
 
 
 def test_nobody_is_called_until_the_run_is_over(engine: Engine, hands: Hands) -> None:
@@ -122,6 +124,41 @@ def test_nobody_is_called_until_the_run_is_over(engine: Engine, hands: Hands) ->
         "incident": "no 7",
     }
     assert engine.run("default", run_id)["steps"]["report"]["status"] == "pending"
+
+
+def test_it_ends_as_a_look_would_have_ended_it(engine: Engine, hands: Hands) -> None:
+    run_id, _ = walk(hands, TRIAGE, ORDERS[0])
+    assert kept(engine, run_id, "prepared") == {}
+    assert engine.store.wakeups.take_due(10) == []
+    timers: Any = engine.store.connection.read(lambda client: client.zrange(engine.store.keys.timers, 0, -1))
+    assert timers == []
+    shown = engine.run("default", run_id)
+    assert (shown["status"], shown["output"]) == ("succeeded", {"report": "done"})
+    engine.coordinate()
+    engine.delete_run(ALICE, run_id)
+    left: Any = engine.store.connection.read(lambda client: client.keys(f"*{run_id}*"))
+    assert left == []
+
+
+ENDS = {
+    "two": TRIAGE.replace("depends_on: [rollback], ", "depends_on: [classify], "),
+    "said": TRIAGE + 'output: {said: "${steps.report.output}", of: "${input.incident}"}',
+}
+
+
+@pytest.mark.parametrize("definition", ENDS.values(), ids=ENDS)
+def test_its_output_is_what_a_look_would_have_put_together(engine: Engine, hands: Hands, definition: str) -> None:
+    outputs = []
+    for those in (hands, planned(engine)):
+        run_id, words = walk(those, definition, ORDERS[1])
+        assert set(words) == {"RECORDED" if those is hands else "ADVANCE"}
+        outputs.append(kept(engine, run_id, "run")["output"])
+    assert outputs[0] == outputs[1]
+
+
+def test_an_end_that_is_worked_out_is_looked_at(engine: Engine, hands: Hands) -> None:
+    definition = "{steps: {a: {topic: job.t}}, output: {n: '${steps.a.output.n}'}}"
+    assert record(hands, hands.start(definition), "a", {"n": 1}) == "ADVANCE"
 
 
 def test_a_decision_names_what_it_is_about(engine: Engine, hands: Hands) -> None:
@@ -151,6 +188,7 @@ LOOKED_AT = {
     "group": "steps: {a: {topic: job.t}, g: {type: parallel, steps: [b], depends_on: [a]}, b: {topic: job.u}}",
     "fan-out": TWO.replace("depends_on: [a]", "depends_on: [a], for_each: input.items"),
     "approval after it": TWO.replace("}}", "}, ok: {type: approval, depends_on: [a]}}"),
+    "one that is alone, and an approval beside it": "steps: {a: {topic: job.t}, ok: {type: approval}}",
     "approval beside it": TWO.replace("}}", "}, ok: {type: approval}}"),
 }
 
@@ -209,7 +247,7 @@ def test_a_large_input_is_left_to_the_planner(engine: Engine, hands: Hands) -> N
 
 def test_what_is_prepared_goes_with_its_step(engine: Engine, hands: Hands) -> None:
     run_id, _ = walk(hands, TRIAGE, ("classify", "logs"))
-    assert kept(engine, run_id, "prepared").keys() == {"rollback", "report"}
+    assert kept(engine, run_id, "prepared").keys() == {"rollback", "report", "*"}
     engine.cancel_run(BOB, run_id)
     assert kept(engine, run_id, "prepared") == {}
 

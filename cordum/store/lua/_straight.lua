@@ -12,6 +12,12 @@ local function lines_of(text)
   return lines
 end
 
+local function words_of(line)
+  local words = {}
+  for word in string.gmatch(line, '%S+') do words[#words + 1] = word end
+  return words
+end
+
 local function counted(lines, at)
   local last = at + tonumber(lines[at])
   return {unpack(lines, at + 1, last)}, last + 1
@@ -35,9 +41,7 @@ local function prepared_job(step)
   local text = redis.call('HGET', k_prepared, step)
   if not text then return false end
   local lines = lines_of(text)
-  local needs = {}
-  for needed in string.gmatch(lines[1], '%S+') do needs[#needs + 1] = needed end
-  if not all_succeeded(needs) then return nil end -- guard: needs_succeeded
+  if not all_succeeded(words_of(lines[1])) then return nil end -- guard: needs_succeeded
   local facts, input, request, at
   facts, at = counted(lines, 14)
   input, at = counted(lines, at)
@@ -61,9 +65,9 @@ local function write_prepared(job, now)
 end
 
 -- As `audit` does, for the tenant that what is prepared names: who records a result does not know it.
-local function audit_decision(job, now)
-  local number = redis.call('HINCRBY', job.audited, job.tenant, 1)
-  redis.call('RPUSH', job.audit, string.format('%.0f %.0f run:%s %s', number, now, a_run_id, job.decision))
+local function audit_prepared(list, numbers, tenant, event, now)
+  local number = redis.call('HINCRBY', numbers, tenant, 1)
+  redis.call('RPUSH', list, string.format('%.0f %.0f run:%s %s', number, now, a_run_id, event))
 end
 
 -- What room there is goes by priority, then by the order of the definition.
@@ -76,12 +80,40 @@ local function send_prepared(jobs, now)
   for _, job in ipairs(jobs) do release(job.topic, job.window, job.turns, job.parked, now, a_minimum) end
 end
 
+-- The run ends, if this was the last of its steps: as a commit would end it. What is prepared of that: the steps it needs, the keys
+-- `timers open_runs_of ended keepers`, audit and tenant as above, the facts that are spent, one event, counters, and pieces of the output.
+local function end_run(version, now)
+  local text = redis.call('HGET', k_prepared, '*')
+  if not text then return false end
+  local lines = lines_of(text)
+  if not all_succeeded(words_of(lines[1])) then return true end -- guard: last_succeeded
+  local counts, output, at
+  counts, at = counted(lines, 11)
+  output = assemble(counted(lines, at))
+  if #output > MOST_ASSEMBLED then return false end
+  local moment = string.format('%.0f', now)
+  redis.call('HSET', k_run, 'status', 'succeeded', 'output', output, 'version', string.format('%.0f', version + 1),
+    'updated_at', moment, 'completed_at', moment)
+  tell(k_timeline, now, lines[10])
+  audit_prepared(lines[6], lines[7], lines[8], lines[10], now)
+  for i = 1, #counts, 2 do redis.call('HINCRBY', k_stats, counts[i], counts[i + 1]) end
+  redis.call('ZADD', lines[4], moment, a_run_id)
+  redis.call('ZADD', lines[5], 'NX', moment, lines[8])
+  redis.call('SREM', lines[3], a_run_id)
+  redis.call('ZREM', lines[2], a_run_id)
+  redis.call('DEL', k_prepared)
+  drop_spent(words_of(lines[9]))
+  count('commits:straight')
+  return true
+end
+
 -- Whether everything that follows from a success has been done here. `following`: `epoch step …`, all that wait for it.
 local function go_straight(following, now)
   local epoch, names = string.match(following, '^(%d+) (.+)$')
   local run = redis.call('HMGET', k_run, 'version', 'prepared')
   if run[1] ~= run[2] then return false end -- guard: run_as_prepared
   if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return false end -- guard: policy_as_prepared
+  if names == '*' then return end_run(tonumber(run[1]), now) end
   local jobs, events, size = {}, {}, 0
   for step in string.gmatch(names, '%S+') do
     local job = prepared_job(step)
@@ -97,7 +129,7 @@ local function go_straight(following, now)
   if #jobs == 0 then return true end
   for _, job in ipairs(jobs) do
     write_prepared(job, now)
-    audit_decision(job, now)
+    audit_prepared(job.audit, job.audited, job.tenant, job.decision, now)
   end
   tell(k_timeline, now, unpack(events))
   send_prepared(jobs, now)

@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count wake release quota straight
+-- include clock timeline count wake release quota spent straight
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result

@@ -13,6 +13,7 @@ from tests.proof.explorer.cast import (
     retrier,
     revoker,
     skipper,
+    sweeper,
     time,
     worker,
 )
@@ -40,6 +41,38 @@ def a_join_that_was_foreseen() -> Scenario:
             revoker("bob", "r1:b@1"),
             coordinator("c1", 2),
             worker("wc", "r1:c@1"),
+        ),
+        straight=True,
+    )
+
+
+@scenario("record_result.last_succeeded")
+def an_end_that_was_foreseen() -> Scenario:
+    """Two last results in any order; a pause, a cancel."""
+    return Scenario(
+        "steps: {a: {topic: job.t}, b: {topic: job.t}}",
+        (
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            pauser("op"),
+            canceller("bob"),
+            coordinator("c1", 2),
+        ),
+        straight=True,
+    )
+
+
+@scenario()
+def an_end_that_was_foreseen_and_a_timer() -> Scenario:
+    """The run's own time is up while its last result comes; a sweep has marked the run that ends."""
+    return Scenario(
+        "timeout_sec: 1\nsteps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a]}}",
+        (
+            time(500, 500),
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            sweeper("beat"),
+            coordinator("c1", 2),
         ),
         straight=True,
     )
