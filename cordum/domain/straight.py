@@ -83,13 +83,13 @@ def _stands_alone(workflow: Workflow, instance: Instance) -> bool:
     return instance.is_job and instance.role is Role.UNIT and not related
 
 
-def may_go_straight(run: RunState, decided: Plan) -> bool:
+def may_go_straight(run: RunState, decided: Plan, limits: Limits) -> bool:
     """Whether what is foreseen for a run that begins like this holds until something else happens to it.
 
-    Nobody waits, and nothing has begun that would have to be told how its steps end.
+    Nobody waits, and nothing has begun that would have to be told how its steps end. Pools may change without notice.
     """
     plain = run.parent is None and run.compensates is None and run.rerun_of is None and not decided.again
-    return plain and all(change.after.status in _BEGUN for change in decided.changes)
+    return plain and limits.pools is None and all(change.after.status in _BEGUN for change in decided.changes)
 
 
 def foresee(
@@ -150,9 +150,12 @@ def _asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
 
 
 def _is_plain_dispatch(found: Plan) -> bool:
-    """One job and what is told of it, without limits or patience."""
+    """One job that any worker of its topic may have, and what is told of it, without limits or patience."""
     alone = Plan(changes=found.changes, jobs=found.jobs, events=found.events, epoch=found.epoch)
-    return found == alone and len(found.changes) == len(found.jobs) == 1 and not found.jobs[0].quotas
+    if found != alone or len(found.changes) != 1 or len(found.jobs) != 1:
+        return False
+    (job,) = found.jobs
+    return not job.quotas and job.route is None and job.worker is None
 
 
 def _without_hash(event: Event) -> Event:

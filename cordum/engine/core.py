@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,10 +18,12 @@ from cordum.domain.plan import Handling, Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import read_policy
+from cordum.domain.pools import PoolMap, read_pool_map
 from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
+from cordum.engine.dispatch import Dispatch
 from cordum.engine.foresight import Foresight
 from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.previews import Preview, preview
@@ -38,6 +42,7 @@ DecisionPointOf = Callable[[Policy], DecisionPoint]
 _LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
 _MOST_ATTEMPTS = 100
+_POOLS_AGE_SEC = 1.0
 
 
 class Core:
@@ -47,12 +52,14 @@ class Core:
         self.store = store
         self.settings = settings
         self.limits = limits
-        self._foresight = Foresight(store.runs, limits)
+        self._foresight = Foresight(store.runs)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
         self._decides: Guarded | None = None
         self._unreadable = ""
+        self._pools_at = -_POOLS_AGE_SEC
+        self.dispatch = Dispatch(store, lambda: self.limits.pools)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -131,6 +138,34 @@ class Core:
     def _decider_of(self, epoch: int) -> Guarded | None:
         return self._decides if self._policy and self._policy.epoch == epoch else self.decider_now()[0]
 
+    # -- pools ---------------------------------------------------------------------------------------------------
+
+    def read_pools(self) -> PoolMap | None:
+        """The map of topics and pools as it is now; None: there is none. From here on plans are made with it."""
+        self._pools_at = time.monotonic()
+        found = self.store.pools.current()
+        known = self.limits.pools
+        if found.document is None:
+            self.limits = replace(self.limits, pools=None)
+        elif known is None or known.epoch != found.epoch:
+            read, wrong = read_pool_map(json.loads(found.document), found.epoch)
+            if read is None:
+                _LOG.error("the pools cannot be used: %s", "; ".join(wrong))
+            self.limits = replace(self.limits, pools=read)
+        return self.limits.pools
+
+    def refresh_pools(self) -> None:
+        """Learn what has been changed, now and then: it is asked for before every plan."""
+        if time.monotonic() - self._pools_at >= _POOLS_AGE_SEC:
+            self.read_pools()
+
+    def limits_for(self, workflow: Workflow) -> Limits:
+        """For a plan: a topic that nobody serves is asked about once more, it may be new."""
+        pools = self.limits.pools
+        if pools is not None and any(pools.pools_of(topic) is None for topic in workflow.topics):
+            self.read_pools()
+        return self.limits
+
     def look(self, run_id: str) -> Look | None:
         snapshot = self.store.runs.snapshot(run_id)
         return self._look_at(snapshot) if snapshot else None
@@ -161,7 +196,7 @@ class Core:
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        plans = [(look.run, self._plan(look)) for look in looks]
+        plans = [(look.run, self.dispatch.placed(self._plan(look))) for look in looks]
         replies = self.store.runs.apply_all(plans)
         for (run, decided), reply in zip(plans, replies, strict=True):
             if reply is CommitReply.COMMITTED:
@@ -193,13 +228,14 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
+            decided = self.dispatch.placed(decided)
             if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
-        return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits)
+        return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits_for(look.workflow))
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
@@ -226,8 +262,10 @@ class Core:
             run_id = run_id or self.new_run_id(now)
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
-            decided = plan(start.workflow, run, policy, now, self.limits)
-            prepared = self._prepare(start.workflow, run, decided, policy, now)
+            limits = self.limits_for(start.workflow)
+            decided = plan(start.workflow, run, policy, now, limits)
+            prepared = self._prepare(start.workflow, run, decided, policy, now, limits)
+            decided = self.dispatch.placed(decided)
             created = self.store.runs.create(run, decided, idempotency, rate, tick, prepared=prepared, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
@@ -240,9 +278,9 @@ class Core:
         raise Unavailable("the policy is changing too fast, try again")
 
     def _prepare(
-        self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int
+        self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int, limits: Limits
     ) -> Prepared | None:
-        return self._foresight.prepare(workflow, run, decided, policy, now) if self.settings.straight else None
+        return self._foresight.prepare(workflow, run, decided, policy, now, limits) if self.settings.straight else None
 
     def preview_start(self, start: Start) -> Preview:
         """What `create` would do now."""

@@ -184,6 +184,8 @@ LOOKED_AT = {
     "reads the context": TWO.replace("depends_on: [a]", "depends_on: [a], input: {x: '${ctx.n}'}"),
     "schema": TWO.replace("depends_on: [a]", "depends_on: [a], input_schema: {type: object}"),
     "concurrency": TWO.replace("depends_on: [a]", "depends_on: [a], concurrency: {key: k, limit: 1}"),
+    "placement": TWO.replace("depends_on: [a]", "depends_on: [a], route_labels: {gpu: a100}"),
+    "one worker": TWO.replace("depends_on: [a]", "depends_on: [a], worker_id: w1@elsewhere"),
     "patience": TWO.replace("depends_on: [a]", "depends_on: [a], queue_timeout_sec: 9"),
     "group": "steps: {a: {topic: job.t}, g: {type: parallel, steps: [b], depends_on: [a]}, b: {topic: job.u}}",
     "fan-out": TWO.replace("depends_on: [a]", "depends_on: [a], for_each: input.items"),
