@@ -24,6 +24,9 @@ from cordum.domain.surroundings import upstream
 from cordum.domain.workflow import JSON, Step, Workflow
 
 _MOST_LAST = 16  # steps that each result of one of them looks at
+# What is foreseen is kept for each step of each run, and worked out anew where it depends on the run's input.
+_MOST_STEPS = 32
+_DONE = StepState(status=StepStatus.SUCCEEDED, attempt=1)
 _BEGUN = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SUCCEEDED})
 
 
@@ -56,8 +59,11 @@ class ForeseenEnd:
 def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
     """{step: all that waits for it} where each of these is plain, and so is the step: more does not follow from it.
 
-    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`).
+    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`). Of large workflows nothing
+    is foreseen.
     """
+    if len(workflow.steps) > _MOST_STEPS:
+        return {}
     plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
     waiting = {step: tuple(s.id for s in workflow.steps.values() if step in s.depends_on) for step in plain}
     return {step: those for step, those in waiting.items() if set(those) <= plain}
@@ -96,20 +102,19 @@ def foresee(
     workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str, mark: str
 ) -> Foreseen | None:
     """The dispatch of a plain step in `run`; None: it has to wait for its turn. `mark`: what stand-ins begin with."""
-    own, before = workflow.steps[step], upstream(workflow.steps, step)
+    own, before = workflow.steps[step], set(upstream(workflow.steps, step))
     outputs = frozenset() if own.input is None else own.input.whole_outputs()
-    if outputs is None or not outputs <= set(before) or _asks_input(workflow, policy, own):
+    if outputs is None or not outputs <= before or _asks_input(workflow, policy, own):
         return None
-    done = StepState(status=StepStatus.SUCCEEDED, attempt=1)
-    others = StepState(status=StepStatus.SKIPPED)
+    alone = replace(workflow, steps={s: one for s, one in workflow.steps.items() if s == step or s in before})
     supposed = replace(
         run,
         status=RunStatus.RUNNING,
-        steps={s: done if s in before else StepState() if s == step else others for s in workflow.instances.initial},
+        steps={s: StepState() if s == step else _DONE for s in alone.instances.initial},
         outputs={s: stand_in(mark, s) for s in outputs},
         deadline=None,
     )
-    found = plan(workflow, supposed, policy, now, limits)
+    found = plan(alone, supposed, policy, now, limits)
     if not _is_plain_dispatch(found):
         return None
     (job,), (change,) = found.jobs, found.changes
@@ -130,7 +135,7 @@ def foresee_end(
     supposed = replace(
         run,
         status=RunStatus.RUNNING,
-        steps=dict.fromkeys(workflow.instances.initial, StepState(status=StepStatus.SUCCEEDED, attempt=1)),
+        steps=dict.fromkeys(workflow.instances.initial, _DONE),
         outputs={step: stand_in(mark, step) for step in outputs},
         deadline=None,
     )
