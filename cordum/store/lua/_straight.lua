@@ -31,8 +31,14 @@ local function all_succeeded(steps)
   return true
 end
 
+local outputs = {}
+
 local function assemble(pieces)
-  for i = 2, #pieces, 2 do pieces[i] = redis.call('HGET', k_outputs, pieces[i]) or 'null' end
+  for i = 2, #pieces, 2 do
+    local step = pieces[i]
+    outputs[step] = outputs[step] or redis.call('HGET', k_outputs, step) or 'null'
+    pieces[i] = outputs[step]
+  end
   return table.concat(pieces)
 end
 
@@ -65,9 +71,11 @@ local function write_prepared(job, now)
 end
 
 -- As `audit` does, for the tenant that what is prepared names: who records a result does not know it.
-local function audit_prepared(list, numbers, tenant, event, now)
-  local number = redis.call('HINCRBY', numbers, tenant, 1)
-  redis.call('RPUSH', list, string.format('%.0f %.0f run:%s %s', number, now, a_run_id, event))
+local function audit_prepared(list, numbers, tenant, events, now)
+  local before = redis.call('HINCRBY', numbers, tenant, #events) - #events
+  local records = {}
+  for i, event in ipairs(events) do records[i] = string.format('%.0f %.0f run:%s %s', before + i, now, a_run_id, event) end
+  redis.call('RPUSH', list, unpack(records))
 end
 
 -- What room there is goes by priority, then by the order of the definition.
@@ -75,9 +83,11 @@ local function send_prepared(jobs, now)
   for place, job in ipairs(jobs) do job.place = place end
   table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
   for _, job in ipairs(jobs) do
-    set_out(job.id, job.record, job.topic, job.priority, job.window, job.turns, job.parked, job.ready, now, a_minimum)
+    job.waits = set_out(job.id, job.record, job.topic, job.priority, job.window, job.turns, job.parked, job.ready, now, a_minimum)
   end
-  for _, job in ipairs(jobs) do release(job.topic, job.window, job.turns, job.parked, now, a_minimum) end
+  for _, job in ipairs(jobs) do
+    if job.waits then release(job.topic, job.window, job.turns, job.parked, now, a_minimum) end
+  end
 end
 
 -- The run ends, if this was the last of its steps: as a commit would end it. What is prepared of that: the steps it needs, the keys
@@ -95,7 +105,7 @@ local function end_run(version, now)
   redis.call('HSET', k_run, 'status', 'succeeded', 'output', output, 'version', string.format('%.0f', version + 1),
     'updated_at', moment, 'completed_at', moment)
   tell(k_timeline, now, lines[10])
-  audit_prepared(lines[6], lines[7], lines[8], lines[10], now)
+  audit_prepared(lines[6], lines[7], lines[8], {lines[10]}, now)
   for i = 1, #counts, 2 do redis.call('HINCRBY', k_stats, counts[i], counts[i + 1]) end
   redis.call('ZADD', lines[4], moment, a_run_id)
   redis.call('ZADD', lines[5], 'NX', moment, lines[8])
@@ -114,7 +124,7 @@ local function go_straight(following, now)
   if run[1] ~= run[2] then return false end -- guard: run_as_prepared
   if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return false end -- guard: policy_as_prepared
   if names == '*' then return end_run(tonumber(run[1]), now) end
-  local jobs, events, size = {}, {}, 0
+  local jobs, events, decisions, size = {}, {}, {}, 0
   for step in string.gmatch(names, '%S+') do
     local job = prepared_job(step)
     if job == false then return false end
@@ -122,15 +132,14 @@ local function go_straight(following, now)
       jobs[#jobs + 1] = job
       size = size + #job.input
       events[#events + 1], events[#events + 2] = job.told, job.decision
+      decisions[#decisions + 1] = job.decision
     end
   end
   -- What is too large is for the planner to say.
   if size > MOST_ASSEMBLED then return false end
   if #jobs == 0 then return true end
-  for _, job in ipairs(jobs) do
-    write_prepared(job, now)
-    audit_prepared(job.audit, job.audited, job.tenant, job.decision, now)
-  end
+  for _, job in ipairs(jobs) do write_prepared(job, now) end
+  audit_prepared(jobs[1].audit, jobs[1].audited, jobs[1].tenant, decisions, now)
   tell(k_timeline, now, unpack(events))
   send_prepared(jobs, now)
   local version = string.format('%.0f', tonumber(run[1]) + 1)
