@@ -135,7 +135,7 @@ def test_it_ends_as_a_look_would_have_ended_it(engine: Engine, hands: Hands) -> 
     shown = engine.run("default", run_id)
     assert (shown["status"], shown["output"]) == ("succeeded", {"report": "done"})
     engine.coordinate()
-    engine.delete_run(ALICE, run_id)
+    engine.delete_run(ALICE, run_id, "no longer needed")
     left: Any = engine.store.connection.read(lambda client: client.keys(f"*{run_id}*"))
     assert left == []
 
