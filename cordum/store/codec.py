@@ -166,7 +166,7 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
 
 
 # What scripts keep of a step beside its facts.
-_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
+_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after", "next")
 
 
 # Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
@@ -174,7 +174,7 @@ ALL_FACTS = (*FACTS, *_SCRIPTS_OWN)
 
 
 # Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
-SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape")
+SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next")
 
 
 def archived_text(state: StepState) -> str:

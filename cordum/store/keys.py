@@ -15,7 +15,7 @@ COORDINATOR_QUEUE = "cordum.coordinator"
 
 _PARTS = (
     *("steps", "facts", "inputs", "outputs", "timeline", "once"),
-    *("children", "child_outputs", "items", "context", "inbox"),
+    *("children", "child_outputs", "items", "context", "inbox", "prepared"),
 )
 
 
@@ -35,6 +35,7 @@ class RunKeys:
     items: str  # hash: `<fan-out>#<block>` -> JSON list, the pinned items
     context: str  # hash: step -> JSON, what it has written into the run's context
     inbox: str  # hash: number -> JSON, signals that no step has taken
+    prepared: str  # hash: step -> lines, how it is dispatched when its turn comes (`store/foreseen.py`)
 
     @classmethod
     @lru_cache(maxsize=1024)
