@@ -79,11 +79,16 @@ def show(client: Client, hook_id: str, as_json: bool) -> None:
 @hook.command()
 @_id
 @reason_option
+@dry_run_option
 @json_option
 @remote
-def rotate(client: Client, hook_id: str, reason: str, as_json: bool) -> None:
+def rotate(client: Client, hook_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Give a hook another secret and print it. What the one before has signed is refused from now on."""
-    _show_secret(client.rotate_hook(hook_id, reason), as_json)
+    told = client.rotate_hook(hook_id, reason, dry_run=dry_run)
+    if dry_run and not as_json:
+        say(f"{printable(hook_id)} would have another secret")
+    else:
+        _show_secret(told, as_json)
 
 
 @hook.command()

@@ -142,6 +142,17 @@ def test_the_secret_is_shown_once_and_lies_nowhere(api: FlaskClient, engine: Eng
     assert hook["secret"].removeprefix("whsec_") not in dump
 
 
+def test_a_rotated_secret_counts_and_the_one_before_does_not(api: FlaskClient, hook: dict[str, Any]) -> None:
+    body, path = b'{"id": 1}', f"/api/v1/hooks/{hook['id']}/rotate"
+    api.post(f"{path}?dry_run=true", json={"reason": "it was in a log"})
+    assert send(api, hook, body, signed(hook, body, "d-1")).status_code == 200
+    rotated = api.post(path, json={"reason": "it was in a log"})
+    assert (rotated.status_code, rotated.json["id"], rotated.json["path"]) == (200, hook["id"], hook["path"])
+    assert send(api, hook, body, signed(hook, body, "d-2")).status_code == 401
+    assert send(api, hook, body, signed(rotated.json, body, "d-2")).status_code == 200
+    assert rotated.json["secret"] not in api.get(f"/api/v1/hooks/{hook['id']}").text
+
+
 def test_a_hook_that_is_deleted_opens_nothing(api: FlaskClient, hook: dict[str, Any]) -> None:
     assert api.delete(f"/api/v1/hooks/{hook['id']}", json={"reason": "it is over"}).status_code == 204
     assert send(api, hook, b"{}", signed(hook, b"{}")).status_code == 401

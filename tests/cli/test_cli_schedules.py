@@ -41,5 +41,8 @@ def test_a_hook_from_its_making_to_its_end(cli: Cli, gate: str) -> None:
     assert gate in cli("hook", "list").stdout
     assert made["secret"] not in cli("hook", "show", made["id"], "--json").stdout
     assert cli("hook", "create", "--start", gate, "--signal", "x").exit_code == 2
+    rotate = ("hook", "rotate", made["id"], "--reason", "it was in a log")
+    assert "would have another secret" in cli(*rotate, "--dry-run").stdout
+    assert made["secret"] not in cli(*rotate).stdout
     assert cli("hook", "delete", made["id"], "--reason", "it is over").exit_code == 0
     assert cli("hook", "show", made["id"]).exit_code == 1
