@@ -126,7 +126,7 @@ def complete(
     _show(client.complete(run_id, step, reason, value, dry_run=dry_run), as_json)
 
 
-@click.command()
+@click.command(short_help="Say why a run is not moving, and what to do.")
 @_run
 @json_option
 @remote
