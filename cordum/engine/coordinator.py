@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 32
 _TOPICS = 50
 _PAUSE_SEC, _LONGEST_PAUSE_SEC = 0.002, 0.01
+_LISTEN_SEC = 0.01
 _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
@@ -75,11 +76,14 @@ class Coordinator:
                 self.ring()
                 return
             if len(due) < _BATCH:
-                # More will be due at once, and to be called again costs more than to wait for it. In a crowd, where
-                # each look finds a few other runs, later looks find more for their three round trips.
-                crowd = bool(seen) and not seen.issuperset(due)
-                pause = min(2 * pause, _LONGEST_PAUSE_SEC) if crowd else _PAUSE_SEC
-                time.sleep(pause)
+                if len(due) > 1 and seen and not seen.issuperset(due):
+                    # A crowd, where each look finds a few other runs: later looks find more for their round trips.
+                    pause = min(2 * pause, _LONGEST_PAUSE_SEC)
+                    time.sleep(pause)
+                else:
+                    # The next call comes soon, and to take it through Celery costs more than to listen for it here.
+                    pause = _PAUSE_SEC
+                    self._store.wakeups.heard(_LISTEN_SEC)
             seen.update(due)
 
     def ring(self) -> None:

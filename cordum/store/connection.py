@@ -125,6 +125,16 @@ class Connection:
                 replies[number] = reply
         return replies
 
+    def awaited(self, list_: str, seconds: float) -> bool:
+        """Whether an element comes to the old end of a list within so long (less than the socket's time-out)."""
+        return self.guarded(lambda: self._popped(list_, seconds)) is not None
+
+    def _popped(self, list_: str, seconds: float) -> Any:
+        reply = self._wire.exchange([("BRPOP", list_, f"{seconds:g}")])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
     def read(self, ask: Callable[[redis.Redis], _T]) -> _T:
         """Plain commands that may be sent twice: reads, and writes that set a value. `ask` gets the client."""
         return self.guarded(lambda: ask(self._client))

@@ -48,7 +48,7 @@ class Cell:
         self.workers = workers
 
     def start(self, workflow_id: str, input: dict[str, Any]) -> str:
-        return str(self.engine.start_run(ME, workflow_id, input).id)
+        return str(self.engine.start_run(ME, workflow_id, input, show=False).id)
 
     def ended(self) -> int:
         counters = self.engine.store.figures.counters()
