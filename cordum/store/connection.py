@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,12 +32,11 @@ _T = TypeVar("_T")
 _FULL = re.compile(r"\A(OOM|MISCONF) |Error running script .* -(OOM|MISCONF) ", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A script with its keys and arguments, ready to be sent."""
 
     script: Script
-    arguments: tuple[Argument, ...]
+    arguments: Sequence[Argument]
 
 
 class Connection:

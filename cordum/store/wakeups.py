@@ -49,7 +49,7 @@ class Wakeups:
     def heard(self, seconds: float) -> bool:
         """Whether the coordinators are called within so long, which takes the call; 0: do not listen.
 
-        Who has heard it has to look. If it dies first, the marks are still there, and the next sweep has them looked at.
+        Who has heard it has to look. If it dies first, the marks are still there, and the next sweep brings somebody.
         """
         return seconds > 0 and self._connection.awaited(self._cell.coordinator, seconds)
 
