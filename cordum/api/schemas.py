@@ -259,6 +259,27 @@ class RejectBody(Strict):
     reason = _reason(required=True)
 
 
+class _Said(fields.Raw):
+    """What the pools' own reader judges."""
+
+    default_error_messages = SAID
+
+
+class PoolBody(Strict):
+    requires = _Said()
+    max_parallel = _Said(allow_none=True)
+    description = _Said()
+
+
+class TopicBody(Strict):
+    topic = Text(required=True, validate=validate.Length(max=256, error="limit_exceeded: at most 256 characters"))
+    pools = _Said(required=True)
+
+
+class TopicQuery(Strict):
+    topic = Text(required=True)
+
+
 class Anything(fields.Raw):
     """Any JSON value, null too."""
 

@@ -1,4 +1,4 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas and peers, what idling, deciding and the
+"""Measurements a user can repeat: throughput beside Celery's canvas and peers, what idling, deciding, routing and the
 language cost.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
@@ -12,6 +12,7 @@ from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
 from cordum.bench.peers import WORKS, Comparison, Taken, Work, compare
 from cordum.bench.plot import draw
+from cordum.bench.routing import Chosen, measure_choices
 from cordum.bench.sides import Measured
 
 __all__ = [
@@ -36,4 +37,7 @@ __all__ = [
     # the language
     "Language",
     "measure_language",
+    # routing
+    "Chosen",
+    "measure_choices",
 ]

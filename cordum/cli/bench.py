@@ -137,6 +137,23 @@ def language(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(0 if found.within_budget else 1)
 
 
+@bench.command()
+@click.option("--choices", type=click.IntRange(100), default=500, show_default=True, help="How many of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def routing(ctx: click.Context, choices: int, as_json: bool) -> None:
+    """Say how long it takes to choose among 10, 100 and 1,000 workers. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_choices
+
+    found = list(measure_choices(choices))
+    if as_json:
+        print_json([one.document() for one in found])
+    else:
+        rows = [(one.workers, one.asked, f"{one.p50_us:.1f}", f"{one.p99_us:.1f}") for one in found]
+        table(("workers", "asked for", "p50 µs", "p99 µs"), rows)
+    ctx.exit(0 if all(one.within_budget for one in found) else 1)
+
+
 def _show_pair(report: Report) -> None:
     """The settings before the first pair, then a line for each."""
     number, pair = len(report.pairs), report.pairs[-1]

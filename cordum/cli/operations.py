@@ -120,7 +120,7 @@ def complete(
 @json_option
 @remote
 def why(client: Client, run_id: str, as_json: bool) -> None:
-    """Say why a run is not moving: each open step with its reason."""
+    """Say why a run is not moving, and what to do: each open step with its reason."""
     found = client.get(run_id)
     waits = [{"step_id": step["step_id"], **_standing(step)} for step in found["steps"].values() if _is_open(step)]
     if as_json:
@@ -135,10 +135,10 @@ def why(client: Client, run_id: str, as_json: bool) -> None:
         say(f"undone by {undone}")
     if waits:
         say()
-        table(("step", "reason", "why", "since", "until"), [[one[key] for key in _COLUMNS] for one in waits])
+        table(("step", "reason", "why", "do", "since", "until"), [[one[key] for key in _COLUMNS] for one in waits])
 
 
-_COLUMNS = ("step_id", "reason", "message", "since", "until")
+_COLUMNS = ("step_id", "reason", "message", "action", "since", "until")
 
 
 def _is_open(step: Mapping[str, Any]) -> bool:
@@ -150,8 +150,9 @@ def _standing(step: Mapping[str, Any]) -> dict[str, Any]:
     wait = step.get("wait")
     if wait:
         held = {"holders": wait["holders"]} if "holders" in wait else {}
-        return {**{key: wait[key] for key in ("reason", "message", "since", "until")}, **held}
-    return {"reason": step["status"], "message": step.get("worker"), "since": step.get("started_at"), "until": None}
+        return {**{key: wait[key] for key in ("reason", "message", "action", "since", "until")}, **held}
+    standing = {"reason": step["status"], "message": step.get("worker"), "action": None}
+    return {**standing, "since": step.get("started_at"), "until": None}
 
 
 def _show(run: Mapping[str, Any], as_json: bool) -> None:

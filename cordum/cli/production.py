@@ -78,4 +78,5 @@ def _prepared(settings: Settings, address: RedisAddress) -> Engine:
         if problems:
             raise ConfigurationRefused("\n".join(problems))
     engine.policies.publish_file(read_policy(settings.policy_file), "startup")
+    engine.pools.publish_file(settings.pools_file, "startup")
     return engine

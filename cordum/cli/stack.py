@@ -93,6 +93,7 @@ def running_stack(settings: Settings, plan: Plan, stop: Stop, say: Callable[[str
         api = serve(engine, settings, settings.api_host, settings.api_port, next_free=plan.next_free_port, pages=pages)
         held.callback(api.stop)
         engine.policies.publish_file(read_policy(settings.policy_file), "cordum dev")
+        engine.pools.publish_file(settings.pools_file, "cordum dev")
         programs = _programs(topics, plan.modules, settings, log_dir)
         children = held.enter_context(Children(programs, _environment(settings, address, plan.environment), say))
         _await_ready(engine, children, stop)

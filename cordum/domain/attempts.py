@@ -14,7 +14,7 @@ from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, PolicyRe
 from cordum.domain.policy_override import stricter
 from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.retry import backoff_ms, chance_of
-from cordum.domain.routing import priority_number
+from cordum.domain.routing import PREFERRED_POOL, PREFERRED_WORKER, Route, priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus, StepStatus
@@ -46,6 +46,9 @@ def dispatch(turn: Turn, instance: Instance) -> None:
     except Refusal as refused:
         turn.end(instance.ref, StepStatus.FAILED, refused.failure, leaf=True, attempt=attempt, refused=True)
         return
+    if (unserved := _unserved(turn, instance.step)) is not None:
+        turn.end(instance.ref, StepStatus.FAILED, unserved, leaf=True, attempt=attempt, payload=(payload,))
+        return
     decided = _decide(turn, instance, turn.policy, payload, attempt)
     if decided is None:
         turn.hold_for_policy()
@@ -59,6 +62,21 @@ def dispatch(turn: Turn, instance: Instance) -> None:
         # Whatever is not one of the decisions that let a job run holds it back.
         failure = Failure("safety_denied", decision.reason or f"denied by policy rule {decision.rule_id}")
         turn.end(instance.ref, StepStatus.DENIED, failure, leaf=True, attempt=attempt, payload=(payload,))
+
+
+def _unserved(turn: Turn, step: Step) -> Failure | None:
+    """Why no worker will ever be eligible for a step's jobs, as far as the pools say."""
+    pools, topic = turn.limits.pools, step.topic or ""
+    if pools is None:
+        return None
+    serving = pools.pools_of(topic)
+    if serving is None:
+        return Failure("unknown_topic", f"no pool serves {topic}: name one in pools.yaml, or by POST /topics")
+    wanted = step.route_labels.get(PREFERRED_POOL)
+    if wanted is not None and wanted not in [pool.name for pool in serving]:
+        names = ", ".join(pool.name for pool in serving)
+        return Failure("no_pool_mapping", f"{topic} is served by {names}, not by the preferred pool {wanted}")
+    return None
 
 
 class Refusal(Exception):
@@ -203,6 +221,7 @@ def _send(
     quotas = _quotas(turn, instance, decision, own)
     since = turn.now if state.ready_at is None else state.ready_at
     patience = turn.limits.of_queue(step)
+    route = Route.of(step.topic, step.route_labels)
     turn.send(
         Job(
             step=instance.ref,
@@ -218,6 +237,8 @@ def _send(
             since=since,
             rule_id=decision.rule_id,
             policy_digest=decision.digest,
+            route=route,
+            worker=step.worker_id or step.route_labels.get(PREFERRED_WORKER),
         )
     )
     turn.admit(
@@ -226,6 +247,8 @@ def _send(
             status=StepStatus.READY,
             attempt=attempt,
             priority=priority_number(step.priority),
+            route=None if route is None else str(route),
+            direct=None,
             epoch=decision.epoch,
             quotas=quotas,
             ready_at=since,

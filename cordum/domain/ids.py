@@ -10,6 +10,7 @@ WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 STEP_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\[[0-9]{1,9}\])*\Z")
 TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+\Z")
+TOPIC_PATTERN = re.compile(r"[A-Za-z0-9_.*?-]{1,256}\Z")
 MAX_TOPIC = 256
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from cordum.domain.pools import PoolMap
 from cordum.domain.workflow import Step, Workflow
 
 MAX_RUN_TIMEOUT_MS = 7 * 24 * 3600 * 1000
@@ -25,6 +26,7 @@ class Limits:
     max_losses: int = 3
     max_items: int = 1000  # of a for_each
     max_depth: int = 10  # of sub-workflows
+    pools: PoolMap | None = None  # None: every topic is known
     jitter: bool = True  # scenarios do without, so that their times are exact
 
     def of_attempt(self, step: Step) -> int:

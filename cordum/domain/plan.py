@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cordum.domain.context import Write
 from cordum.domain.quotas import Quota
+from cordum.domain.routing import Route
 from cordum.domain.run import Failure, Pin, StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import JSON
@@ -38,6 +39,14 @@ class StepChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A worker that may be given a job on its direct queue while it has fewer than `most`."""
+
+    worker: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One attempt to be dispatched. `input` None means: the run's input, which is not copied.
 
@@ -54,6 +63,9 @@ class Job:
     own_input: bool = False
     rule_id: str | None = None  # the policy's rule that allowed it, None for its default
     policy_digest: str = ""
+    route: Route | None = None  # what it asks of its worker beside its topic
+    worker: str | None = None  # the preferred one
+    targets: tuple[Target, ...] = ()  # who may have it at once; filled in when the plan is committed
     shape: JSON = None  # {path, schema}: which part of the result is the output, and what it must look like
     quotas: tuple[Quota, ...] = ()
     since: int = 0
@@ -87,6 +99,8 @@ class Withdrawal:
     priority: int | None
     worker: str | None
     quotas: tuple[Quota, ...] = ()
+    route: str | None = None
+    direct: str | None = None  # the queue of one worker on which it lies
 
 
 @dataclass(frozen=True, slots=True)

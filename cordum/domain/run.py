@@ -67,6 +67,8 @@ class StepState:
     )
     worker: str | None = None  # the incarnation that holds the attempt
     topic: str | None = None  # of the job on its way
+    route: str | None = None  # what that job asks of its worker, as text; None: any of its topic
+    direct: str | None = None  # the queue of one worker to which that job was sent
     priority: int | None = None
     epoch: int | None = None  # of the policy that allowed the job
     decision: Mapping[str, JSON] | None = None

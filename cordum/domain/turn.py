@@ -329,7 +329,15 @@ class Turn:
         if before.topic is not None and before.status in _ON_THE_WAY:
             self._withdrawals.append(
                 Withdrawal(
-                    step, before.attempt, before.status, before.topic, before.priority, before.worker, before.quotas
+                    step,
+                    before.attempt,
+                    before.status,
+                    before.topic,
+                    before.priority,
+                    before.worker,
+                    before.quotas,
+                    before.route,
+                    before.direct,
                 )
             )
         self._stir_child(step, before)

@@ -209,7 +209,8 @@ class Step:
 
     `for_each` makes one child per item; `max_parallel` bounds the children at work. `output_path` names keys of the
     run's context (without `ctx`), `result_path` the part of a worker's result that becomes the output. The schemas are
-    JSON Schemas, checked against the rendered input and the output.
+    JSON Schemas, checked against the rendered input and the output. `route_labels` are those that a worker of its jobs
+    must have (`domain.routing` knows two that mean something else), `worker_id` is the preferred one.
     """
 
     id: str
@@ -234,6 +235,8 @@ class Step:
     own: Own | None = None
     meta: Meta = Meta()
     compensate: Compensation | None = None
+    route_labels: Mapping[str, str] = field(default_factory=dict)
+    worker_id: str | None = None
 
     @property
     def group(self) -> Group | None:

@@ -28,6 +28,7 @@ from cordum.engine.jobs import Jobs
 from cordum.engine.metrics import Metric, metrics_of
 from cordum.engine.operations import Operations, required_reason
 from cordum.engine.policies import Policies
+from cordum.engine.pools import PoolSettings
 from cordum.engine.previews import Preview
 from cordum.engine.results import shaped
 from cordum.engine.retention import Retention
@@ -83,6 +84,7 @@ class Engine:
         self.api_keys = ApiKeys(core)
         self.policies = Policies(core)
         self.audit = Audit(core, checkpoints)
+        self.pools = PoolSettings(core)
         self._core = core
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
@@ -167,6 +169,7 @@ class Engine:
         labels: Mapping[str, str] | None = None,
         show: bool = True,
     ) -> Started:
+        self._core.refresh_pools()
         return self._runs.start(caller, workflow_id, input, idempotency_key, labels, show=show)
 
     def try_start(
@@ -326,6 +329,7 @@ class Engine:
 
     def coordinate(self) -> None:
         """Advance every run that is due and look after timers, leases and lost messages."""
+        self._core.refresh_pools()
         self._coordinator.coordinate()
 
     def ring(self) -> None:

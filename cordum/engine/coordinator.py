@@ -15,11 +15,12 @@ from cordum.engine.audit import Audit
 from cordum.engine.bulk_retries import BulkRetries
 from cordum.engine.core import Core
 from cordum.engine.dead_letters import DeadLetters
-from cordum.engine.jobs import Jobs
+from cordum.engine.jobs import NOT_TAKEN, STALE_WORKER, Jobs
 from cordum.engine.retention import Retention
 from cordum.engine.schedules import Schedules
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
+from cordum.store.workers import Registered
 
 _LOG = logging.getLogger(__name__)
 # Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
@@ -127,7 +128,14 @@ class Coordinator:
         for incarnation in found.expired:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
         self._schedules.carry_on_all(found.schedules)
-        self._set_windows()
+        census, now = self._store.workers.census(), self._store.policies.current(-1).now
+        self._set_windows(census)
+        for one in census:
+            if one.reserved:
+                gone = one.lease_until < now
+                self._jobs.give_back(one.incarnation, STALE_WORKER if gone else NOT_TAKEN)
+        for route in self._store.jobs.routes():
+            self._core.dispatch.release(route, "worker_free")
         paused = self._store.queues.paused()
         for topics in _in_groups([topic for topic in self._store.jobs.topics() if topic not in paused]):
             self._resend_lost(topics)
@@ -142,14 +150,14 @@ class Coordinator:
             if self._store.jobs.resend(lost.job, lost.topic, lost.priority, lost.sent_at):
                 _LOG.warning("the message of job %s was lost and is sent again", lost.job)
 
-    def _set_windows(self) -> None:
+    def _set_windows(self, census: Sequence[Registered]) -> None:
         """A topic may have twice as many unfinished messages as its workers have slots, and never less than the
         minimum.
         """
         slots: dict[str, int] = {}
-        for info in self._store.workers.known().values():
-            for topic in info.get("topics", ()):
-                slots[topic] = slots.get(topic, 0) + int(info.get("slots", 0))
+        for one in census:
+            for topic in one.info.get("topics", ()):
+                slots[topic] = slots.get(topic, 0) + int(one.info.get("slots", 0))
         minimum = self._core.settings.window_minimum
         self._store.queues.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
 

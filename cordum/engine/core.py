@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,10 +18,12 @@ from cordum.domain.plan import Handling, Plan, Spawn
 from cordum.domain.planner import plan, plan_retry
 from cordum.domain.policy import Policy
 from cordum.domain.policy_document import read_policy
+from cordum.domain.pools import PoolMap, read_pool_map
 from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
+from cordum.engine.dispatch import Dispatch
 from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
@@ -36,6 +40,7 @@ DecisionPointOf = Callable[[Policy], DecisionPoint]
 _LOG = logging.getLogger(__name__)
 _CACHED_WORKFLOWS = 256
 _MOST_ATTEMPTS = 100
+_POOLS_AGE_SEC = 1.0
 
 
 class Core:
@@ -50,6 +55,8 @@ class Core:
         self._policy: Policy | None = None
         self._decides: Guarded | None = None
         self._unreadable = ""
+        self._pools_at = -_POOLS_AGE_SEC
+        self.dispatch = Dispatch(store, lambda: self.limits.pools)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -128,6 +135,34 @@ class Core:
     def _decider_of(self, epoch: int) -> Guarded | None:
         return self._decides if self._policy and self._policy.epoch == epoch else self.decider_now()[0]
 
+    # -- pools ---------------------------------------------------------------------------------------------------
+
+    def read_pools(self) -> PoolMap | None:
+        """The map of topics and pools as it is now; None: there is none. From here on plans are made with it."""
+        self._pools_at = time.monotonic()
+        found = self.store.pools.current()
+        known = self.limits.pools
+        if found.document is None:
+            self.limits = replace(self.limits, pools=None)
+        elif known is None or known.epoch != found.epoch:
+            read, wrong = read_pool_map(json.loads(found.document), found.epoch)
+            if read is None:
+                _LOG.error("the pools cannot be used: %s", "; ".join(wrong))
+            self.limits = replace(self.limits, pools=read)
+        return self.limits.pools
+
+    def refresh_pools(self) -> None:
+        """Learn what has been changed, now and then: it is asked for before every plan."""
+        if time.monotonic() - self._pools_at >= _POOLS_AGE_SEC:
+            self.read_pools()
+
+    def limits_for(self, workflow: Workflow) -> Limits:
+        """For a plan: a topic that nobody serves is asked about once more, it may be new."""
+        pools = self.limits.pools
+        if pools is not None and any(pools.pools_of(topic) is None for topic in workflow.topics):
+            self.read_pools()
+        return self.limits
+
     def look(self, run_id: str) -> Look | None:
         snapshot = self.store.runs.snapshot(run_id)
         return self._look_at(snapshot) if snapshot else None
@@ -158,7 +193,7 @@ class Core:
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        plans = [(look.run, self._plan(look)) for look in looks]
+        plans = [(look.run, self.dispatch.placed(self._plan(look))) for look in looks]
         replies = self.store.runs.apply_all(plans)
         for (run, decided), reply in zip(plans, replies, strict=True):
             if reply is CommitReply.COMMITTED:
@@ -190,13 +225,14 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
+            decided = self.dispatch.placed(decided)
             if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
-        return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits)
+        return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits_for(look.workflow))
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
@@ -223,7 +259,8 @@ class Core:
             run_id = run_id or self.new_run_id(now)
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
-            decided = plan(start.workflow, run, policy, now, self.limits)
+            decided = plan(start.workflow, run, policy, now, self.limits_for(start.workflow))
+            decided = self.dispatch.placed(decided)
             created = self.store.runs.create(run, decided, idempotency, rate, tick, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)

@@ -13,13 +13,28 @@ from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
 from cordum.domain.planner import plan_cancel_step
 from cordum.domain.policy import Constraints
+from cordum.domain.pools import NO_POOLS, PoolMap
+from cordum.domain.routing import Candidate
 from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
 from cordum.engine.values import Claim, Orders, Outcome, WorkerInfo
 from cordum.store import codec
-from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, LossReply, Recording, RecordReply
+from cordum.store.jobs import (
+    Claimed,
+    ClaimReply,
+    Delivered,
+    Exchanged,
+    GiveBackReply,
+    LossReply,
+    Recording,
+    RecordReply,
+)
+
+STALE_WORKER, NOT_TAKEN = "stale_worker", "reservation_expired"
+HOLD_MS = 5000
+"""How long a job is held for one worker that does not claim it."""
 
 
 class Jobs:
@@ -58,6 +73,7 @@ class Jobs:
         `left`: the worker went in order, which is not counted against its jobs.
         """
         lost = 0
+        self.give_back(incarnation, STALE_WORKER)
         for job_id in self._store.workers.held(incarnation):
             job = JobId.parse(job_id)
             topic = job and self._topic_of(job)
@@ -67,6 +83,36 @@ class Jobs:
         self._store.workers.forget(incarnation)
         return lost
 
+    def give_back(self, incarnation: str, reason: str) -> int:
+        """Take what lies on a worker's own queue for others, oldest first: what is overdue, or all when it is gone."""
+        given = 0
+        for job, sent_at in self._store.workers.reserved(incarnation):
+            look = self._core.look(job.run_id)
+            state = look.run.steps.get(job.step) if look else None
+            if state is None or state.topic is None:
+                continue
+            reply = self._store.jobs.give_back(
+                job, state.topic, state.priority or 0, incarnation, sent_at, HOLD_MS, reason
+            )
+            given += reply is GiveBackReply.GIVEN_BACK
+        return given
+
+    def routes(self, worker: WorkerInfo) -> list[str]:
+        """Those of the routes on which jobs wait that this worker may serve, as it is now."""
+        able = Candidate(
+            id=worker.incarnation,
+            slots=worker.slots,
+            topics=frozenset(worker.topics),
+            pools=worker.pools,
+            labels=worker.labels,
+            capabilities=worker.capabilities,
+        )
+        return self._core.dispatch.routes_of(able)
+
+    def pools(self) -> PoolMap:
+        """Which pools serve which topics, as it is now."""
+        return self._core.read_pools() or NO_POOLS
+
     def _topic_of(self, job: JobId) -> str | None:
         look = self._core.look(job.run_id)
         state = look.run.steps.get(job.step) if look else None
@@ -74,12 +120,17 @@ class Jobs:
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
-    def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim:
-        """Begin an attempt, at most once for each job id; `nonce` is this delivery's own."""
+    def claim(
+        self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
+    ) -> Claim:
+        """Begin an attempt, at most once for each job id; `nonce` is this delivery's own.
+
+        `direct`: it came from the worker's own queue.
+        """
         job = JobId.parse(job_id)
         if job is None:
             return Claim(ClaimReply.STALE)
-        return read_claim(job, self._store.jobs.claim(job, topic, priority, incarnation, nonce))
+        return read_claim(job, self._store.jobs.claim(job, topic, priority, incarnation, nonce, direct=direct))
 
     def record(self, job_id: str, topic: str, incarnation: str, nonce: str, outcome: Outcome) -> RecordReply:
         """Write down how the attempt ended. STALE: it was not this worker's any more, and nothing was changed."""
@@ -98,12 +149,13 @@ class Jobs:
         deliveries: Sequence[Delivered],
         topics: Sequence[str],
         want: int,
+        routes: Sequence[str] = (),
     ) -> Exchanged:
         """Record, claim and take new messages for many jobs in one round trip; safe to repeat as the single calls are.
 
         A claim is answered unread: `read_claim` is for the process that runs the job.
         """
-        return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want)
+        return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want, routes)
 
     def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
         """A living worker reports that the pool child that ran this job is dead."""

@@ -144,11 +144,13 @@ class Runs:
         if waits and now - self._served_at >= max_age_ms:
             self._served, self._served_at = self._core.store.workers.served_topics(now), now
             self._paused = self._core.store.queues.paused()
+        routes = {s.route for s in look.run.steps.values() if s.route and s.status in views.WAITS_FOR_WORKERS}
         return views.Conditions(
             governed=look.governed,
             served=self._served if waits else frozenset(),
             paused=self._paused if waits else {},
             limited=self._limited(look),
+            routed=frozenset(filter(self._core.dispatch.has_eligible, routes)),
         )
 
     def _limited(self, look: Look) -> dict[str, Standing]:

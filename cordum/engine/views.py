@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from cordum.domain.context import fold
@@ -16,6 +16,7 @@ from cordum.domain.redaction import redacted
 from cordum.domain.run import StepState
 from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.workflow import Delay, SignalWait, Workflow
+from cordum.engine.advice import action_for
 from cordum.engine.concurrency import why_limited
 from cordum.store.codec import from_json
 from cordum.store.queues import Pause
@@ -35,14 +36,15 @@ class Conditions:
     """What a run depends on outside itself, at the moment it is shown.
 
     `governed`: there is a policy that can be used. `served`: the topics that living workers take jobs of, `paused`:
-    those whose queue is paused; both are asked for only when a step waits for a worker. `limited`: the steps that wait
-    for a place in what is shared with other runs.
+    those whose queue is paused, `routed`: the routes for which there is an eligible worker; all this is asked for only
+    when a step waits for a worker. `limited`: the steps that wait for a place in what is shared with other runs.
     """
 
     governed: bool
     served: frozenset[str]
     limited: Mapping[str, Standing] = field(default_factory=dict)
     paused: Mapping[str, Pause] = field(default_factory=dict)
+    routed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
         case StepStatus.RETRYING:
             reason, message, until = "retry_backoff", "waits before its next attempt", state.retry_at
         case StepStatus.READY if ref in look.conditions.limited:
-            return _limited(look.conditions.limited[ref], since)
+            return _limited(look.conditions.limited[ref], since, partial(_action, ref=ref, state=state, look=look))
         case status if status in WAITS_FOR_WORKERS:
             reason, message = _why_unclaimed(state, look.conditions)
         case StepStatus.PENDING:
@@ -228,20 +230,29 @@ def _step_wait(ref: str, look: _Shown) -> dict[str, Any] | None:
     return {
         "reason": reason,
         "message": message,
+        "action": _action(reason, ref, state, look),
         "since": rfc3339(since or look.snapshot.run.created_at),
         "until": rfc3339(until),
     }
 
 
-def _limited(standing: Standing, since: int | None) -> dict[str, Any]:
+def _limited(standing: Standing, since: int | None, action: Callable[[str], str]) -> dict[str, Any]:
     reason, message = why_limited(standing)
     return {
         "reason": reason,
         "message": message,
+        "action": action(reason),
         "since": rfc3339(since),
         "until": rfc3339(standing.until),
         "holders": list(standing.holders),
     }
+
+
+def _action(reason: str, ref: str, state: StepState, look: _Shown) -> str:
+    run_id, own = look.snapshot.run.id, look.workflow.instances[ref].step.own
+    job = str(JobId(run_id, ref, state.attempt)) if state.attempt else None
+    signal = own.name if isinstance(own, SignalWait) else "NAME"
+    return action_for(reason, run=run_id, step=ref, job=job, topic=state.topic, signal=signal)
 
 
 def _why_waiting(ref: str, state: StepState, look: _Shown) -> tuple[str, str, int | None]:
@@ -259,6 +270,8 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     if (pause := conditions.paused.get(topic or "")) is not None:
         why = f" ({pause.reason})" if pause.reason else ""
         return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
+    if state.route is not None:
+        return _why_routed(state, state.route, conditions)
     if topic not in conditions.served:
         return "no_worker", (
             f"no living worker takes jobs of {topic}: start one that has its function, "
@@ -267,6 +280,19 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     if state.status is StepStatus.READY:
         return "pool_overloaded", f"waits for room on {topic}: its workers have as many jobs as they may be sent"
     return "pool_overloaded", f"its message waits on {topic} for a worker with a free slot"
+
+
+def _why_routed(state: StepState, route: str, conditions: Conditions) -> tuple[str, str]:
+    topic, _, wanted = route.partition("?")
+    wanted = wanted.replace("&", ", ")
+    if route not in conditions.routed:
+        return "no_worker", (
+            f"no living worker of {topic} has {wanted}: start one with CORDUM_WORKER_LABELS (or CORDUM_WORKER_POOLS), "
+            "see `cordum workers`"
+        )
+    if state.status is StepStatus.READY:
+        return "pool_overloaded", f"every worker of {topic} with {wanted} is busy: wait, or start another one"
+    return "pool_overloaded", f"its message waits for the worker of {topic} with {wanted} that was chosen for it"
 
 
 def _why_pending(ref: str, look: _Shown) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class Delivery:
     topic: str
     priority: int
     nonce: str = field(default_factory=unique)
+    direct: bool = False  # it came from the worker's own queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,10 @@ def run_claimed(
 def _claim(delivery: Delivery, port: JobPort, incarnation: str, settings: Settings, patience_sec: float) -> Claim:
     """The reply to the claim; a lease that ran out, as in a pause of the machine, gets its own length to come back."""
     give_up = time.monotonic() + settings.lease_ms / 1000
+    named = (delivery.job_id, delivery.topic, delivery.priority, incarnation, delivery.nonce)
     while True:
         try:
-            claim = insist(
-                lambda: port.claim(delivery.job_id, delivery.topic, delivery.priority, incarnation, delivery.nonce),
-                patience_sec,
-            )
+            claim = insist(lambda: port.claim(*named, direct=delivery.direct), patience_sec)
         except Unavailable as error:
             raise Abandoned(f"{delivery.job_id}: nobody answered its claim: {error.detail}") from None
         if claim.word != NO_LEASE or time.monotonic() >= give_up:

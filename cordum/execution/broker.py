@@ -15,6 +15,8 @@ from kombu.connection import Connection
 from kombu.transport import redis
 from kombu.utils.url import maybe_sanitize_url
 
+from cordum.domain.routing import is_direct
+
 __all__ = ["Amqp", "BrokerConnection", "Channel", "Transport"]
 
 
@@ -43,6 +45,8 @@ class Channel(redis.Channel):
             channel._in_poll = None
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:
+        if is_direct(message.delivery_info["routing_key"]):
+            return  # the engine finds it unclaimed, and another worker for it
         # As it came: `message.serializable()` would give a body of bytes, which kombu writes as something else.
         payload = message._raw
         channel: Any = self
@@ -55,6 +59,13 @@ class Channel(redis.Channel):
 
 class Transport(redis.Transport):
     Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        # The message says its topic, wherever it lies; who handles it has to know that it came to this worker alone.
+        if is_direct(queue):
+            message["properties"]["delivery_info"]["routing_key"] = queue
+        kombu: Any = super()
+        kombu._deliver(message, queue)
 
 
 class BrokerConnection(Connection):

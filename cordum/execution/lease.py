@@ -13,7 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from cordum.domain.pools import PoolMap
 from cordum.engine import WorkerInfo
 from cordum.errors import Unavailable
 from cordum.execution.port import JobPort
@@ -61,6 +63,14 @@ def describe_worker(nodename: str, settings: Settings | None = None) -> WorkerIn
     )
 
 
+class Standing(NamedTuple):
+    """What a worker has heard: whether it is drained, who serves which topics, and the routes it may serve."""
+
+    draining: bool
+    pools: PoolMap
+    routes: tuple[str, ...]
+
+
 class Lease:
     """Registers, renews, passes on stops and losses, and says goodbye."""
 
@@ -72,14 +82,14 @@ class Lease:
         renew_sec: float,
         topics: Callable[[], tuple[str, ...]],
         stop_jobs: Callable[[Iterable[str]], None],
-        drain: Callable[[bool], None] = lambda draining: None,
+        heed: Callable[[Standing], None] = lambda standing: None,
     ) -> None:
         self._worker = worker
         self._port = port
         self._renew_sec = renew_sec
         self._topics = topics
         self._stop_jobs = stop_jobs
-        self._drain = drain
+        self._heed = heed
         self._registered = False
         self._heard: list[str] = []
         self._away = False
@@ -145,7 +155,7 @@ class Lease:
             self._port.register(worker)
             self._registered = True
         stops, draining = self._port.renew(worker, self._heard)
-        self._drain(draining)
+        self._heed(Standing(draining, self._port.pools(), tuple(self._port.routes(worker))))
         self._stop_jobs([job_id for job_id in stops if job_id not in self._heard])
         self._heard = stops
 

@@ -8,7 +8,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
 
 from cordum import failpoints
-from cordum.domain.routing import dead_letter_queue
+from cordum.domain.routing import dead_letter_queue, is_direct
 from cordum.domain.run import OutcomeClass
 from cordum.errors import Unavailable
 from cordum.execution import process
@@ -78,8 +78,9 @@ def add_coordinator_task(app: Celery) -> None:
 
 
 def _run(self: Task, job_id: str) -> None:
+    came = self.request.delivery_info
     ending = work(
-        Delivery(job_id, self.name, self.request.delivery_info.get("priority") or 0),
+        Delivery(job_id, self.name, came.get("priority") or 0, direct=is_direct(came.get("routing_key"))),
         port=process.engine().jobs,
         incarnation=process.incarnation(),
         settings=process.settings(),

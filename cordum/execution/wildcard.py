@@ -20,15 +20,18 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 from celery.concurrency.prefork import TaskPool
 
 from cordum.domain.ids import is_topic
-from cordum.domain.routing import dead_letter_queue
+from cordum.domain.pools import NO_POOLS
+from cordum.domain.routing import dead_letter_queue, direct_queue
 from cordum.errors import Unavailable
 from cordum.execution import process
+from cordum.execution.lease import Standing
 
 __all__ = ["Asked", "RegisteredTopics", "TopicQueues", "consumed_topics"]
 
@@ -121,7 +124,8 @@ class TopicQueues(bootsteps.StartStopStep):
         self._taken_up: set[str] = set()
         self._warned: set[tuple[str, str]] = set()
 
-        consumer.cordum_draining = False
+        consumer.cordum_standing = Standing(draining=False, pools=NO_POOLS, routes=())
+        consumer.cordum_follow = partial(self._follow, consumer)
         consumer.cordum_takes_jobs = bool(self._asked.topics or self._asked.patterns)
 
     def include_if(self, consumer: Any) -> bool:
@@ -132,6 +136,7 @@ class TopicQueues(bootsteps.StartStopStep):
         if self._asked.patterns and self._registered is None:
             self._registered = RegisteredTopics(process.engine().topics, READ_EVERY_SEC)
             self._registered.start()
+        consumer.add_task_queue(direct_queue(process.incarnation()))
         self._follow(consumer)
         self._timer = consumer.timer.call_repeatedly(FOLLOW_EVERY_SEC, self._follow, (consumer,))
 
@@ -144,10 +149,14 @@ class TopicQueues(bootsteps.StartStopStep):
             self._registered.stop()
 
     def _follow(self, consumer: Any) -> None:
-        if consumer.cordum_draining:
-            self._let_go(consumer)
+        if consumer.cordum_standing.draining:
+            self._let_go(consumer, consumed_topics(consumer), "drained: takes no new jobs; what runs may finish")
             return
-        wanted = self._asked.wanted(self._registered.latest if self._registered else ())
+        asked = self._asked.wanted(self._registered.latest if self._registered else ())
+        wanted = {topic for topic in asked if self._is_open(consumer, topic)}
+        self._warn_once("its pools are closed to this worker: %s", asked - wanted)
+        closed = [topic for topic in consumed_topics(consumer) if not self._is_open(consumer, topic)]
+        self._let_go(consumer, closed, "its pools are closed to this worker")
         able = {topic for topic in wanted if self._has_function(consumer, topic)}
         # Also what somebody had added by remote control.
         self._leave(consumer, {topic for topic in consumed_topics(consumer) if not self._has_function(consumer, topic)})
@@ -155,14 +164,17 @@ class TopicQueues(bootsteps.StartStopStep):
         # What was taken up once and is not consumed any more was cancelled by remote control, and stays so.
         self._take_up(consumer, sorted(able - self._taken_up))
 
-    def _let_go(self, consumer: Any) -> None:
-        """Somebody drains this worker: what it takes now it would have to finish. All of it may be taken up again."""
-        topics = consumed_topics(consumer)
+    def _let_go(self, consumer: Any, topics: Iterable[str], why: str) -> None:
+        """Not for good: what an operator has changed may be changed back, and then all this is taken up again."""
         for topic in topics:
             consumer.cancel_task_queue(topic)
             self._taken_up.discard(topic)
-        if topics:
-            _log.warning("drained: takes no new jobs; what runs may finish")
+            _log.warning("%s is not consumed any more: %s", topic, why)
+
+    def _is_open(self, consumer: Any, topic: str) -> bool:
+        """Whether a pool of this topic is open to this worker."""
+        said = consumer.controller.cordum
+        return bool(consumer.cordum_standing.pools.may_serve(topic, said.pools, said.capabilities))
 
     def _has_function(self, consumer: Any, topic: str) -> bool:
         return topic in consumer.app.tasks and (self._at_fork is None or topic in self._at_fork)

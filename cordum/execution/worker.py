@@ -13,7 +13,7 @@ from celery.concurrency.prefork import TaskPool
 from cordum.errors import ConfigurationRefused
 from cordum.execution import process
 from cordum.execution.handback import hand_back
-from cordum.execution.lease import Lease, describe_worker
+from cordum.execution.lease import Lease, Standing, describe_worker
 from cordum.execution.leaving import Farewell
 from cordum.execution.termination import Termination, kill_children
 from cordum.execution.wildcard import TopicQueues, consumed_topics
@@ -63,6 +63,8 @@ class WorkerLease(bootsteps.StartStopStep):
         if self._lease is None:
             self._lease = _lease_of(consumer)
             self._lease.start()
+            # Before the first message is taken: pools may be closed to this worker.
+            consumer.cordum_follow()
             self._farewell = _farewell_of(consumer, self._lease)
             self._farewell.start()
 
@@ -91,13 +93,13 @@ def _lease_of(consumer: Any) -> Lease:
         renew_sec=process.settings().lease_renew_ms / 1000,
         topics=lambda: consumed_topics(consumer),
         stop_jobs=_stopper_of(consumer.pool),
-        drain=partial(_set_draining, consumer),
+        heed=partial(_heed, consumer),
     )
 
 
-def _set_draining(consumer: Any, draining: bool) -> None:
+def _heed(consumer: Any, standing: Standing) -> None:
     """Read by the event loop, which alone may change what is consumed."""
-    consumer.cordum_draining = draining
+    consumer.cordum_standing = standing
 
 
 def _stopper_of(pool: Any) -> Callable[[Iterable[str]], None]:

@@ -16,6 +16,7 @@ from cordum.store.hooks import Hooks
 from cordum.store.jobs import Jobs
 from cordum.store.keys import CellKeys
 from cordum.store.policies import Policies
+from cordum.store.pools import Pools
 from cordum.store.queues import Queues
 from cordum.store.quotas import Quotas
 from cordum.store.retention import Retention
@@ -52,6 +53,7 @@ class Store:
         self.keys = CellKeys(cell)
         self.runs = Runs(self.connection, self.keys, window, weights, forward_dead_letters)
         self.jobs = Jobs(self.connection, self.keys, window)
+        self.pools = Pools(self.connection, self.keys)
         self.queues = Queues(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)

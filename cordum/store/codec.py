@@ -84,6 +84,8 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "failure_number": int,
     "worker": _plain,
     "topic": _plain,
+    "route": _plain,
+    "direct": _plain,
     "priority": int,
     "epoch": int,
     "decision": orjson.loads,

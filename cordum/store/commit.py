@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from cordum.domain.audit import audited
 from cordum.domain.dead_letters import Signature, signature
 from cordum.domain.ids import JobId, is_topic
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Linked, Plan, Withdrawal
+from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Linked, Plan, Target, Withdrawal
 from cordum.domain.quotas import Quota
-from cordum.domain.routing import PRIORITIES, dead_letter_queue, queue_list
+from cordum.domain.routing import PRIORITIES, dead_letter_queue, direct_queue, queue_list
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
@@ -30,6 +30,9 @@ from cordum.store.codec import (
 )
 from cordum.store.envelope import job_message
 from cordum.store.scripts import Argument
+
+Place: TypeAlias = tuple[str, str | None]
+"""Where ready jobs wait: a topic, and the route for those that ask for more."""
 
 
 @dataclass
@@ -127,7 +130,7 @@ class CommitWriter:
         return Commit(control, list(self._numbers), self._values)
 
     def _control(self, plan: Plan, new: bool, rate: Quota | None) -> dict[str, Any]:
-        topics = _topics_of(plan)
+        topics = _places_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
             "epoch": None if plan.epoch is None else str(plan.epoch),
@@ -141,7 +144,8 @@ class CommitWriter:
             "withdrawn": [self._withdrawal(gone) for gone in plan.withdrawals],
             "jobs": [self._job(job, topics) for job in _by_priority(plan.jobs)],
             "counts": list(stats.counts_of(self._run, plan, new=new).items()),
-            "topics": [self._topic(topic) for topic in topics],
+            "topics": [self._topic(*place) for place in topics],
+            "routes": self._number(self._cell.routes) if any(job.route for job in plan.jobs) else None,
             "window": self._window,
             "asked": [self._job_id(request) for request in plan.approvals],
             "closed": [self._closed(job_id, state) for job_id, state in plan.closed_approvals],
@@ -301,13 +305,25 @@ class CommitWriter:
     def _job_id(self, part: Job | ApprovalRequest | DeadLetter | Withdrawal) -> str:
         return str(JobId(self._run.id, part.step, part.attempt))
 
-    def _job(self, job: Job, topics: Sequence[str]) -> dict[str, Any]:
-        return {
+    def _job(self, job: Job, topics: Sequence[Place]) -> dict[str, Any]:
+        place = (job.topic, None if job.route is None else str(job.route))
+        shown: dict[str, Any] = {
             "id": self._job_id(job),
-            "ready": self._number(self._cell.ready(job.topic, job.priority, self._run.tenant)),
-            "topic": topics.index(job.topic) + 1,
+            "ready": self._number(self._cell.ready(place[1] or job.topic, job.priority, self._run.tenant)),
+            "topic": topics.index(place) + 1,
             "priority": job.priority,
             **({"limited": 1} if job.quotas else {}),
+        }
+        return shown | ({"targets": [self._target(target) for target in job.targets]} if job.targets else {})
+
+    def _target(self, target: Target) -> dict[str, Any]:
+        queue = direct_queue(target.worker)
+        return {
+            "worker": target.worker,
+            "most": target.most,
+            "held": self._number(self._cell.held(target.worker)),
+            "list": self._number(queue),
+            "sent": self._number(self._cell.sent(queue)),
         }
 
     def _had_quotas(self, step: str) -> bool:
@@ -324,10 +340,12 @@ class CommitWriter:
 
     def _entry(self, job: Job, number: int, epoch: int | None) -> str:
         """What is needed to send a job on that waits for its quotas."""
-        topic, tenant = job.topic, self._run.tenant
+        topic, tenant, route = job.topic, self._run.tenant, None if job.route is None else str(job.route)
+        line = route or topic
         way = (
-            *(_turn(job, number), topic, job.priority, self._cell.window(topic)),
-            *(self._cell.turns(topic), self._cell.parked(topic), self._cell.ready(topic, job.priority, tenant)),
+            *(_turn(job, number), topic, job.priority, self._cell.window(topic), self._cell.turns(line)),
+            *(self._cell.parked(line), self._cell.ready(line, job.priority, tenant)),
+            *(("-", "-") if route is None else (route, self._cell.routes)),
         )
         names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
         return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job, epoch)))
@@ -351,6 +369,7 @@ class CommitWriter:
                 job.step,
                 str(job.attempt),
                 str(epoch),
+                self._own.facts,
                 self._own.timeline,
                 queue,
                 self._cell.sent(queue),
@@ -364,8 +383,8 @@ class CommitWriter:
         shown: dict[str, Any] = {
             "job": self._job_id(gone),
             "window": self._number(self._cell.window(topic)),
-            "parked": self._number(self._cell.parked(topic)),
-            "sent": self._number(self._cell.sent(queue_list(topic, priority))),
+            "parked": self._number(self._cell.parked(gone.route or topic)),
+            "sent": self._number(self._cell.sent(gone.direct or queue_list(topic, priority))),
         }
         if gone.quotas:
             shown["quotas"] = self._quotas(gone.quotas)
@@ -374,13 +393,15 @@ class CommitWriter:
             shown["stops"] = self._number(self._cell.stops(gone.worker))
         return shown
 
-    def _topic(self, topic: str) -> dict[str, Any]:
-        return {
+    def _topic(self, topic: str, route: str | None) -> dict[str, Any]:
+        place = route or topic
+        shown: dict[str, Any] = {
             "name": topic,
             "window": self._number(self._cell.window(topic)),
-            "turns": self._number(self._cell.turns(topic)),
-            "parked": self._number(self._cell.parked(topic)),
+            "turns": self._number(self._cell.turns(place)),
+            "parked": self._number(self._cell.parked(place)),
         }
+        return shown if route is None else {**shown, "route": route}
 
     def _closed(self, job_id: str, state: str) -> dict[str, Any]:
         return {"key": self._number(keys.approval(self._run.id, job_id)), "job": job_id, "state": state}
@@ -467,10 +488,11 @@ def _by_priority(jobs: Iterable[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: job.priority)
 
 
-def _topics_of(plan: Plan) -> list[str]:
-    """Topics that gain a job or a free place."""
-    touched: Iterable[str | None] = [*(job.topic for job in plan.jobs), *(w.topic for w in plan.withdrawals)]
-    return [topic for topic in dict.fromkeys(touched) if topic]
+def _places_of(plan: Plan) -> list[Place]:
+    """Topics and routes that gain a job or a free place."""
+    jobs = ((job.topic, None if job.route is None else str(job.route)) for job in plan.jobs)
+    freed = ((gone.topic, None) for gone in plan.withdrawals if gone.topic)
+    return list(dict.fromkeys([*jobs, *freed]))
 
 
 # Stands for the run's id in what events of many runs have alike: no name of a step or a worker holds this character.

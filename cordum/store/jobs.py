@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from cordum.domain.ids import JobId
 from cordum.domain.instances import parent_of
-from cordum.domain.plan import Event
-from cordum.domain.routing import PRIORITIES, queue_list
+from cordum.domain.plan import Event, Target
+from cordum.domain.routing import PRIORITIES, Route, direct_queue, queue_list
 from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
+from cordum.domain.workflow import JSON
 from cordum.store import codec, keys
+from cordum.store.codec import own_json
 from cordum.store.commit import attempt_event_text, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
@@ -37,6 +39,12 @@ class ClaimReply(StrEnum):
 class RecordReply(StrEnum):
     ADVANCE = "ADVANCE"
     RECORDED = "RECORDED"
+    STALE = "STALE"
+
+
+class GiveBackReply(StrEnum):
+    GIVEN_BACK = "GIVEN_BACK"
+    HELD = "HELD"
     STALE = "STALE"
 
 
@@ -83,6 +91,7 @@ class Delivered(NamedTuple):
     topic: str
     priority: int
     nonce: str
+    direct: bool = False  # it came from the worker's own queue
 
 
 class Exchanged(NamedTuple):
@@ -112,19 +121,26 @@ class Jobs:
         self._cell = cell
         self._window = window
         self._topic_keys: dict[str, dict[str, str]] = {}
-        self._claim_forms: dict[tuple[str, int, str], Form] = {}
+        self._claim_forms: dict[tuple[str, str, str], Form] = {}
         self._record_forms: dict[tuple[str, str], Form] = {}
 
-    def claim(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Claimed:
-        """Begin an attempt. A second call with the same `nonce` is answered like the first."""
-        return _claimed(self._connection.run_all([self._claim_call(job, topic, priority, incarnation, nonce)])[0])
+    def claim(
+        self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
+    ) -> Claimed:
+        """Begin an attempt. A second call with the same `nonce` is answered like the first.
 
-    def _claim_call(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str) -> Call:
+        `direct`: the message came from the worker's own queue.
+        """
+        call = self._claim_call(job, topic, priority, incarnation, nonce, direct)
+        return _claimed(self._connection.run_all([call])[0])
+
+    def _claim_call(self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str, direct: bool) -> Call:
         changed, paused = (
             attempt_event_text("step.ready", job, source="queued", target="pending", data=(("reason", reason),))
             for reason in ("policy_changed", "run_paused")
         )
-        form = self._claim_forms.get((topic, priority, incarnation)) or self._claim_form(topic, priority, incarnation)
+        queue = direct_queue(incarnation) if direct else queue_list(topic, priority)
+        form = self._claim_forms.get((topic, queue, incarnation)) or self._claim_form(topic, queue, incarnation)
         own = keys.RunKeys.of(job.run_id)
         arguments = form.filled(
             k_run=own.run,
@@ -144,19 +160,19 @@ class Jobs:
         )
         return Call(form.script, arguments)
 
-    def _claim_form(self, topic: str, priority: int, incarnation: str) -> Form:
+    def _claim_form(self, topic: str, queue: str, incarnation: str) -> Form:
         """What is the same for all claims of one queue by one worker."""
         form = self._connection.library["claim"].form(
             **{f"k_{name}": key for name, key in self._keys_of_topic(topic).items()},
             k_workers=self._cell.workers,
-            k_sent=self._cell.sent(queue_list(topic, priority)),
+            k_sent=self._cell.sent(queue),
             k_held=self._cell.held(incarnation),
             k_timers=self._cell.timers,
             a_incarnation=incarnation,
             a_topic=topic,
             a_minimum=self._window,
         )
-        return _kept(self._claim_forms, (topic, priority, incarnation), form)
+        return _kept(self._claim_forms, (topic, queue, incarnation), form)
 
     def record(
         self,
@@ -218,21 +234,50 @@ class Jobs:
         deliveries: Sequence[Delivered],
         topics: Sequence[str],
         want: int,
+        routes: Sequence[str] = (),
     ) -> Exchanged:
         """What a worker has to say and to ask, in one round trip: record, claim, take up to `want` new messages.
+
+        `topics` are queues; the worker's own among them gets first what waits on `routes`.
 
         What was taken when the reply is lost on its way counts as lost and is sent again.
         """
         calls = [self._record_call(one, incarnation) for one in recordings]
-        calls += [self._claim_call(one.job, one.topic, one.priority, incarnation, one.nonce) for one in deliveries]
+        calls += [
+            self._claim_call(one.job, one.topic, one.priority, incarnation, one.nonce, one.direct) for one in deliveries
+        ]
+        first, last = len(recordings), len(recordings) + len(deliveries)
+        if routes and want:
+            calls.append(self._take_routed_call(incarnation, routes, want))
         if topics and want:
             calls.append(self._take_call(topics, want))
         replies = self._connection.run_each(calls)
-        first, last = len(recordings), len(recordings) + len(deliveries)
         return Exchanged(
             [reply if isinstance(reply, Exception) else RecordReply(reply[0]) for reply in replies[:first]],
             [reply if isinstance(reply, Exception) else _claimed(reply) for reply in replies[first:last]],
-            _taken(topics, replies[last]) if len(replies) > last else [],
+            _taken(topics, replies[-1]) if topics and want else [],
+        )
+
+    def _take_routed_call(self, incarnation: str, routes: Sequence[str], want: int) -> Call:
+        cell, queue = self._cell, direct_queue(incarnation)
+        topics = [Route.parse(route).topic for route in routes]
+        keys_of = ((cell.turns(r), cell.parked(r), cell.window(t)) for r, t in zip(routes, topics, strict=True))
+        return self._connection.call(
+            "take_routed",
+            {
+                "clock": cell.clock,
+                "workers": cell.workers,
+                "windows": cell.windows,
+                "list": queue,
+                "sent": cell.sent(queue),
+                **self._looking(),
+            },
+            [key for three in keys_of for key in three],
+            topics,
+            incarnation=incarnation,
+            want=want,
+            cause=own_json({"reason": "worker_free", "worker": incarnation}),
+            message=coordinator_message(),
         )
 
     def _take_call(self, topics: Sequence[str], want: int) -> Call:
@@ -279,6 +324,10 @@ class Jobs:
             "timeline": own.timeline,
         }
 
+    def _looking(self) -> dict[str, str]:
+        """Keys by which a script has a run looked at."""
+        return {"policy": self._cell.policy, "wakeups": self._cell.wakeups, "coordinator": self._cell.coordinator}
+
     def _keys_of_topic(self, topic: str) -> dict[str, str]:
         """Those that are the same for all its jobs; made once, because they are asked for twice a job."""
         return self._topic_keys.get(topic) or _kept(self._topic_keys, topic, self._make_topic_keys(topic))
@@ -316,6 +365,70 @@ class Jobs:
             "once", {"once": own.once, "steps": own.steps}, step=job.step, attempt=job.attempt, name=name
         )
         return bool(reply[0] == "FIRST")
+
+    # -- routes --------------------------------------------------------------------------------------------------
+
+    def routes(self) -> list[str]:
+        """What jobs ask of their workers that wait, or waited lately."""
+        found: Any = self._connection.read(lambda client: client.smembers(self._cell.routes))
+        return sorted(found)
+
+    def release_route(self, route: str, targets: Sequence[Target], cause: str) -> None:
+        """Send what waits on a route to these workers, the best first, as far as they have room."""
+        cell, topic = self._cell, Route.parse(route).topic
+        shown: list[JSON] = []
+        more: list[str] = []
+        for number, target in enumerate(targets):
+            queue, first = direct_queue(target.worker), 11 + 3 * number
+            more += [cell.held(target.worker), queue, cell.sent(queue)]
+            places = {"held": first, "list": first + 1, "sent": first + 2}
+            shown.append({"worker": target.worker, "most": target.most, **places})
+        self._connection.run(
+            "release_route",
+            {
+                "clock": cell.clock,
+                "workers": cell.workers,
+                "windows": cell.windows,
+                "routes": cell.routes,
+                "turns": cell.turns(route),
+                "parked": cell.parked(route),
+                "window": cell.window(topic),
+                **self._looking(),
+            },
+            more,
+            route=route,
+            topic=topic,
+            targets=own_json(shown),
+            cause=own_json({"reason": cause}),
+            message=coordinator_message(),
+        )
+
+    def give_back(
+        self, job: JobId, topic: str, priority: int, incarnation: str, sent_at: str, hold_ms: int, reason: str
+    ) -> GiveBackReply:
+        """Take a job from a worker's own queue for another worker: this one is gone, or has not claimed it in time."""
+        queue = direct_queue(incarnation)
+        data: dict[str, JSON] = {"reason": reason, "worker": incarnation}
+        event = Event("step.ready", job.step, job.attempt, source="queued", target="pending", data=data)
+        shared = self._shared(job, topic)
+        del shared["stats"]
+        reply = self._connection.run(
+            "give_back",
+            {**shared, "workers": self._cell.workers, "sent": self._cell.sent(queue), "list": queue},
+            run_id=job.run_id,
+            job_id=str(job),
+            step=job.step,
+            attempt=job.attempt,
+            incarnation=incarnation,
+            topic=topic,
+            sent_at=sent_at,
+            hold_ms=hold_ms,
+            event=event_text(job.run_id, event),
+            minimum=self._window,
+            text=job_message(str(job), topic, priority),
+            message=coordinator_message(),
+        )
+        return GiveBackReply(reply[0])
 
     # -- messages ------------------------------------------------------------------------------------------------
 

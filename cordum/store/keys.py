@@ -58,6 +58,16 @@ def approval(run_id: str, job_id: str) -> str:
     return f"cordum:run:{{{run_id}}}:approval:{job_id}"
 
 
+def binding(queue: str) -> str:
+    """Set: what kombu writes down of a queue that a worker has declared."""
+    return f"_kombu.binding.{queue}"
+
+
+def permanent_binding(queue: str) -> str:
+    """Set: the same, as newer versions of kombu write it."""
+    return f"_kombu.binding_permanent.{queue}"
+
+
 def dead_letter(run_id: str, job_id: str) -> str:
     """Hash: one dead letter."""
     return f"cordum:run:{{{run_id}}}:dead_letter:{job_id}"
@@ -174,6 +184,16 @@ class CellKeys:
     def windows(self) -> str:
         """Hash: topic -> how many unfinished messages it may have."""
         return self._key("windows")
+
+    @cached_property
+    def pools(self) -> str:
+        """Hash: which pools serve which topics {epoch, document, file_digest, actor, changed_at}."""
+        return self._key("pools")
+
+    @cached_property
+    def routes(self) -> str:
+        """Set: what jobs that wait for certain workers ask of them (`domain.routing.Route`), as text."""
+        return self._key("routes")
 
     @cached_property
     def paused(self) -> str:
@@ -413,7 +433,9 @@ RETENTION = {
     **dict.fromkeys(("bulk_retries", "bulk_retries_of", "bulk_retry", "bulk_letters"), _BULK),
     "idempotency": "until its time (`idempotency_ttl_sec`)",
     **dict.fromkeys(("parked", "turns", "ready", "window", "sent", "suspects"), _AS_LONG_AS_WORK),
-    **dict.fromkeys(("workers", "worker", "held", "stops"), _AS_LONG_AS_WORKER),
+    **dict.fromkeys(("workers", "worker", "held", "stops", "binding", "permanent_binding"), _AS_LONG_AS_WORKER),
+    "routes": "as long as a job waits for certain workers",
+    "pools": _KEPT,
     **dict.fromkeys(("clock", "session_secret", "swept", "coordinator", "definitions"), _BOUNDED),
     **dict.fromkeys(("topics", "windows", "stats", "keepers"), "one entry for each topic, status or tenant there was"),
     **dict.fromkeys(("policy", "policy_history", "policy_sources", "policy_drafts"), _KEPT),

@@ -225,6 +225,7 @@ class Runs:
             "policy": self._cell.policy,
             "timers": self._cell.timers,
             "windows": self._cell.windows,
+            "workers": self._cell.workers,
             "wakeups": self._cell.wakeups,
             "coordinator": self._cell.coordinator,
             "approvals": self._cell.approvals(tenant),

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import redis
 
+from cordum.domain.ids import JobId
+from cordum.domain.routing import direct_queue
 from cordum.store import keys
 from cordum.store.connection import Connection
 
@@ -27,13 +29,17 @@ class Drained(NamedTuple):
 
 
 class Registered(NamedTuple):
-    """One incarnation: until when its lease holds, what it said of itself, how many jobs it holds."""
+    """One incarnation: until when its lease holds, what it said of itself, how many jobs it holds.
+
+    `reserved`: those on their way to it alone.
+    """
 
     incarnation: str
     lease_until: int
     registered_at: int
     info: dict[str, Any]
     active: int
+    reserved: int
     draining: Drained | None
 
 
@@ -74,6 +80,10 @@ class Workers:
                 "workers": self._cell.workers,
                 "worker": self._cell.worker(incarnation),
                 "held": self._cell.held(incarnation),
+                "sent": self._cell.sent(direct_queue(incarnation)),
+                "list": direct_queue(incarnation),
+                "binding": keys.binding(direct_queue(incarnation)),
+                "permanent": keys.permanent_binding(direct_queue(incarnation)),
                 "stops": self._cell.stops(incarnation),
                 "clock": self._cell.clock,
                 "stats": self._cell.stats,
@@ -86,6 +96,13 @@ class Workers:
         """Job ids that a worker has claimed and not settled."""
         found: Any = self._connection.read(lambda client: client.smembers(self._cell.held(incarnation)))
         return sorted(found)
+
+    def reserved(self, incarnation: str) -> list[tuple[JobId, str]]:
+        """Jobs on their way to this worker alone and not claimed, oldest first, and when they were sent."""
+        key = self._cell.sent(direct_queue(incarnation))
+        found: Any = self._connection.read(lambda client: client.zrange(key, 0, -1, withscores=True))
+        parsed = ((JobId.parse(text), f"{at:.0f}") for text, at in found)
+        return [(job, at) for job, at in parsed if job is not None]
 
     def known(self) -> dict[str, dict[str, Any]]:
         """Every incarnation that has a lease, also one that ran out: what it said of itself."""
@@ -117,12 +134,15 @@ class Workers:
                 for incarnation, _ in leases:
                     pipe.hgetall(self._cell.worker(incarnation))
                     pipe.scard(self._cell.held(incarnation))
+                    pipe.zcard(self._cell.sent(direct_queue(incarnation)))
                 return leases, pipe.execute()
 
         leases, answers = self._connection.read(ask)
         return [
-            _registered(incarnation, int(until), fields, active)
-            for (incarnation, until), fields, active in zip(leases, answers[::2], answers[1::2], strict=True)
+            _registered(incarnation, int(until), fields, active, reserved)
+            for (incarnation, until), fields, active, reserved in zip(
+                leases, answers[::3], answers[1::3], answers[2::3], strict=True
+            )
             if "info" in fields  # else it is being forgotten
         ]
 
@@ -154,7 +174,7 @@ def _drained(mark: str) -> Drained:
     return Drained(int(at), by)
 
 
-def _registered(incarnation: str, until: int, fields: dict[str, str], active: int) -> Registered:
+def _registered(incarnation: str, until: int, fields: dict[str, str], active: int, reserved: int) -> Registered:
     mark = fields.get("draining")
     return Registered(
         incarnation,
@@ -162,5 +182,6 @@ def _registered(incarnation: str, until: int, fields: dict[str, str], active: in
         int(fields["registered_at"]),
         json.loads(fields["info"]),
         active,
+        reserved,
         _drained(mark) if mark else None,
     )

@@ -46,3 +46,30 @@ def test_they_are_for_who_looks_after_the_cell(api, engine, worker):
         assert api.get(path, headers=root).status_code == 200
     viewer = headers(engine, "default", "vic", Role.VIEWER)
     assert api.post("/api/v1/queues/job.a/pause", headers=viewer).json["code"] == "role_needed"
+
+
+def test_pools_and_topics_are_made_changed_and_taken_away(api):
+    assert api.get("/api/v1/pools").json["items"] == api.get("/api/v1/topics").json["items"] == []
+    made = api.put("/api/v1/pools/gpu", json={"requires": ["cuda"], "max_parallel": 4})
+    assert (made.status_code, made.json["requires"], made.json["topics"]) == (200, ["cuda"], [])
+    assert api.post("/api/v1/topics", json={"topic": "job.gpu.*", "pools": ["gpu"]}).status_code == 201
+    assert api.get("/api/v1/topics").json["items"] == [{"id": "job.gpu.*", "topic": "job.gpu.*", "pools": ["gpu"]}]
+    assert api.get("/api/v1/pools/gpu").json["topics"] == ["job.gpu.*"]
+    assert api.delete("/api/v1/pools/gpu").json["code"] == "pool_in_use"
+    assert api.delete("/api/v1/topics?topic=job.gpu.*").status_code == 204
+    assert api.delete("/api/v1/topics?topic=job.gpu.*").status_code == 404
+    assert api.delete("/api/v1/pools/gpu").status_code == 204
+    assert api.get("/api/v1/pools/gpu").status_code == api.delete("/api/v1/pools/gpu").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [{"requires": "x"}, {"max_parallel": 0}, {"max_parallel": True}, {"description": 1}, {"colour": "red"}]
+)
+def test_a_pool_that_is_not_one_is_refused_with_its_place(api, body):
+    refused = api.put("/api/v1/pools/gpu", json=body)
+    assert (refused.status_code, bool(refused.json["errors"][0]["path"])) == (422, True)
+
+
+def test_a_topic_names_pools_that_exist(api):
+    refused = api.post("/api/v1/topics", json={"topic": "job.a", "pools": "nowhere"})
+    assert (refused.status_code, "there is no pool nowhere" in refused.text) == (422, True)

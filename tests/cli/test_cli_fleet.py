@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from cordum.engine import Engine, WorkerInfo
+from cordum.api import serve
+from cordum.cli import main
+from cordum.domain.run import Failure, OutcomeClass
+from cordum.engine import Caller, Engine, Outcome, WorkerInfo
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from tests.cli.conftest import Cli
@@ -54,3 +58,54 @@ def test_queues_are_shown_paused_and_resumed_and_why_says_so(cli: Cli, engine: E
     (shown,) = json.loads(cli("queues", "--json").output)
     assert (shown["queued"], shown["paused"]) == (1, None)
     assert "its message waits on job.a for a worker with a free slot" in cli("why", run_id).output
+
+
+# -- why, for each reason ------------------------------------------------------------------------------------------
+
+RETRY = "{topic: job.a, retry: {max_retries: 1, initial_backoff_sec: 600}}"
+WAITS = {
+    "approval": ("{a: {type: approval}}", "waits for a person's decision", "`cordum approve {run}:a@1`"),
+    "signal": ("{a: {type: signal, name: paid}}", "waits for the signal paid", "`cordum signal {run} paid`"),
+    "delay": ("{a: {type: delay, delay_sec: 600}}", "waits for its time", "`cordum skip {run} a"),
+    "dependencies": ("{a: {topic: job.b}, b: {topic: job.a, depends_on: [a]}}", "waits for a", "begins when these"),
+    "no_worker": ("{a: {topic: job.b}}", "no living worker takes jobs of job.b", "start such a worker"),
+    "pool_overloaded": ("{a: {topic: job.a}}", "waits on job.a for a worker with a free slot", "start another worker"),
+    "retry_backoff": (f"{{a: {RETRY}}}", "waits before its next attempt", "`cordum timeline {run}`"),
+    "max_parallel": (
+        "{g: {type: parallel, steps: [a, b], max_parallel: 1}, a: {topic: job.a}, b: {topic: job.a}}",
+        "its group g has no room yet",
+        "wait for a sibling to end",
+    ),
+    "run_paused": ("{a: {topic: job.a}}", "the run is paused by ann", "`cordum resume {run}`"),
+    "queue_paused": ("{a: {topic: job.a}}", "ann has paused the queue job.a", "`cordum queues resume job.a`"),
+}
+
+
+@pytest.mark.parametrize("reason", WAITS)
+def test_why_says_one_sentence_and_one_action(cli: Cli, engine: Engine, tmp_path: Path, reason: str) -> None:
+    steps, sentence, action = WAITS[reason]
+    if reason == "queue_paused":
+        cli("queues", "pause", "job.a", "--as", "ann")
+    (tmp_path / "w.yaml").write_text(f"id: w\nsteps: {steps}\n")
+    assert cli("apply", str(tmp_path / "w.yaml")).exit_code == 0
+    run_id = json.loads(cli("run", "w", "--json").output)["run_id"]
+    if reason == "run_paused":
+        cli("pause", run_id, "--as", "ann")
+    if reason == "retry_backoff":
+        engine.jobs.claim(f"{run_id}:a@1", "job.a", 3, WORKER.incarnation, "n")
+        failed = Outcome(OutcomeClass.RETRYABLE, failure=Failure("error", "broke"))
+        engine.jobs.record(f"{run_id}:a@1", "job.a", WORKER.incarnation, "n", failed)
+        engine.coordinate()
+    (line,) = (one for one in cli("why", run_id).output.splitlines() if one.split()[1:2] == [reason])
+    assert sentence in line
+    assert action.format(run=run_id) in line
+
+
+def test_without_a_policy_why_says_so(redis_address: RedisAddress, tmp_path: Path) -> None:
+    engine = Engine.connect(Settings(data_dir=tmp_path), redis_address)
+    with serve(engine, engine.settings, "127.0.0.1", 0) as server:
+        engine.save_workflow("default", b"id: w\nsteps: {a: {topic: job.a}}", "yaml")
+        run_id = engine.start_run(Caller("default"), "w", {}).id
+        shown = CliRunner().invoke(main, ["why", run_id], env={"CORDUM_API_URL": server.url}).output
+    assert "policy_unavailable" in shown
+    assert "`cordum policy publish FILE`" in shown

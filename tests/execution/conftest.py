@@ -13,6 +13,7 @@ import kombu.pools
 import pytest
 from celery import Celery
 
+from cordum.domain.pools import NO_POOLS, PoolMap
 from cordum.engine import Claim, Orders, Outcome, WorkerInfo
 from cordum.execution.config import celery_config
 from cordum.redis_address import RedisAddress
@@ -56,10 +57,18 @@ class FakePort:
         self.stops = [job_id for job_id in self.stops if job_id not in heard]
         return Orders(list(self.stops), self.draining)
 
+    def routes(self, worker: WorkerInfo) -> list[str]:
+        return []
+
+    def pools(self) -> PoolMap:
+        return NO_POOLS
+
     def leave(self, incarnation: str) -> None:
         self._tell("leave", incarnation)
 
-    def claim(self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str) -> Claim:
+    def claim(
+        self, job_id: str, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
+    ) -> Claim:
         self._tell("claim", job_id, nonce)
         word = self.claim_words.pop(0) if self.claim_words else ClaimReply.CLAIMED
         return claim(word=word)

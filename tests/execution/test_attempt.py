@@ -62,7 +62,7 @@ def test_a_result_larger_than_the_policy_allows_fails_the_attempt(
 ) -> None:
     granted = fake_port.claim
     tight = Constraints(max_result_bytes=5)  # "done" takes six with its quotes
-    monkeypatch.setattr(fake_port, "claim", lambda *given: replace(granted(*given), constraints=tight))
+    monkeypatch.setattr(fake_port, "claim", lambda *given, **how: replace(granted(*given, **how), constraints=tight))
     ending = do(fake_port)
     assert ending is not None and ending.outcome.failure is not None
     assert (ending.outcome.kind, ending.outcome.failure.code) == (OutcomeClass.FATAL, "result_too_large")

@@ -20,6 +20,8 @@ HARMLESS = {
     "NOT_FOUND": "there is nothing that could be changed",
     "UNCHANGED": "what was asked for is there already",
     "UNKNOWN": "what was asked for is there already: an unknown worker has no lease that could be ended",
+    "HELD": "a job is left to the worker it is held for; given back too early it would only begin elsewhere",
+    "MOVED": "whoever changes the pools looks again; that no change is lost is shown in tests/engine/test_dispatch.py",
     "RECORDED": "the result is there; the planner has said that nobody needs to look before more have come",
     "TOO_SOON": "a sweep is left to the one that has just been made; one more would only find less",
 }

@@ -286,7 +286,7 @@ def p8_order_and_join(history: History) -> Iterator[str]:
                 continue
             if event["type"] in ("step.ready", "step.queued", "approval.requested", "step.started"):
                 yield from _out_of_turn(run, step, event["type"], ended, started, owner)
-            released[step] += event["type"] == "step.ready" and event.get("from") is None
+            released[step] += event["type"] == "step.ready" and event.get("from") is None and not event.get("data")
             if event["type"] == "step.started":
                 started.add(step)
             if event.get("to") in STEP_ENDED:

@@ -37,7 +37,7 @@ EXAMPLES, STEPS = (2000 if LONG else 200), 50
 PATIENCE_SEC = 3600 if LONG else 600
 FAULTS = {*(fault.value for fault in Fault if fault is not Fault.NONE), "script not in the cache"}
 # Words that no act of the machine can bring about, each with the reason.
-_OPERATORS = "operators of workers and queues are the explorer's"
+_OPERATORS = "routes, and operators of workers and queues, are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 _SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
@@ -61,8 +61,14 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("drain_worker", "CHANGED"): _OPERATORS,
     ("drain_worker", "NOT_FOUND"): _OPERATORS,
     ("drain_worker", "UNCHANGED"): _OPERATORS,
+    ("give_back", "GIVEN_BACK"): _OPERATORS,
+    ("give_back", "HELD"): _OPERATORS,
+    ("give_back", "STALE"): _OPERATORS,
     ("pause_queue", "PAUSED"): _OPERATORS,
     ("pause_queue", "UNCHANGED"): _OPERATORS,
+    ("publish_pools", "MOVED"): _OPERATORS,
+    ("publish_pools", "PUBLISHED"): _OPERATORS,
+    ("publish_pools", "UNCHANGED"): _OPERATORS,
     ("read_api_key", "KEY"): _KEYS,
     ("remove_run", "CONFLICT"): _REMOVALS,
     ("remove_run", "NOT_FOUND"): _REMOVALS,
@@ -72,6 +78,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("record_of_bulk_retry", "RECORDED"): _LETTERS,
     ("record_of_bulk_retry", "STALE"): _LETTERS,
     ("resolve_approval", "COUNTED"): "one person decides here; quorums are the explorer's",
+    ("release_route", "RELEASED"): _OPERATORS,
     ("resume_queue", "RESUMED"): _OPERATORS,
     ("resume_queue", "UNCHANGED"): _OPERATORS,
     ("revoke_api_key", "NOT_FOUND"): _KEYS,
@@ -95,6 +102,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("take_dead_letter", "STALE"): _LETTERS,
     ("take_dead_letter", "TAKEN"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
+    ("take_routed", "TAKEN"): _OPERATORS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
 }
 

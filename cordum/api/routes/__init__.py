@@ -18,6 +18,7 @@ from cordum.api.routes import (
     metrics,
     operations,
     policy,
+    pools,
     runs,
     schedules,
     signals,
@@ -32,7 +33,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
     for resource in (
-        *(workflows, runs, graphs, approvals, dead_letters, concurrency, fleet),
+        *(workflows, runs, graphs, approvals, dead_letters, concurrency, fleet, pools),
         *(schedules, signals, hooks, api_keys, audit),
     ):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)

@@ -73,6 +73,40 @@ def text_mapping(place: Place) -> dict[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
+_WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/%+-]{0,255}\Z")
+_MAX_PLACEMENT = 16
+
+
+@accepts(
+    {
+        "type": "object",
+        "propertyNames": {"pattern": r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"},
+        "additionalProperties": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._@/-]{0,254}$"},
+        "maxProperties": _MAX_PLACEMENT,
+    }
+)
+def placement(place: Place) -> dict[str, str]:
+    """Labels that a worker has to have, name and value as workers may say them."""
+    found = text_mapping(place)
+    if len(found) > _MAX_PLACEMENT:
+        raise Refused("limit_exceeded", f"at most {_MAX_PLACEMENT} labels")
+    for name, value in found.items():
+        known = _WORKER if name == "preferred_worker_id" else _LABEL
+        if not _LABEL.match(name) or not known.match(value):
+            rule = 'letters, digits, ".", "_", "/" or "-", at most 63'
+            raise Refused("id_format", f"{shown(f'{name}={value}')} is no label: {rule}")
+    return found
+
+
+@accepts({"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._@/%+-]{0,255}$"})
+def worker_id(place: Place) -> str:
+    value = text(place)
+    if not _WORKER.match(value):
+        raise Refused("id_format", f"{shown(value)} is no id of a worker, such as celery@host")
+    return value
+
+
 def identifier(pattern: re.Pattern[str], longest: int) -> Described[str]:
     """An id of letters, digits and `._-`."""
 

@@ -63,6 +63,8 @@ STEP: Table = {
     "queue_timeout_sec": Field("queue_timeout_ms", fields.seconds),
     "priority": Field("priority", fields.choice(Priority)),
     "compensate": Field("compensate", fields.record("compensate", _COMPENSATE, Compensation)),
+    "route_labels": Field("route_labels", fields.placement),
+    "worker_id": Field("worker_id", fields.worker_id),
     "meta": Field("meta", fields.record("meta", _META, Meta, frozenset({"idempotency_key"}))),
 }
 
@@ -70,8 +72,6 @@ LATER = frozenset(
     {
         "input_schema_id",
         "output_schema_id",
-        "route_labels",
-        "worker_id",
         "task",
     }
 )

@@ -52,10 +52,20 @@ def parse(raw: Mapping[str, Any], topic: str) -> tuple[JobId, int] | None:
 
 
 class Flight(JobRequest):
-    def __init__(self, job: JobId, priority: int, headers: dict[str, Any], task: Any, consumer: Any, tower: Tower):
+    def __init__(
+        self,
+        job: JobId,
+        priority: int,
+        headers: dict[str, Any],
+        task: Any,
+        consumer: Any,
+        tower: Tower,
+        direct: bool = False,
+    ):
         # Not super().__init__(): that reads and copies the message, which costs more than everything else here.
         self.job = job
         self.priority = priority
+        self.direct = direct
         self.nonce = unique()
         self.claimed = _NOT_CLAIMED
         self._tower = tower
@@ -93,7 +103,7 @@ class Flight(JobRequest):
 
     @property
     def delivered(self) -> Delivered:
-        return Delivered(self.job, self.name, self.priority, self.nonce)
+        return Delivered(self.job, self.name, self.priority, self.nonce, self.direct)
 
     def announce(self, consumer: Any) -> None:
         """Say that the message has come, as Celery's strategy does."""

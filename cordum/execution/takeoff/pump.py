@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from celery.worker import state
 
+from cordum.domain.routing import is_direct
 from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.persistence import insist
@@ -41,7 +42,7 @@ _PATIENCE_SEC = 60.0
 
 class Pump:
     """`topics` are those to take jobs of now; `listening`: kombu waits for a message, for which a slot is kept free;
-    `strange` is given what is no plain job.
+    `strange` is given what is no plain job; `routes` are those that this worker may serve.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Pump:
         topics: Callable[[], tuple[str, ...]],
         listening: Callable[[], bool],
         strange: Callable[[Any, str], None],
+        routes: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.dry = True  # the lists held less than there was room for
         self._consumer = consumer
@@ -64,6 +66,8 @@ class Pump:
         self._topics = topics
         self._listening = listening
         self._strange = strange
+        self._routes = routes
+        self._routed = False
         self._next = 0
         self._away = self._over = False
         self._knock = Knock(self.turn)
@@ -121,14 +125,16 @@ class Pump:
         self._knock.attach(self._consumer.hub)
         self.call()
 
-    def flight_of(self, raw: Any, topic: str) -> Flight | None:
+    def flight_of(self, raw: Any, queue: str) -> Flight | None:
         """A message that is a plain job of ours, as a flight."""
+        direct = is_direct(queue)
+        topic = _topic_of(raw) if direct else queue
         found = parse(raw, topic)
         task = self._consumer.app.tasks.get(topic)
-        if found is None or task is None or topic not in self._topics():
+        if found is None or task is None or queue not in self._topics():
             return None
         job, priority = found
-        return Flight(job, priority, raw["headers"], task, self._consumer, self)
+        return Flight(job, priority, raw["headers"], task, self._consumer, self, direct)
 
     def deliver(self, flight: Flight) -> None:
         """What kombu heard first; more is fetched at once."""
@@ -192,6 +198,7 @@ class Pump:
                 [flight.delivered for flight, _ in waiting],
                 topics,
                 want,
+                *((routes,) if (routes := self._wanted_routes() if topics else ()) else ()),
             )
         except BaseException:
             self._landed.extendleft(reversed(ended))
@@ -286,6 +293,11 @@ class Pump:
             _log.info("%s ended as %s: %s", flight.id, landed.outcome.value, word)
         flight.tell(landed, applied=word in (RecordReply.RECORDED, RecordReply.ADVANCE))
 
+    def _wanted_routes(self) -> tuple[str, ...]:
+        """What waits for certain workers, and what waits for any, are first in turn."""
+        self._routed = self.dry or not self._routed
+        return self._routes() if self._routed else ()
+
     def _call_after(self, seconds: float) -> None:
         self._consumer.timer.call_after(seconds, self.call)
 
@@ -319,3 +331,8 @@ class Pump:
 
     def _insist_on(self, recordings: Sequence[Recording]) -> Exchanged:
         return insist(lambda: self._port.exchange(self._incarnation, recordings, [], (), 0), _PATIENCE_SEC)
+
+
+def _topic_of(raw: Any) -> str:
+    headers = raw.get("headers")
+    return str(headers.get("task", "")) if isinstance(headers, dict) else ""

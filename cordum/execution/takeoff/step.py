@@ -17,7 +17,7 @@ from celery import bootsteps
 from celery.concurrency import prefork, solo, thread
 
 from cordum.domain.ids import is_topic
-from cordum.domain.routing import queue_list
+from cordum.domain.routing import is_direct, queue_list
 from cordum.execution import process
 from cordum.execution.strange_messages import StrangeMessages
 from cordum.execution.takeoff.flight import Flight
@@ -58,6 +58,7 @@ class TakeOff(bootsteps.StartStopStep):
                 process.settings(),
                 topics=lambda: self._topics(consumer),
                 listening=lambda: _is_listening(consumer),
+                routes=lambda: consumer.cordum_standing.routes,
                 strange=lambda raw, topic: _channel(consumer).connection._deliver(raw, topic),
             )
         qos = _channel(consumer).qos
@@ -81,7 +82,7 @@ class TakeOff(bootsteps.StartStopStep):
         """Those consumed now, without those with a rate limit, which is for Celery to keep."""
         names = tuple(consumer.task_consumer._queues) if consumer.task_consumer else ()
         if names != self._known[0]:
-            self._known = (names, tuple(filter(is_topic, names)))
+            self._known = (names, tuple(name for name in names if is_topic(name) or is_direct(name)))
         topics = self._known[1]
         if consumer.disable_rate_limits or not any(consumer.task_buckets.values()):
             return topics
@@ -116,7 +117,8 @@ def _hand_back(consumer: Any, flights: list[Flight]) -> None:
         return
     try:
         with _channel(consumer).conn_or_acquire() as client:
-            for flight in reversed(flights):
+            # What came to this worker alone is given to others when it leaves.
+            for flight in [one for one in reversed(flights) if not one.direct]:
                 text = job_message(flight.id, flight.name, flight.priority)
                 client.rpush(queue_list(flight.name, flight.priority), text)
                 _log.info("%s goes back to its queue: this worker is stopping", flight.id)

@@ -94,6 +94,22 @@ local function bury(plan, now)
   end
 end
 
+-- A job goes to one of the workers named for it that has room, if nobody waits before it; else to its line.
+local function place(job, record, plan, now)
+  local topic = plan.topics[job.topic]
+  local window, turns, parked, ready = KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], KEYS[job.ready]
+  local target = job.targets and redis.call('EXISTS', turns) == 0 and redis.call('HGET', k_windows, topic.name) ~= '0'
+    and free_target(job.targets, now)
+  if target then
+    send(job.id, record, window, now, nil, KEYS[target.list], KEYS[target.sent])
+  elseif topic.route then
+    set_out_on_route(job.id, record, job.priority, turns, parked, ready, topic.route, KEYS[plan.routes])
+    release_route(topic.name, turns, parked, window, job.targets or {}, now)
+  else
+    set_out(job.id, record, topic.name, job.priority, window, turns, parked, ready, now, plan.window)
+  end
+end
+
 local function commit(plan, first, now)
   local at = first
   for _, write in ipairs(plan.hashes) do
@@ -135,15 +151,13 @@ local function commit(plan, first, now)
     if gone.quotas then leave_quotas(gone.job, gone.quotas) end
   end
   for _, job in ipairs(plan.jobs) do
-    local topic = plan.topics[job.topic]
-    if job.limited then admit(job.id, ARGV[at], now, plan.window)
-    else
-      set_out(job.id, ARGV[at], topic.name, job.priority, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], KEYS[job.ready], now, plan.window)
-    end
+    local record = ARGV[at]
+    if job.limited then record = take_places(job.id, record, now) end
+    if record then place(job, record, plan, now) end
     at = at + 1
   end
   for _, topic in ipairs(plan.topics) do
-    release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window)
+    if not topic.route then release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window) end
   end
   for _, job_id in ipairs(plan.asked) do
     redis.call('ZADD', k_approvals, string.format('%.0f', now), job_id)

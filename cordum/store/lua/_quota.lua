@@ -1,7 +1,7 @@
 -- quota: a job that names quotas takes a place in each before it goes on its way, in all of them at once, or waits for the first that is
 -- full. It gives them back together with its place in the topic's window, and the script that does so moves whoever waits.
 -- A job's quotas are `waiting_key alarms_key`, then one a line: `places_key waiters_key most window_ms token registry_key id`. What a waiting
--- job leaves is an entry: `turn topic priority window_key turns_key parked_key ready_key`, its quotas, what each is called, and its record, with
+-- job leaves is an entry: `turn topic priority window_key turns_key parked_key ready_key route routes_key` (`-`: it has none), its quotas, what each is called, and its record, with
 -- blank lines between.
 local function quotas_of(text)
   local found = {}
@@ -49,10 +49,10 @@ local function wait_for(quota, job_id, turn, name, alarms)
   if at then redis.call('ZADD', alarms, 'LT', string.format('%.0f', at), quota.waiters) end
 end
 
--- The waiters' key of the quota that it has to wait for, or nil.
-local function admit(job_id, entry, now, minimum)
+-- The job's record and where it goes from here; or nil and the waiters' key of the quota that it has to wait for.
+local function take_places(job_id, entry, now)
   local head, text, called, record = string.match(entry, '^(.-)\n\n(.-)\n\n(.-)\n\n(.*)$')
-  local turn, topic, priority, window, turns, parked, ready = string.match(head, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local turn = string.match(head, '^(%S+)')
   local waiting, alarms = string.match(text, '^(%S+) (%S+)')
   local quotas, names = quotas_of(text), {}
   for name in string.gmatch(called, '[^\n]+') do names[#names + 1] = name end
@@ -60,11 +60,20 @@ local function admit(job_id, entry, now, minimum)
     if must_wait(quota, turn, now) then
       redis.call('HSET', waiting, job_id, entry)
       wait_for(quota, job_id, turn, names[i], alarms)
-      return quota.waiters
+      return nil, quota.waiters
     end
   end
   for i, quota in ipairs(quotas) do take_place(quota, job_id, names[i], now) end
-  set_out(job_id, record, topic, tonumber(priority), window, turns, parked, ready, now, minimum)
+  return record, head
+end
+
+-- The waiters' key of the quota that it has to wait for, or nil.
+local function admit(job_id, entry, now, minimum)
+  local record, way = take_places(job_id, entry, now)
+  if not record then return way end
+  local topic, priority, window, turns, parked, ready, route, routes = string.match(way, '^%S+' .. string.rep(' (%S+)', 8) .. '$')
+  if route == '-' then set_out(job_id, record, topic, tonumber(priority), window, turns, parked, ready, now, minimum)
+  else set_out_on_route(job_id, record, tonumber(priority), turns, parked, ready, route, routes) end
 end
 
 -- Let those at the head of the line go, until one has to stay.

@@ -1,10 +1,10 @@
 -- release: put jobs onto their Celery queue while their topic has room.
 -- Highest priority first, tenants in turn, each tenant's jobs in order. A record carries the keys it needs, because the next job
--- may belong to any run: `weight, run_key, steps_key, step, attempt, epoch, timeline_key, list_key, sent_key, event, message`, one a line.
+-- may belong to any run: `weight, run_key, steps_key, step, attempt, epoch, facts_key, timeline_key, list_key, sent_key, event, message`, one a line.
 -- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score.
 -- MOVES ready>queued
 local function parse_record(record)
-  return string.match(record, '^[^\n]*\n' .. string.rep('([^\n]*)\n', 9) .. '(.*)$')
+  return string.match(record, '^[^\n]*\n' .. string.rep('([^\n]*)\n', 10) .. '(.*)$')
 end
 
 -- What `cause` says stands on the timeline before the job is sent; JSON text of our own.
@@ -38,8 +38,9 @@ local function room(topic, window, minimum)
   return tonumber(redis.call('HGET', k_windows, topic) or minimum) - redis.call('SCARD', window)
 end
 
-local function send(job_id, record, window, now, cause)
-  local run, steps, step, attempt, epoch, timeline, list, sent, event, message = parse_record(record)
+-- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
+local function send(job_id, record, window, now, cause, direct, held)
+  local run, steps, step, attempt, epoch, facts, timeline, list, sent, event, message = parse_record(record)
   if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
   -- Decided by a policy that does not hold any more: it stays where it is, and the planner decides it anew.
   if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then
@@ -49,10 +50,17 @@ local function send(job_id, record, window, now, cause)
   end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
   redis.call('SADD', window, job_id)
-  redis.call('ZADD', sent, string.format('%.0f', now), job_id)
-  redis.call('LPUSH', list, message)
+  redis.call('ZADD', held or sent, string.format('%.0f', now), job_id)
+  redis.call('LPUSH', direct or list, message)
+  if direct then redis.call('HSET', facts, step .. '#direct', direct) end
   if cause then tell(timeline, now, cause_event(job_id, step, attempt, cause), event) else tell(timeline, now, event) end
   return 1
+end
+
+local function wait_in_line(job_id, record, priority, turns, parked, ready)
+  redis.call('HSET', parked, job_id, record)
+  redis.call('LPUSH', ready, job_id)
+  enter_turns(turns, ready, priority)
 end
 
 -- Straight onto its queue when nobody waits before it, else to the end of its line.
@@ -60,10 +68,14 @@ local function set_out(job_id, record, topic, priority, window, turns, parked, r
   if redis.call('EXISTS', turns) == 0 and room(topic, window, minimum) > 0 then
     send(job_id, record, window, now)
   else
-    redis.call('HSET', parked, job_id, record)
-    redis.call('LPUSH', ready, job_id)
-    enter_turns(turns, ready, priority)
+    wait_in_line(job_id, record, priority, turns, parked, ready)
   end
+end
+
+-- To the line of those whom only some workers may have; those take it from there.
+local function set_out_on_route(job_id, record, priority, turns, parked, ready, route, routes)
+  wait_in_line(job_id, record, priority, turns, parked, ready)
+  redis.call('SADD', routes, route)
 end
 
 -- The next job of a list and its record. Jobs that were taken back have left their ids; they cost their tenant no turn.

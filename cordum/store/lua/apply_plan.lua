@@ -1,9 +1,9 @@
 -- apply_plan: commit what was planned from one snapshot, unless the run has moved on since.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants wakeups fired stats open_runs_of audit audited ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows workers context inbox coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants wakeups fired stats open_runs_of audit audited ...
 -- ARGV plan version signals epoch looked_at message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
--- include clock timeline audit count wake release waited quota commit
+-- include clock timeline audit count wake release route waited quota commit
 local plan = cjson.decode(a_plan)
 
 -- Whether so many results of a fan-out's children have come since the snapshot that nobody else will wake a coordinator for them: they

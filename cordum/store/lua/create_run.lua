@@ -1,9 +1,9 @@
 -- create_run: store a run with everything its first plan decided, once for an idempotency key. `tick`: the schedule that it is a run of
 -- moves on with it, if it is as it was seen.
--- KEYS run steps facts inputs outputs timeline clock policy timers windows context inbox wakeups coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants stats open_runs_of audit audited idempotency runs runs_of workflow schedule schedules_due ...
+-- KEYS run steps facts inputs outputs timeline clock policy timers windows workers context inbox wakeups coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants stats open_runs_of audit audited idempotency runs runs_of workflow schedule schedules_due ...
 -- ARGV plan fingerprint ttl_sec message digest show tick ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE SCHEDULE_MOVED THROTTLED
--- include clock timeline audit wake release waited quota commit snapshot schedule
+-- include clock timeline audit wake release route waited quota commit snapshot schedule
 local plan = cjson.decode(a_plan)
 if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
 if a_fingerprint ~= '' then

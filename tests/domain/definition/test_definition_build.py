@@ -341,7 +341,7 @@ def test_problems_of_a_step(keys: str, code: str, path: str) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        *(f"{key}: 1" for key in ["input_schema_id", "output_schema_id", "route_labels", "worker_id"]),
+        *(f"{key}: 1" for key in ["input_schema_id", "output_schema_id"]),
         *(f"{key}: 1" for key in ["task"]),
         "meta: {idempotency_key: x}",
     ],
@@ -350,6 +350,23 @@ def test_step_keys_that_are_not_built_yet_are_said_to_be_missing(keys: str) -> N
     problem = only(steps(f"a: {{{keys}}}"))
     assert problem.code == "unknown_field"
     assert "not available in this version" in problem.message
+
+
+def test_placement_is_read_and_what_no_worker_could_say_is_refused() -> None:
+    text = b"id: w\nsteps: {a: {route_labels: {region: eu, preferred_pool: gpu}, worker_id: celery@h}}"
+    read = load_workflow(text, "yaml")
+    assert read.steps["a"].route_labels == {"region": "eu", "preferred_pool": "gpu"}
+    assert read.steps["a"].worker_id == "celery@h"
+    many = ", ".join(f"l{number}: x" for number in range(17))
+    for keys, code in (
+        ("route_labels: {'a b': x}", "id_format"),
+        ("route_labels: {a: 'x y'}", "id_format"),
+        ("route_labels: {a: 1}", "type"),
+        ("route_labels: {a: '${input.x}'}", "id_format"),
+        (f"route_labels: {{{many}}}", "limit_exceeded"),
+        ("worker_id: 'a b'", "id_format"),
+    ):
+        assert only(steps(f"a: {{{keys}}}")).code == code
 
 
 @pytest.mark.parametrize("key", ["max_concurrent_runs"])

@@ -25,7 +25,7 @@ from cordum.store import names
 from cordum.store.jobs import ClaimReply
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
-from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW
+from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW, info_of
 
 TOPIC = "job.t"
 INTERACTIVE = 3
@@ -154,6 +154,23 @@ def worker(
     return Actor(name, act, 1, sent(job_id))
 
 
+def direct_worker(name: str, job_id: str, incarnation: str) -> Actor:
+    """A worker that finds the message on its own queue."""
+
+    def act(process: Process) -> None:
+        claim = process.store.jobs.claim(_job(job_id), TOPIC, INTERACTIVE, incarnation, name, direct=True)
+        if claim.word is ClaimReply.CLAIMED:
+            process.note("ran", job_id)
+            process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(SUCCESS, {"by": name}))
+
+    return Actor(name, act, 1, sent(job_id))
+
+
+def returner(name: str, incarnation: str, times: int = 1) -> Actor:
+    """Part of a sweep: takes what lies on a worker's own queue for others."""
+    return Actor(name, lambda process: process.jobs.give_back(incarnation, "stale_worker") and None, times)
+
+
 def reporter(name: str, job_id: str, incarnation: str = "w2") -> Actor:
     """Records a result for an attempt it never had."""
 
@@ -179,10 +196,10 @@ def _watched(process: Process, job_id: str, incarnation: str) -> None:
     process.jobs.progress(job_id, incarnation, 0.5, None)
 
 
-def taker(name: str, job_id: str, *, dies: bool) -> Actor:
+def taker(name: str, job_id: str, *, dies: bool, incarnation: str = "w1") -> Actor:
     """Takes the oldest message of the topic from its list; either dies with it in hand, or goes on like a worker."""
     queue = queue_list(TOPIC, INTERACTIVE)
-    following = worker(name, job_id)
+    following = worker(name, job_id, incarnation=incarnation)
 
     def act(process: Process) -> None:
         if process.command("RPOP", queue) is not None and not dies:
@@ -193,7 +210,10 @@ def taker(name: str, job_id: str, *, dies: bool) -> Actor:
 
 def renewer(name: str, incarnation: str, times: int = 1) -> Actor:
     """The thread that holds a worker's lease."""
-    return Actor(name, lambda process: process.store.workers.renew(incarnation, {}, SETTINGS.lease_ms) and None, times)
+    info = info_of(incarnation)
+    return Actor(
+        name, lambda process: process.store.workers.renew(incarnation, info, SETTINGS.lease_ms) and None, times
+    )
 
 
 def leaver(name: str, incarnation: str) -> Actor:

@@ -47,14 +47,14 @@ def _place_of(moment: Moment, law: Law, run_id: str, step: str, mark: Mark, job_
         case "ready" if job_id in moment.pairs("waiting"):
             return any(job_id in line for line in moment.everything_of("waiters").values())
         case "ready":
-            turns, lists = moment.pairs("turns", topic), moment.everything_of("ready")
+            place = moment.fact(run_id, step, "route") or topic
+            turns, lists = moment.pairs("turns", place), moment.everything_of("ready")
             listed = any(job_id in jobs and f"cordum:{CELL}:ready:{name}" in turns for name, jobs in lists.items())
             # One whose turn came under a newer policy waits for a look at its run.
-            return due or (listed and job_id in moment.pairs("parked", topic))
+            return due or (listed and job_id in moment.pairs("parked", place))
         case "queued":
-            return job_id in moment.pairs("sent", law.queue(moment, run_id, step)) and job_id in moment.value(
-                "window", topic
-            )
+            queue = moment.fact(run_id, step, "direct") or law.queue(moment, run_id, step)
+            return job_id in moment.pairs("sent", queue) and job_id in moment.value("window", topic)
         case "running" if instance.is_job:
             return moment.fact(run_id, step, "worker") in moment.leases
         case "running" if instance.step.kind == "subworkflow" and instance.role is Role.UNIT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from unittest.mock import patch
 
 import redis
@@ -40,6 +41,11 @@ class Opening:
     workflows: Mapping[str, Workflow]  # by digest
 
 
+def info_of(worker: str) -> dict[str, Any]:
+    """What a worker says of itself."""
+    return {"name": worker, "host": "h", "slots": 2, "topics": ["job.t"]}
+
+
 def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Opening:
     stage.empty()
     store = Store(Connection(client, GENUINE), CELL, scenario.window)
@@ -48,7 +54,7 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     if scenario.policy is not None:
         store.policies.publish(read_policy(scenario.policy.encode()).digest, scenario.policy, "test")
     for worker in scenario.workers:
-        store.workers.renew(worker, {}, SETTINGS.lease_ms)
+        store.workers.renew(worker, info_of(worker), SETTINGS.lease_ms)
     workflows: dict[str, Workflow] = {}
     for workflow_id, text in {**scenario.others, WORKFLOW: scenario.definition}.items():
         saved = Workflows(core).save(TENANT, text.encode(), "yaml", workflow_id)
@@ -59,7 +65,9 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
             runs.start(Caller(TENANT, SUBMITTER), WORKFLOW, dict(scenario.input))
     moment = stage.present()
     tape = Tape(GENUINE)
+    core.dispatch._age_sec = -1.0
     warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, workflows)
+    warm.dispatch._age_sec = -1.0  # each look at the registry is one
     _learn_policy(warm, tape, moment, stage)
     return Opening(moment, Company(warm, tape), workflows)
 

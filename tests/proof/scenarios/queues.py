@@ -28,6 +28,8 @@ def a_lost_message_of_a_paused_queue() -> Scenario:
             resender("s1", 2),
             queue_pauser("ann"),
             queue_resumer("bob"),
+            canceller("carol"),
+            coordinator("c1"),
         ),
         faults=1,
     )

@@ -1,0 +1,44 @@
+"""The map of topics and pools, one document with an epoch."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cordum.store import keys
+from cordum.store.connection import Connection
+
+
+class PoolsNow(NamedTuple):
+    """`document` is JSON text; None: there has never been one, and every topic is known."""
+
+    document: str | None
+    epoch: int
+
+
+class Pools:
+    def __init__(self, connection: Connection, cell: keys.CellKeys) -> None:
+        self._connection = connection
+        self._cell = cell
+
+    def current(self) -> PoolsNow:
+        found: Any = self._connection.read(lambda client: client.hmget(self._cell.pools, "document", "epoch"))
+        return PoolsNow(found[0], int(found[1] or 0))
+
+    def publish(self, document: str, actor: str, expected: int) -> bool:
+        """Replace what `expected` is the epoch of; False when it has been changed since."""
+        return self._publish(document, actor, "", expected) != "MOVED"
+
+    def publish_file(self, document: str, actor: str, digest: str) -> None:
+        """At a start-up: a file that is the same as the last one changes nothing."""
+        self._publish(document, actor, digest, 0)
+
+    def _publish(self, document: str, actor: str, digest: str, expected: int) -> str:
+        reply = self._connection.run(
+            "publish_pools",
+            {"pools": self._cell.pools, "clock": self._cell.clock},
+            document=document,
+            file_digest=digest,
+            expected=expected,
+            actor=actor,
+        )
+        return str(reply[0])
