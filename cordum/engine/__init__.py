@@ -343,10 +343,13 @@ class Engine:
 
     # -- coordination --------------------------------------------------------------------------------------------
 
-    def coordinate(self) -> None:
-        """Advance every run that is due and look after timers, leases and lost messages."""
+    def coordinate(self, *, stay: bool = True) -> None:
+        """Advance every run that is due and look after timers, leases and lost messages.
+
+        `stay`: wait a moment for what comes next before leaving.
+        """
         self._core.refresh_pools()
-        self._coordinator.coordinate()
+        self._coordinator.coordinate(stay=stay)
 
     def ring(self) -> None:
         """Call a coordinator, unless one has been called already."""
