@@ -257,7 +257,7 @@ class Core:
             policy, now = known or self.decider_now()
             known = None
             run_id = run_id or self.new_run_id(now)
-            creation = self._creation(replace(start, run_id=run_id), check, policy, now)
+            creation = self._creation(start, run_id, check, policy, now)
             created = self.store.runs.create(*creation[:2], idempotency, creation.rate, tick, show=show)
             if created.word is not CreateReply.POLICY_CHANGED:
                 return self._begun(start, creation, created), policy
@@ -274,7 +274,7 @@ class Core:
         creations: dict[int, Creation] = {}
         for number, start in enumerate(starts):
             try:
-                creations[number] = self._creation(replace(start, run_id=self.new_run_id(known[1])), check, *known)
+                creations[number] = self._creation(start, self.new_run_id(known[1]), check, *known)
             except CordumError as error:
                 answers[number] = error
         for number, created in zip(creations, self.store.runs.create_all([*creations.values()]), strict=True):
@@ -291,13 +291,13 @@ class Core:
     def _creation(
         self,
         start: Start,
+        run_id: str,
         check: Callable[[DecisionPoint | None, RunState], Quota | None] | None,
         policy: Guarded | None,
         now: int,
     ) -> Creation:
-        """A run whose id is known, with its first plan."""
-        assert start.run_id is not None
-        run = complete(self.store, self.workflow, start.workflow, start.run(start.run_id, now, self.limits))
+        """A run with its first plan."""
+        run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
         rate = None if check is None else check(policy, run)
         decided = plan(start.workflow, run, policy, now, self.limits_for(start.workflow))
         return Creation(run, self.dispatch.placed(decided), rate=rate)
