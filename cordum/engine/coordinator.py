@@ -59,6 +59,7 @@ class Coordinator:
         if (found := self.sweep()) is not None:
             self._bulk_retries.carry_on()
             self._letters.trim(found.now)
+            self._bulk_retries.trim(found.now)
         self._advance_while_due(stay)
         if found is not None:
             self._seal()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cordum.domain.plan import Event
 from cordum.store import keys
+from cordum.store.audit import audit_keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 
@@ -24,21 +27,26 @@ class Pools:
         found: Any = self._connection.read(lambda client: client.hmget(self._cell.pools, "document", "epoch"))
         return PoolsNow(found[0], int(found[1] or 0))
 
-    def publish(self, document: str, actor: str, expected: int) -> bool:
-        """Replace what `expected` is the epoch of; False when it has been changed since."""
-        return self._publish(document, actor, "", expected) != "MOVED"
+    def publish(self, document: str, event: Event, tenant: str, expected: int) -> bool:
+        """Replace what `expected` is the epoch of; False when it has been changed since.
 
-    def publish_file(self, document: str, actor: str, digest: str) -> None:
+        `event`: what the audit of `tenant` is told.
+        """
+        return self._publish(document, event, tenant, "", expected) != "MOVED"
+
+    def publish_file(self, document: str, event: Event, tenant: str, digest: str) -> None:
         """At a start-up: a file that is the same as the last one changes nothing."""
-        self._publish(document, actor, digest, 0)
+        self._publish(document, event, tenant, digest, 0)
 
-    def _publish(self, document: str, actor: str, digest: str, expected: int) -> str:
+    def _publish(self, document: str, event: Event, tenant: str, digest: str, expected: int) -> str:
         reply = self._connection.run(
             "publish_pools",
-            {"pools": self._cell.pools, "clock": self._cell.clock},
+            {"pools": self._cell.pools, **audit_keys(self._cell, tenant)},
             document=document,
             file_digest=digest,
             expected=expected,
-            actor=actor,
+            actor=event.actor or "",
+            tenant=tenant,
+            event=event_text("", event),
         )
         return str(reply[0])

@@ -75,6 +75,7 @@ def test_a_policy_that_changes_meanwhile_decides_what_has_not_begun(
     genuine = engine.store.runs.create_all
 
     def later(creations: Any) -> Any:
+        monkeypatch.setattr(engine.store.runs, "create_all", genuine)
         engine.publish_policy(ALLOW + b" # another", "ann")
         return genuine(creations)
 
