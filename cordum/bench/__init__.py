@@ -1,5 +1,5 @@
-"""Measurements a user can repeat: throughput beside Celery's canvas and peers, what idling, deciding, routing and the
-language cost.
+"""Measurements a user can repeat: throughput beside Celery's canvas and peers, what runs keep in memory, how the cost
+of a step grows, what idling, deciding, routing and the language cost.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from cordum.bench.contest import Options, Report, hold_contest
 from cordum.bench.decisions import Decided, measure_decisions
+from cordum.bench.growth import MOST_GROWTH, Cost, Growth, measure_growth
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
+from cordum.bench.memory import Kept, measure_memory
 from cordum.bench.peers import WORKS, Comparison, Taken, Work, compare
 from cordum.bench.plot import draw
 from cordum.bench.routing import Chosen, measure_choices
@@ -31,6 +33,13 @@ __all__ = [
     # idling
     "Idle",
     "measure_idle",
+    # memory, and how costs grow
+    "MOST_GROWTH",
+    "Cost",
+    "Growth",
+    "Kept",
+    "measure_growth",
+    "measure_memory",
     # policy
     "Decided",
     "measure_decisions",

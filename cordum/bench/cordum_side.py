@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from cordum.bench import triage
@@ -42,8 +41,8 @@ class CordumBout:
 
     def run(self, count: int) -> None:
         goal = self._ended() + count
-        start = partial(self._engine.start_run, _CALLER, triage.WORKFLOW_ID, show=False)
-        ids = [start({"incident": number}).id for number in range(count)]
+        inputs: list[dict[str, Any]] = [{"incident": number} for number in range(count)]
+        ids = [str(one) for one in self._engine.start_runs(_CALLER, triage.WORKFLOW_ID, inputs)]
         wait_for(
             lambda: self._ended() >= goal,
             f"{count} runs of cordum",

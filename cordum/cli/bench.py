@@ -9,7 +9,7 @@ import click
 from cordum.cli.output import print_json, say, table, tell
 
 if TYPE_CHECKING:
-    from cordum.bench import Comparison, Idle, Measured, Report, Taken, Work
+    from cordum.bench import Comparison, Cost, Idle, Measured, Report, Taken, Work
 
 _POOLS = click.Choice(["prefork", "threads", "solo"])
 
@@ -83,6 +83,42 @@ def beside_peers(
     for line in found.below_floor():
         tell(f"below its floor: {line}")
     ctx.exit(1 if found.problems() or found.below_floor() else 0)
+
+
+@bench.command()
+@click.option("--runs", type=click.IntRange(100), default=2_000, show_default=True, help="Runs of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def memory(ctx: click.Context, runs: int, as_json: bool) -> None:
+    """Say what a run keeps in Redis: finished, waiting, removed. Exit code 1 when that is over the budget."""
+    from cordum.bench import measure_memory
+
+    found = measure_memory(runs)
+    if as_json:
+        print_json(found.document())
+    else:
+        kept = (("finished", found.finished_kib), ("waiting", found.waiting_kib), ("removed", found.removed_kib))
+        table(("run", "KiB"), [(name, f"{kib:.2f}") for name, kib in kept])
+    ctx.exit(0 if found.within_budget else 1)
+
+
+@bench.command()
+@click.option("--in-flight", type=click.IntRange(1), default=10_000, show_default=True, help="Most runs in flight.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def growth(ctx: click.Context, in_flight: int, as_json: bool) -> None:
+    """Say how the cost of a step grows with all there can be more of. Exit code 1 when it grows too much."""
+    from cordum.bench import measure_growth
+
+    found = measure_growth(in_flight, lambda cost: None if as_json else _show_cost(cost))
+    if as_json:
+        print_json(found.document())
+    else:
+        rows = [(name, *(f"{times:.2f}" for times in found.growth(name).values())) for name in found.names]
+        table(("from the smallest to the largest", "commands", "processor time"), rows)
+    for name in found.over():
+        tell(f"grows too much: {name}")
+    ctx.exit(1 if found.over() else 0)
 
 
 @bench.command()
@@ -168,6 +204,11 @@ def _show_pair(report: Report) -> None:
         f"{name} {report.rate(measured):6.1f}{_cpu_of(report, measured)}" for name, measured in pair.sides()
     )
     say(f"pair {number}: runs/s  {rates}   ratio cordum / canvas {pair.ratio:.2f}")
+
+
+def _show_cost(cost: Cost) -> None:
+    spent = f"{cost.commands:7.1f} commands {cost.redis_us:7.0f} µs of Redis {cost.own_us:7.0f} µs of our own"
+    tell(f"{cost.range:16} {cost.size:7} {spent} a step")
 
 
 def _show_taken(work: Work, taken: Taken) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b32encode
 from typing import NamedTuple
 
 WORKFLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -20,7 +21,7 @@ RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 APPROVAL_TOPIC = "sys.approval.gate"
 
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 _JOB_ID = re.compile(r"(?P<run>[^:@]+):(?P<ref>[^:@]+)@(?P<attempt>[1-9][0-9]{0,8})\Z")
 
 
@@ -67,8 +68,5 @@ def run_of_job(parent: str, job_id: str) -> str:
 
 
 def _digits(number: int, count: int) -> str:
-    digits = []
-    for _ in range(count):
-        number, digit = divmod(number, 32)
-        digits.append(_CROCKFORD[digit])
-    return "".join(reversed(digits))
+    """The last `count` digits of a number of 160 bits at most, to the base of 32."""
+    return b32encode(number.to_bytes(20, "big"))[-count:].translate(_TO_CROCKFORD).decode()

@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 32
 _TOPICS = 50
 _PAUSE_SEC, _LONGEST_PAUSE_SEC = 0.002, 0.01
+_LISTEN_SEC = 0.005
 _STAY_SEC = 0.5  # then signals, remote control and the sweep have their turn
 
 
@@ -50,13 +51,16 @@ class Coordinator:
         self._letters = letters
         self._bulk_retries = bulk_retries
 
-    def coordinate(self) -> None:
-        """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit."""
+    def coordinate(self, *, stay: bool = True) -> None:
+        """One call: sweep when it is time, advance until no run is due or others must have a turn, seal the audit.
+
+        `stay`: wait a moment for what comes next before leaving.
+        """
         if (found := self.sweep()) is not None:
             self._bulk_retries.carry_on()
             self._letters.trim(found.now)
             self._bulk_retries.trim(found.now)
-        self._advance_while_due()
+        self._advance_while_due(stay)
         if found is not None:
             self._seal()
 
@@ -69,19 +73,22 @@ class Coordinator:
         except Exception:
             _LOG.exception("the audit cannot be sealed")
 
-    def _advance_while_due(self) -> None:
+    def _advance_while_due(self, stay: bool) -> None:
         leave, pause = time.monotonic() + _STAY_SEC, _PAUSE_SEC
         seen: set[str] = set()
         while due := self._advance_due():
             if time.monotonic() >= leave:
                 self.ring()
                 return
-            if len(due) < _BATCH:
-                # More will be due at once, and to be called again costs more than to wait for it. In a crowd, where
-                # each look finds a few other runs, later looks find more for their three round trips.
-                crowd = bool(seen) and not seen.issuperset(due)
-                pause = min(2 * pause, _LONGEST_PAUSE_SEC) if crowd else _PAUSE_SEC
-                time.sleep(pause)
+            if stay and len(due) < _BATCH:
+                if len(due) > 1 and seen and not seen.issuperset(due):
+                    # A crowd, where each look finds a few other runs: later looks find more for their round trips.
+                    pause = min(2 * pause, _LONGEST_PAUSE_SEC)
+                    time.sleep(pause)
+                else:
+                    # The next call comes soon, and to take it through Celery costs more than to listen for it here.
+                    pause = _PAUSE_SEC
+                    self._store.wakeups.heard(_LISTEN_SEC)
             seen.update(due)
 
     def ring(self) -> None:

@@ -28,12 +28,12 @@ from cordum.engine.foresight import Foresight
 from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
-from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
+from cordum.errors import CordumError, NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
 from cordum.store.prepared import Prepared
-from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
+from cordum.store.runs import CommitReply, Created, CreateReply, Creation, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
 
 DecisionPointOf = Callable[[Policy], DecisionPoint]
@@ -263,22 +263,62 @@ class Core:
             policy, now = known or self.decider_now()
             known = None
             run_id = run_id or self.new_run_id(now)
-            run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
-            rate = None if check is None else check(policy, run)
-            limits = self.limits_for(start.workflow)
-            decided = plan(start.workflow, run, policy, now, limits)
-            prepared = self._prepare(start.workflow, run, decided, policy, now, limits)
-            decided = self.dispatch.placed(decided)
-            created = self.store.runs.create(run, decided, idempotency, rate, tick, prepared=prepared, show=show)
-            if created.word is CreateReply.CREATED:
-                self._start_children(run, decided)
-            if created.word is CreateReply.WORKFLOW_GONE:
-                raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
-            if created.word is CreateReply.THROTTLED:
-                raise _too_many(rate, created.wait_ms)
+            creation = self._creation(start, run_id, check, policy, now)
+            created = self.store.runs.create_all([creation._replace(idempotency=idempotency, tick=tick, show=show)])[0]
             if created.word is not CreateReply.POLICY_CHANGED:
-                return created, policy
+                return self._begun(start, creation, created), policy
         raise Unavailable("the policy is changing too fast, try again")
+
+    def create_all(
+        self,
+        starts: Sequence[Start],
+        check: Callable[[DecisionPoint | None, RunState], Quota | None],
+        known: tuple[Guarded | None, int],
+    ) -> list[str | CordumError]:
+        """As `create`, for several in one round trip: their ids; an error stands where its run would."""
+        answers: list[str | CordumError] = [""] * len(starts)
+        creations: dict[int, Creation] = {}
+        for number, start in enumerate(starts):
+            try:
+                creations[number] = self._creation(start, self.new_run_id(known[1]), check, *known)
+            except CordumError as error:
+                answers[number] = error
+        for number, created in zip(creations, self.store.runs.create_all([*creations.values()]), strict=True):
+            try:
+                if created.word is CreateReply.POLICY_CHANGED:
+                    created, _ = self.create(starts[number], check=check)
+                else:
+                    self._begun(starts[number], creations[number], created)
+                answers[number] = created.run_id
+            except CordumError as error:
+                answers[number] = error
+        return answers
+
+    def _creation(
+        self,
+        start: Start,
+        run_id: str,
+        check: Callable[[DecisionPoint | None, RunState], Quota | None] | None,
+        policy: Guarded | None,
+        now: int,
+    ) -> Creation:
+        """A run with its first plan."""
+        run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
+        rate = None if check is None else check(policy, run)
+        limits = self.limits_for(start.workflow)
+        decided = plan(start.workflow, run, policy, now, limits)
+        prepared = self._prepare(start.workflow, run, decided, policy, now, limits)
+        return Creation(run, self.dispatch.placed(decided), rate=rate, prepared=prepared)
+
+    def _begun(self, start: Start, creation: Creation, created: Created) -> Created:
+        """What was answered to a creation under the policy that holds; raises when that is a refusal."""
+        if created.word is CreateReply.CREATED:
+            self._start_children(creation.run, creation.plan)
+        if created.word is CreateReply.WORKFLOW_GONE:
+            raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
+        if created.word is CreateReply.THROTTLED:
+            raise _too_many(creation.rate, created.wait_ms)
+        return created
 
     def _prepare(
         self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int, limits: Limits

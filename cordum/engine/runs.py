@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from cordum.domain.decision_point import DecisionPoint, Undecided
+from cordum.domain.decision_point import DecisionPoint, Guarded, Undecided
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Plan
 from cordum.domain.planner import plan_cancel
@@ -28,13 +28,14 @@ from cordum.engine.previews import Preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page, Started
 from cordum.engine.workflows import Workflows
-from cordum.errors import Forbidden, IdempotencyKeyReused, NotFound, Problem, Unavailable, Unprocessable
+from cordum.errors import CordumError, Forbidden, IdempotencyKeyReused, NotFound, Problem, Unavailable, Unprocessable
 from cordum.store.queues import Pause
 from cordum.store.quotas import Standing
 from cordum.store.runs import CreateReply, Idempotency
 
 # How old the answer to a start may be in what it says about workers.
 _OLD_NEWS_MS = 1000
+_TOGETHER = 32  # runs that are started in one round trip
 _SCANNED = 1000  # events that are read at once to find some of them
 
 
@@ -90,6 +91,42 @@ class Runs:
         # EXISTS: the reply to our own first sending was lost; the run is there, and it is ours.
         replayed = created.word is CreateReply.REPLAYED
         return Started(created.run_id, replayed, partial(self.get, caller.tenant, created.run_id))
+
+    def start_all(
+        self, caller: Caller, workflow_id: str, inputs: Sequence[dict[str, JSON]], labels: Mapping[str, str]
+    ) -> list[str | CordumError]:
+        """Start a run for each input, many in a round trip: their ids; an error stands where its run would."""
+        answers: list[str | CordumError] = []
+        for first in range(0, len(inputs), _TOGETHER):
+            found, known = self._core.version_and_decider_now(caller.tenant, workflow_id)
+            version, digest = self._workflows.required(workflow_id, found)
+            workflow = self._core.workflow(caller.tenant, workflow_id, digest)
+            start = Start(
+                tenant=caller.tenant,
+                person=caller.person,
+                workflow=workflow,
+                version=(version, digest),
+                input={},
+                labels=labels,
+            )
+            answers += self._start_together(start, inputs[first : first + _TOGETHER], known)
+        return answers
+
+    def _start_together(
+        self, start: Start, inputs: Sequence[dict[str, JSON]], known: tuple[Guarded | None, int]
+    ) -> list[str | CordumError]:
+        answers: list[str | CordumError] = [""] * len(inputs)
+        good: list[int] = []
+        for number, input_ in enumerate(inputs):
+            try:
+                check_input(start.workflow, input_)
+                good.append(number)
+            except CordumError as error:
+                answers[number] = error
+        starts = [replace(start, input=inputs[number]) for number in good]
+        for number, answer in zip(good, self._core.create_all(starts, refuse_by_policy, known), strict=True):
+            answers[number] = answer
+        return answers
 
     def _idempotency(self, key: str | None, input_: JSON, labels: Mapping[str, str]) -> Idempotency | None:
         """The key with the fingerprint of the request: SHA-256 of the canonical JSON of body and flags."""

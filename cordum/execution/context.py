@@ -42,13 +42,17 @@ class JobContext:
         self.input: JSON = claim.input
         self.constraints: Mapping[str, JSON] = claim.constraints.document() if claim.constraints else {}
         self._ends_at = time.monotonic() + claim.timeout_ms / 1000
-        self.log = JobLog({"run_id": claim.run_id, "step_id": claim.step_id, "job_id": job_id})
         self._incarnation = incarnation
         self._port = port
         self._stop = stop
         self._ask_at = 0.0
         self._names: set[str] = set()
         self._naming = threading.Lock()
+
+    @cached_property
+    def log(self) -> JobLog:
+        """Writes lines that carry the ids of the job."""
+        return JobLog({"run_id": self.run_id, "step_id": self.step_id, "job_id": self.job_id})
 
     @cached_property
     def deadline(self) -> datetime:

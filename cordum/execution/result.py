@@ -23,8 +23,7 @@ class ResultRefused(Exception):
 def checked_result(value: object, max_bytes: int) -> JSON:
     """`value` as the JSON that will be kept (tuples are lists, keys are text), or ResultRefused."""
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse)
-        data = text.encode()
+        data = _ENCODER.encode(value).encode()
     except (TypeError, ValueError) as error:
         raise ResultRefused("result_not_serializable", f"the result is not JSON: {_reason(error)}") from None
     except RecursionError:
@@ -39,6 +38,10 @@ def checked_result(value: object, max_bytes: int) -> JSON:
 
 def _refuse(value: object) -> NoReturn:
     raise TypeError(f"it holds a value of type {type(value).__name__}")
+
+
+# json.dumps would make one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse)
 
 
 def _reason(error: Exception) -> str:

@@ -120,7 +120,8 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "edited": _plain,
     "past": _sequence,
 }
-_ABSENT = StepState()
+_DEFAULTS: Mapping[str, Any] = {name: getattr(StepState(), name) for name in FACTS}
+_NO_FACTS: Mapping[str, Any] = {}
 _STATUSES = {status.value: status for status in StepStatus}
 
 
@@ -141,14 +142,18 @@ def _fact_text(value: Any) -> str:
     return str(value)
 
 
-def changed_facts(step: str, before: StepState | None, after: StepState) -> Iterable[str]:
+def changed_facts(step: str, before: StepState | None, after: StepState) -> list[str]:
     """Alternating hash fields and values of the facts that differ."""
-    known = before or _ABSENT
-    for name in {**known.facts, **after.facts} if before else after.facts:
-        value, old = getattr(after, name), getattr(known, name)
-        if value is not old and value != old and name in FACTS:
-            yield f"{step}#{name}"
-            yield _fact_text(value)
+    known, facts = before.facts if before is not None else _NO_FACTS, after.facts
+    found: list[str] = []
+    for name in {**known, **facts} if known else facts:
+        if name not in _DEFAULTS:
+            continue
+        default = _DEFAULTS[name]
+        value, old = facts.get(name, default), known.get(name, default)
+        if value is not old and value != old:
+            found += (f"{step}#{name}", _fact_text(value))
+    return found
 
 
 def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, StepState]:
@@ -179,7 +184,7 @@ SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next")
 
 def archived_text(state: StepState) -> str:
     """All of a step that is over, as one text."""
-    facts = {name: _fact_text(getattr(state, name)) for name in FACTS if getattr(state, name) != getattr(_ABSENT, name)}
+    facts = {name: _fact_text(getattr(state, name)) for name in FACTS if getattr(state, name) != _DEFAULTS[name]}
     return to_json({"mark": mark(state), **facts})
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,12 +32,11 @@ _T = TypeVar("_T")
 _FULL = re.compile(r"\A(OOM|MISCONF) |Error running script .* -(OOM|MISCONF) ", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A script with its keys and arguments, ready to be sent."""
 
     script: Script
-    arguments: tuple[Argument, ...]
+    arguments: Sequence[Argument]
 
 
 class Connection:
@@ -124,6 +122,16 @@ class Connection:
             for number, reply in zip(unknown, self._wire.exchange(whole), strict=True):
                 replies[number] = reply
         return replies
+
+    def awaited(self, list_: str, seconds: float) -> bool:
+        """Whether an element comes to the old end of a list within so long (less than the socket's time-out)."""
+        return self.guarded(lambda: self._popped(list_, seconds)) is not None
+
+    def _popped(self, list_: str, seconds: float) -> Any:
+        reply = self._wire.exchange([("BRPOP", list_, f"{seconds:g}")])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def read(self, ask: Callable[[redis.Redis], _T]) -> _T:
         """Plain commands that may be sent twice: reads, and writes that set a value. `ask` gets the client."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 from cordum.domain.ids import JobId
 from cordum.domain.instances import parent_of
@@ -18,9 +19,13 @@ from cordum.store.codec import own_json
 from cordum.store.commit import attempt_event_text, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message, job_message
+from cordum.store.scripts import Form
 
 _MOST_LOST = 500  # of one queue in one sweep
-_MOST_TOPICS_KEPT = 1000
+_MOST_KEPT = 1000
+
+_Key = TypeVar("_Key")
+_Made = TypeVar("_Made")
 
 
 class ClaimReply(StrEnum):
@@ -116,6 +121,8 @@ class Jobs:
         self._cell = cell
         self._window = window
         self._topic_keys: dict[str, dict[str, str]] = {}
+        self._claim_forms: dict[tuple[str, str, str], Form] = {}
+        self._record_forms: dict[tuple[str, str], Form] = {}
 
     def claim(
         self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
@@ -132,30 +139,40 @@ class Jobs:
             attempt_event_text("step.ready", job, source="queued", target="pending", data=(("reason", reason),))
             for reason in ("policy_changed", "run_paused")
         )
+        queue = direct_queue(incarnation) if direct else queue_list(topic, priority)
+        form = self._claim_forms.get((topic, queue, incarnation)) or self._claim_form(topic, queue, incarnation)
         own = keys.RunKeys.of(job.run_id)
-        return self._connection.call(
-            "claim",
-            {
-                **self._shared(job, topic),
-                "inputs": own.inputs,
-                "workers": self._cell.workers,
-                "sent": self._cell.sent(direct_queue(incarnation) if direct else queue_list(topic, priority)),
-                "held": self._cell.held(incarnation),
-                "timers": self._cell.timers,
-            },
-            run_id=job.run_id,
-            job_id=str(job),
-            step=job.step,
-            attempt=job.attempt,
-            incarnation=incarnation,
-            nonce=nonce,
-            topic=topic,
-            event=attempt_event_text("step.started", job, source="queued", target="running", actor=incarnation),
-            changed_event=changed,
-            paused_event=paused,
-            minimum=self._window,
-            message=coordinator_message(),
+        arguments = form.filled(
+            k_run=own.run,
+            k_steps=own.steps,
+            k_facts=own.facts,
+            k_inputs=own.inputs,
+            k_timeline=own.timeline,
+            a_run_id=job.run_id,
+            a_job_id=str(job),
+            a_step=job.step,
+            a_attempt=job.attempt,
+            a_nonce=nonce,
+            a_event=attempt_event_text("step.started", job, source="queued", target="running", actor=incarnation),
+            a_changed_event=changed,
+            a_paused_event=paused,
+            a_message=coordinator_message(),
         )
+        return Call(form.script, arguments)
+
+    def _claim_form(self, topic: str, queue: str, incarnation: str) -> Form:
+        """What is the same for all claims of one queue by one worker."""
+        form = self._connection.library["claim"].form(
+            **{f"k_{name}": key for name, key in self._keys_of_topic(topic).items()},
+            k_workers=self._cell.workers,
+            k_sent=self._cell.sent(queue),
+            k_held=self._cell.held(incarnation),
+            k_timers=self._cell.timers,
+            a_incarnation=incarnation,
+            a_topic=topic,
+            a_minimum=self._window,
+        )
+        return _kept(self._claim_forms, (topic, queue, incarnation), form)
 
     def record(
         self,
@@ -174,33 +191,43 @@ class Jobs:
 
     def _record_call(self, recording: Recording, incarnation: str) -> Call:
         job, topic, nonce, outcome, output, failure, retry_after_ms = recording
+        form = self._record_forms.get((topic, incarnation)) or self._record_form(topic, incarnation)
         own = keys.RunKeys.of(job.run_id)
-        ignored = attempt_event_text("result.ignored", job, actor=incarnation, data=(("outcome", outcome.value),))
-        return self._connection.call(
-            "record_result",
-            {
-                **self._shared(job, topic),
-                "inputs": own.inputs,
-                "outputs": own.outputs_of(job.step),
-                "prepared": own.prepared,
-                "held": self._cell.held(incarnation),
-            },
-            run_id=job.run_id,
-            job_id=str(job),
-            step=job.step,
-            attempt=job.attempt,
-            nonce=nonce,
-            topic=topic,
-            outcome=outcome.value,
-            output=output,
-            failure=codec.failure_text(failure),
-            retry_after_ms="" if retry_after_ms is None else retry_after_ms,
-            event=attempt_event_text("step.succeeded", job, source="running", target="succeeded", actor=incarnation),
-            ignored_event=ignored,
-            minimum=self._window,
-            message=coordinator_message(),
-            fan=parent_of(job.step) or "",
+        arguments = form.filled(
+            k_run=own.run,
+            k_steps=own.steps,
+            k_facts=own.facts,
+            k_inputs=own.inputs,
+            k_outputs=own.outputs_of(job.step),
+            k_prepared=own.prepared,
+            k_timeline=own.timeline,
+            a_run_id=job.run_id,
+            a_job_id=str(job),
+            a_step=job.step,
+            a_attempt=job.attempt,
+            a_nonce=nonce,
+            a_outcome=outcome.value,
+            a_output=output,
+            a_failure=codec.failure_text(failure),
+            a_retry_after_ms="" if retry_after_ms is None else retry_after_ms,
+            a_event=attempt_event_text("step.succeeded", job, source="running", target="succeeded", actor=incarnation),
+            a_ignored_event=attempt_event_text(
+                "result.ignored", job, actor=incarnation, data=(("outcome", outcome.value),)
+            ),
+            a_message=coordinator_message(),
+            a_fan=parent_of(job.step) or "",
         )
+        return Call(form.script, arguments)
+
+    def _record_form(self, topic: str, incarnation: str) -> Form:
+        """What is the same for all records of one topic by one worker."""
+        form = self._connection.library["record_result"].form(
+            **{f"k_{name}": key for name, key in self._keys_of_topic(topic).items()},
+            k_held=self._cell.held(incarnation),
+            a_topic=topic,
+            a_minimum=self._window,
+        )
+        return _kept(self._record_forms, (topic, incarnation), form)
 
     def exchange(
         self,
@@ -256,8 +283,7 @@ class Jobs:
         )
 
     def _take_call(self, topics: Sequence[str], want: int) -> Call:
-        lists = [queue_list(topic, priority) for priority in PRIORITIES for topic in topics]
-        return self._connection.call("take_messages", {}, lists, want=want, lists=len(topics))
+        return self._connection.call("take_messages", {}, _lists_of(tuple(topics)), want=want, lists=len(topics))
 
     def lose(
         self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool = False, left: bool = False
@@ -306,12 +332,7 @@ class Jobs:
 
     def _keys_of_topic(self, topic: str) -> dict[str, str]:
         """Those that are the same for all its jobs; made once, because they are asked for twice a job."""
-        made = self._topic_keys.get(topic)
-        if made is None:
-            if len(self._topic_keys) >= _MOST_TOPICS_KEPT:
-                self._topic_keys.clear()
-            made = self._topic_keys[topic] = self._make_topic_keys(topic)
-        return made
+        return self._topic_keys.get(topic) or _kept(self._topic_keys, topic, self._make_topic_keys(topic))
 
     def _make_topic_keys(self, topic: str) -> dict[str, str]:
         return {
@@ -495,10 +516,24 @@ class Jobs:
         return bool(reply[0] == "RESENT")
 
 
+def _kept(known: dict[_Key, _Made], key: _Key, made: _Made) -> _Made:
+    """`made`, and known from now on."""
+    if len(known) >= _MOST_KEPT:
+        known.clear()
+    known[key] = made
+    return made
+
+
+@lru_cache(maxsize=256)
+def _lists_of(topics: tuple[str, ...]) -> list[str]:
+    """All lists of their queues, those of the highest priority first; a worker asks for the same few rows of topics."""
+    return [queue_list(topic, priority) for priority in PRIORITIES for topic in topics]
+
+
 def _claimed(reply: list[Any]) -> Claimed:
-    word = ClaimReply(reply[0])
-    if word is not ClaimReply.CLAIMED:
-        return Claimed(word)
+    if reply[0] != ClaimReply.CLAIMED.value:
+        return Claimed(ClaimReply(reply[0]))
+    word = ClaimReply.CLAIMED
     return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
 
 

@@ -17,6 +17,7 @@ _PARTS = (
     *("steps", "facts", "inputs", "outputs", "timeline", "once"),
     *("children", "child_outputs", "items", "context", "inbox", "prepared"),
 )
+_RUN_KEYS = " ".join(("cordum:run:{@}", *(f"cordum:run:{{@}}:{part}" for part in _PARTS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class RunKeys:
     @classmethod
     @lru_cache(maxsize=1024)
     def of(cls, run_id: str) -> RunKeys:
-        base = f"cordum:run:{{{run_id}}}"
-        return cls(base, *(f"{base}:{part}" for part in _PARTS))
+        # An id has no blanks.
+        return cls(*_RUN_KEYS.replace("@", run_id).split(" "))
 
     @property
     def parts(self) -> list[str]:

@@ -114,6 +114,18 @@ class Idempotency:
     scope: str | None = None
 
 
+class Creation(NamedTuple):
+    """A run that shall be stored, and with what: see `Runs.create`."""
+
+    run: RunState
+    plan: Plan
+    idempotency: Idempotency | None = None
+    rate: Quota | None = None
+    tick: ScheduleStep | None = None
+    prepared: Prepared | None = None
+    show: bool = False
+
+
 class Runs:
     def __init__(
         self,
@@ -148,9 +160,18 @@ class Runs:
         `tick`: the step of the schedule that it is a run of, written with it. `prepared`: what is foreseen of its
         steps. `show`: the reply holds the run.
         """
+        return self.create_all([Creation(run, plan, idempotency, rate, tick, prepared, show)])[0]
+
+    def create_all(self, creations: Sequence[Creation]) -> list[Created]:
+        """Store several runs in one round trip, each for itself."""
+        replies = self._connection.run_all([self._create_call(one) for one in creations])
+        return [self._created(creation, reply) for creation, reply in zip(creations, replies, strict=True)]
+
+    def _create_call(self, creation: Creation) -> Call:
+        run, plan, idempotency, rate, tick, prepared, show = creation
         script = self._connection.library["create_run"]
         commit = self._writer(run, script).write(plan, codec.run_fields(run), rate, prepared)
-        reply = self._connection.run(
+        return self._connection.call(
             "create_run",
             {
                 **self._commit_keys(run),
@@ -173,8 +194,10 @@ class Runs:
             show="1" if show else "0",
             tick=tick.control(run.tenant) if tick else "",
         )
-        word = CreateReply(reply[0])
-        if word is CreateReply.CREATED and show:
+
+    def _created(self, creation: Creation, reply: list[Any]) -> Created:
+        run, word = creation.run, CreateReply(reply[0])
+        if word is CreateReply.CREATED and creation.show:
             return Created(word, run.id, _snapshot(reply[2]), _inputs(codec.pairs(reply[3])))
         if word is CreateReply.THROTTLED:
             return Created(word, run.id, wait_ms=int(reply[1]))

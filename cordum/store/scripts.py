@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Argument: TypeAlias = str | int | bytes
 
@@ -77,9 +77,38 @@ class Script:
         except KeyError:
             raise self._misfit(keys, args) from None
 
+    def form(self, **fixed: Argument) -> Form:
+        """A call of which this much is always the same; keys and arguments are named as in the script."""
+        names = (*(f"k_{name}" for name in self.keys), *(f"a_{name}" for name in self.args))
+        if not fixed.keys() <= set(names):
+            raise TypeError(f"{self.name} has no {', '.join(sorted(fixed.keys() - set(names)))}")
+        return Form(
+            self,
+            (len(self.keys), *(fixed.get(name, "") for name in names)),
+            tuple((name, number) for number, name in enumerate(names, 1) if name not in fixed),
+        )
+
     def _misfit(self, keys: Mapping[str, str], args: Mapping[str, Argument]) -> TypeError:
         wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
         return TypeError(f"{self.name}: keys or arguments do not fit its header: {', '.join(wrong)}")
+
+
+class Form(NamedTuple):
+    """A call that wants filling in: `blanks` are what is missing, by name and place."""
+
+    script: Script
+    arguments: tuple[Argument, ...]
+    blanks: tuple[tuple[str, int], ...]
+
+    def filled(self, **given: Argument) -> list[Argument]:
+        """All arguments of the call; anything missing or unknown is a programming error."""
+        if len(given) != len(self.blanks):
+            wrong = sorted(given.keys() ^ {name for name, _ in self.blanks})
+            raise TypeError(f"{self.script.name}: {', '.join(wrong)} do not fit what is blank")
+        arguments = list(self.arguments)
+        for name, place in self.blanks:
+            arguments[place] = given[name]
+        return arguments
 
 
 def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:

@@ -46,6 +46,13 @@ class Wakeups:
         reply = self._connection.run("ring", {"coordinator": self._cell.coordinator}, message=coordinator_message())
         return bool(reply[0] == "RUNG")
 
+    def heard(self, seconds: float) -> bool:
+        """Whether the coordinators are called within so long, which takes the call.
+
+        Who has heard it has to look. If it dies first, the marks are still there, and the next sweep brings somebody.
+        """
+        return self._connection.awaited(self._cell.coordinator, seconds)
+
     def sweep(self, sweep_ms: int, lease_ms: int, limit: int = 1000) -> Sweep | None:
         """Mark the runs whose time has come and name the workers whose lease is over; None when swept just now.
 

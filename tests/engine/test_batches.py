@@ -109,10 +109,36 @@ def test_what_becomes_due_right_after_is_advanced_by_the_same_call(
     first = due(hands, 1)
     late: list[str] = []
 
-    def pause(seconds: float) -> None:
+    def listen(seconds: float) -> bool:
+        heard = not late
+        if heard:
+            late.extend(due(hands, 1))
+        return heard
+
+    monkeypatch.setattr(engine.store.wakeups, "heard", listen)
+    engine.coordinate()
+    assert second_steps(hands, first + late) == ["queued", "queued"]
+
+
+def test_a_coordinator_hears_of_the_next_result_without_being_called_through_celery(
+    engine: Engine, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that a result leaves is taken by the coordinator that is at work, and is not there for another."""
+    first = due(hands, 1)
+    queue = engine.store.keys.coordinator
+    engine.store.connection.read(lambda client: client.delete(queue))
+    heard: list[bool] = []
+    late: list[str] = []
+    real = engine.store.wakeups.heard
+
+    def listen(seconds: float) -> bool:
         if not late:
             late.extend(due(hands, 1))
+        heard.append(real(seconds))
+        return heard[-1]
 
-    monkeypatch.setattr("cordum.engine.coordinator.time.sleep", pause)
+    monkeypatch.setattr(engine.store.wakeups, "heard", listen)
     engine.coordinate()
+    assert heard == [True, False]
+    assert engine.store.connection.read(lambda client: client.llen(queue)) == 0
     assert second_steps(hands, first + late) == ["queued", "queued"]

@@ -44,7 +44,13 @@ class Engine:
     asked: list[tuple[list[str], list[str], int]] = field(default_factory=list)
 
     def exchange(
-        self, incarnation: str, recordings: list[Recording], deliveries: list[Delivered], topics: Any, want: int
+        self,
+        incarnation: str,
+        recordings: list[Recording],
+        deliveries: list[Delivered],
+        topics: Any,
+        want: int,
+        routes: Any = (),
     ) -> Exchanged:
         if self.away:
             raise Unavailable("Redis cannot be reached")
@@ -69,6 +75,7 @@ class Place:
         self.later: list[Callable[[], None]] = []
         self.listening = False
         self.topics: tuple[str, ...] = (TOPIC,)
+        self.routes: tuple[str, ...] = ()
         self._readers: list[Callable[[], None]] = []
         self._ticks: set[Callable[[], None]] = set()
         self.pool = SimpleNamespace(num_processes=slots, uses_semaphore=False)
@@ -93,6 +100,7 @@ class Place:
             topics=lambda: self.topics,
             listening=lambda: self.listening,
             strange=lambda raw, topic: self.strange.append(raw),
+            routes=lambda: self.routes,
         )
         self.pump.restart()
 
@@ -108,6 +116,9 @@ class Place:
             if len(self.engine.asked) == before:
                 return
         raise AssertionError(f"it never rests: {self.engine.asked[-4:]}")
+
+    def hear(self, name: str) -> None:
+        assert self.pump.deliver(json.loads(message(name)), TOPIC)
 
     def land(self, name: str) -> None:
         flight = next(one for one in self.flying if one.id == f"r:{name}@1")
@@ -162,13 +173,36 @@ def test_large_results_are_recorded_a_few_at_a_time(place: Callable[[int], Place
 def test_a_slot_is_kept_for_the_message_that_kombu_waits_for(place: Callable[[int], Place]) -> None:
     here = place(2)
     here.listening = True
+    here.routes = ("some route",)
     here.engine.queue = [message(name) for name in "ab"]
     here.settle()
     assert here.in_flight() == ["r:a@1"]
-    flight = here.pump.flight_of(json.loads(message("k")), TOPIC)
-    assert flight is not None
-    here.pump.deliver(flight)
+    here.hear("k")
     assert here.in_flight() == ["r:a@1", "r:k@1"]
+
+
+def test_nothing_is_asked_for_while_kombu_waits_for_it(place: Callable[[int], Place]) -> None:
+    """A message would wake kombu; only what waits on routes wakes nobody."""
+    here = place(4)
+    here.settle()
+    here.listening = True
+    here.hear("a")
+    here.engine.asked.clear()
+    here.land("a")
+    here.settle()
+    assert here.engine.asked == [(["r:a@1"], [], 0)]
+    here.routes = ("some route",)
+    here.hear("b")
+    here.land("b")
+    here.settle()
+    assert here.engine.asked[-1] == (["r:b@1"], [], 3)
+
+
+def test_what_is_no_plain_job_is_left_to_celery(place: Callable[[int], Place]) -> None:
+    here = place(2)
+    assert not here.pump.deliver([1], TOPIC)
+    assert not here.pump.deliver(json.loads(message("a")), "job.other")
+    assert here.engine.asked == []
 
 
 def test_kombu_listens_only_when_there_was_less_than_room_for(place: Callable[[int], Place]) -> None:
@@ -200,9 +234,7 @@ def test_a_refused_message_that_kombu_brought_does_not_end_the_taking(place: Cal
     here.settle()
     here.engine.claims["r:a@1"] = Claimed(ClaimReply.STALE)
     here.engine.queue = [message("b")]
-    flight = here.pump.flight_of(json.loads(message("a")), TOPIC)
-    assert flight is not None
-    here.pump.deliver(flight)
+    here.hear("a")
     here.settle()
     assert here.in_flight() == ["r:b@1"]
 
@@ -243,9 +275,7 @@ def test_nothing_is_forgotten_while_redis_is_away(place: Callable[[int], Place])
     here.settle()
     here.engine.away = True
     here.land("a")
-    flight = here.pump.flight_of(json.loads(message("b")), TOPIC)
-    assert flight is not None
-    here.pump.deliver(flight)
+    here.hear("b")
     here.loop()
     here.engine.away = False
     here.engine.asked.clear()

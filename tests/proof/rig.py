@@ -190,8 +190,8 @@ class Rig:
     def coordinate(self) -> None:
         """A coordinator takes a call; it leaves when no run is due, however long that takes here."""
         self.client.rpop(self.store.keys.coordinator)
-        with mock.patch.multiple("cordum.engine.coordinator", _STAY_SEC=PATIENCE_SEC, _PAUSE_SEC=0.0):
-            self.coordinator.coordinate()
+        with mock.patch("cordum.engine.coordinator._STAY_SEC", PATIENCE_SEC):
+            self.coordinator.coordinate(stay=False)
 
     def take_due(self) -> list[str]:
         return self.store.wakeups.take_due(64)

@@ -108,7 +108,10 @@ class Flight(JobRequest):
     def announce(self, consumer: Any) -> None:
         """Say that the message has come, as Celery's strategy does."""
         _log.info("Task %s[%s] received", self.name, self.id)
-        signals.task_received.send(sender=consumer, request=self)
+        if signals.task_received.receivers:
+            signals.task_received.send(sender=consumer, request=self)
+        if not self._told_of:
+            return
         self.send_event(
             "task-received",
             name=self.name,
@@ -120,6 +123,11 @@ class Flight(JobRequest):
             eta=None,
             expires=None,
         )
+
+    @property
+    def _told_of(self) -> bool:
+        """Whether anybody hears Celery's events."""
+        return bool(self._eventer and self._eventer.enabled)
 
     # -- called by the pool --------------------------------------------------------------------------------------
 
@@ -168,7 +176,7 @@ class Flight(JobRequest):
     def tell(self, landed: Landed, *, applied: bool) -> None:
         """Celery's event for the recorded end."""
         self.before_acknowledgement()
-        if not (self._eventer and self._eventer.enabled):
+        if not self._told_of:
             return
         ending = Ending(_outcome(landed), applied=applied, retries_left=self.claimed.retries_left)
         error = failure_of_ending(ending)

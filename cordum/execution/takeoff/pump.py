@@ -136,11 +136,15 @@ class Pump:
         job, priority = found
         return Flight(job, priority, raw["headers"], task, self._consumer, self, direct)
 
-    def deliver(self, flight: Flight) -> None:
-        """What kombu heard first; more is fetched at once."""
+    def deliver(self, raw: Any, queue: str) -> bool:
+        """A message that kombu has heard. If it is a plain job, more is fetched at once; False: it is for Celery."""
+        flight = self.flight_of(raw, queue) if isinstance(raw, dict) else None
+        if flight is None:
+            return False
         self._expect(flight)
         self.dry = False
         self.turn(heard=True)
+        return True
 
     def turn(self, heard: bool = False) -> None:
         """`heard`: it is kombu that calls, so it is not listening now."""
@@ -161,13 +165,15 @@ class Pump:
 
     def _turn(self, heard: bool) -> None:
         ended = self._drain()
-        want = self._room(listening=not heard and self._listening())
-        topics = self._in_turn() if want > 0 else ()
+        listening = not heard and self._listening()
+        want = self._room(listening)
+        # While kombu listens, the lists are empty: what comes wakes it, and is fetched with what it has heard.
+        topics = self._in_turn() if want > 0 and (not listening or not self.dry or self._routes()) else ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
             taken = self._exchange(ended, waiting, topics, want)
             self._claim_taken(taken)
-            if want > 0:
+            if topics:
                 self.dry = len(taken) < want
         if self._landed:
             self.call()

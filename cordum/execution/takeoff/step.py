@@ -8,8 +8,6 @@ that shows, adds and cancels them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -34,7 +32,7 @@ _POOLS = (prefork.TaskPool, thread.TaskPool, solo.TaskPool)
 
 
 class TakeOff(bootsteps.StartStopStep):
-    # After the lease, without which nothing can be claimed; before it at the end. The other's answer lies under ours.
+    # After the lease, without which nothing can be claimed; before it at the end. What is not ours is the other's.
     requires = (WorkerLease, StrangeMessages)
 
     def __init__(self, consumer: Any, **options: Any) -> None:
@@ -42,8 +40,6 @@ class TakeOff(bootsteps.StartStopStep):
         self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._pump: Pump | None = None
         self._timer: Any = None
-        if self.include_if(consumer):
-            consumer.create_task_handler = partial(self._task_handler, consumer, consumer.create_task_handler)
 
     def include_if(self, consumer: Any) -> bool:
         able = consumer.hub is not None and isinstance(consumer.pool, _POOLS)
@@ -61,6 +57,7 @@ class TakeOff(bootsteps.StartStopStep):
                 routes=lambda: consumer.cordum_standing.routes,
                 strange=lambda raw, topic: _channel(consumer).connection._deliver(raw, topic),
             )
+        _channel(consumer).connection.first_to_hear = self._pump.deliver
         qos = _channel(consumer).qos
         qos.can_consume = MethodType(lambda _: self._may_listen(consumer), qos)
         self._pump.restart()
@@ -87,20 +84,6 @@ class TakeOff(bootsteps.StartStopStep):
         if consumer.disable_rate_limits or not any(consumer.task_buckets.values()):
             return topics
         return tuple(topic for topic in topics if not consumer.task_buckets[topic])
-
-    def _task_handler(self, consumer: Any, create: Callable[[], Callable[[Any], None]]) -> Callable[[Any], None]:
-        handle = create()
-
-        def on_message(message: Any) -> None:
-            pump = self._pump
-            flight = pump.flight_of(message._raw, message.delivery_info.get("routing_key")) if pump else None
-            if pump is None or flight is None:
-                handle(message)
-            else:
-                message.ack()
-                pump.deliver(flight)
-
-        return on_message
 
 
 def _channel(consumer: Any) -> Any:

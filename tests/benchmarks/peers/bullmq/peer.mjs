@@ -31,7 +31,8 @@ class Ends {
     this.times = new Map();
     this.wakers = [];
     this.movedAt = Date.now();
-    this.events = new QueueEvents(name, { connection });
+    // From the first event: by default it misses what comes between its being ready and its first question.
+    this.events = new QueueEvents(name, { connection, lastEventId: "0-0" });
     this.events.on("completed", ({ jobId, returnvalue }) => {
       this.values.push(returnvalue);
       this.times.set(jobId, (this.times.get(jobId) ?? 0) + 1);
@@ -103,11 +104,9 @@ const plays = {
     await rollbacks.reach(goal);
     return { seconds: seconds(began), problems: problems(rollbacks.values.at(-1), count, "results came to the join") };
   },
-  async singles() {
-    const ends = new Ends("classify");
-    await ends.events.waitUntilReady();
+  async singles(_, classified) {
     const began = now();
-    const found = await all(ends, count, { single: true });
+    const found = await all(classified, count, { single: true });
     return { seconds: seconds(began), problems: problems(found.length, count, "jobs have their result") };
   },
   async killed(rollbacks) {
@@ -126,11 +125,12 @@ const plays = {
   },
 };
 
-const rollbacks = new Ends("rollback");
-await rollbacks.events.waitUntilReady();
+const [rollbacks, classified] = [new Ends("rollback"), new Ends("classify")];
+await Promise.all([rollbacks, classified].map((ends) => ends.events.waitUntilReady()));
 const workers = await Promise.all([startWorker(), startWorker()]);
 await all(rollbacks, WARM_UP, {});
-const answer = await plays[work](rollbacks);
+await classified.reach(WARM_UP);
+const answer = await plays[work](rollbacks, classified);
 const version = createRequire(import.meta.url)("bullmq/package.json").version;
 console.log(
   JSON.stringify({
