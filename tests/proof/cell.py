@@ -18,7 +18,7 @@ NEW, OLD = 0, 1
 
 
 class Turn(NamedTuple):
-    """When a tenant is next: those that are new before all others. `had`: jobs as a new one, or turns it is known for."""
+    """When a tenant is next: those that are new first. `had`: jobs as a new one, or turns for which it is known."""
 
     age: int
     number: int
@@ -361,7 +361,7 @@ class Cell:
             self._next_turn(topic, turn, served)
 
     def _enter_turns(self, topic: str, who: tuple[int, str], waiting: int) -> None:
-        """Whoever is not known is new, and comes first; who has only been away for a while goes on from where it was."""
+        """Whoever is not known is new, and comes first; who has been away for a while goes on from where it was."""
         turns = self.turns.setdefault(topic, {})
         known = turns.get(who)
         if known is None:
