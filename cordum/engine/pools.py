@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cordum.config_files import read_mapping
-from cordum.domain.pools import PoolMap, read_pool, read_pool_map, read_topic
+from cordum.domain.pools import Pool, PoolMap, read_pool, read_pool_map, read_topic
 from cordum.engine.core import Core
 from cordum.engine.values import Caller
 from cordum.errors import ConfigurationRefused, NotFound, Problem, StateConflict, Unavailable, Unprocessable
@@ -36,8 +36,8 @@ class PoolSettings:
         found, wrong = read_pool_map(dict(read_mapping(file)))
         if found is None:
             raise ConfigurationRefused("\n".join(f"{file}: {one}" for one in wrong))
-        document = _text(found)
-        self._store.publish_file(document, actor, hashlib.sha256(document.encode()).hexdigest())
+        document, limited = _text(found), _limited(self.now(), found)
+        self._store.publish_file(document, actor, hashlib.sha256(document.encode()).hexdigest(), limited)
 
     # -- pools ---------------------------------------------------------------------------------------------------
 
@@ -105,10 +105,18 @@ class PoolSettings:
         for _ in range(_MOST_ATTEMPTS):
             known = self.now()
             changed = change(known)
-            if self._store.publish(_text(changed), caller.person, known.epoch):
+            if self._store.publish(_text(changed), caller.person, known.epoch, _limited(known, changed)):
                 _LOG.info("%s has changed the pools", caller.person)
                 return changed
         raise Unavailable("the pools are changing too fast, try again", code="conflict_repeated")
+
+
+def _limited(before: PoolMap, after: PoolMap) -> list[Pool]:
+    """The pools that have a limit, as they are now, and those that had one."""
+    gone = (name for name, pool in before.pools.items() if pool.max_parallel and name not in after.pools)
+    had = {name for name, pool in before.pools.items() if pool.max_parallel}
+    kept = [pool for pool in after.pools.values() if pool.max_parallel or pool.name in had]
+    return [*kept, *(Pool(name) for name in gone)]
 
 
 def _text(known: PoolMap) -> str:
