@@ -169,26 +169,64 @@ class Client:
                 raise TimeoutError(f"run {run_id} has not ended within {timeout} seconds")
             time.sleep(_POLL_SEC)
 
-    def delete_run(self, run_id: str) -> None:
-        """Forget an ended run, with all that belongs to it."""
-        self._request("DELETE", _path("workflow-runs", run_id))
+    def delete_run(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """Forget an ended run, with all that belongs to it. None, or what a dry run tells: {removes: [run ids]}."""
+        return self._done(_path("workflow-runs", run_id), reason, dry_run)
+
+    # single jobs
+
+    def submit_job(
+        self,
+        topic: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        dry_run: bool = False,
+        **wanted: Any,
+    ) -> dict[str, Any]:
+        """Have one job done. `wanted`: priority, retry, timeout_sec, capability, risk_tags, … as on a step.
+
+        Returns {job_id, state, result, …, replayed}; a job that the policy denies is there, too, `denied`.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        said = {"topic": topic, "input": dict(input or {}), "labels": dict(labels or {}), **wanted}
+        job, answered = self._request("POST", "/jobs", query=_dry(dry_run), headers=headers, **_json(said))
+        return {**_mapping(job), "replayed": answered.get("Idempotent-Replayed") == "true"}
+
+    def jobs(
+        self, *, state: str | None = None, topic: str | None = None, limit: int | None = 50
+    ) -> list[dict[str, Any]]:
+        """Single jobs, the newest first; `limit=None` for all."""
+        return self._list("/jobs", limit, {"state": state, "topic": topic})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """{id, state, topic, result, error, …} of any job, single or of a workflow."""
+        return self._object("GET", _path("jobs", job_id))
+
+    def job_decisions(self, job_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """What the policy has said of it, oldest first."""
+        return self._list(_path("jobs", job_id, "decisions"), limit)
+
+    def cancel_job(self, job_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("jobs", job_id, "cancel"), query=_dry(dry_run), **_reason(reason))
 
     # what operators do; each says why, and `dry_run` tells what would be done and changes nothing
 
     def cancel(
         self, run_id: str, reason: str | None = None, *, compensate: bool = False, dry_run: bool = False
     ) -> dict[str, Any] | None:
-        """None, or what a dry run tells. `compensate`: undo what it has done."""
+        """None, or what a dry run tells. `compensate`: undo what it has done. Without a reason the audit says so."""
         path = _path("workflow-runs", run_id, "cancel")
         said = ({} if reason is None else {"reason": reason}) | ({"compensate": True} if compensate else {})
         told: dict[str, Any] | None = self._request("POST", path, query=_dry(dry_run), **_json(said))[0]
         return told or None
 
-    def pause(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+    def pause(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let nothing new begin; what runs may finish."""
         return self._object("POST", _path("workflow-runs", run_id, "pause"), query=_dry(dry_run), **_reason(reason))
 
-    def resume(self, run_id: str, reason: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+    def resume(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         return self._object("POST", _path("workflow-runs", run_id, "resume"), query=_dry(dry_run), **_reason(reason))
 
     def signal(
@@ -199,11 +237,13 @@ class Client:
         *,
         correlation: str | None = None,
         idempotency_key: str | None = None,
-    ) -> None:
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
         """Hand an event to a run; with a key, however often it is sent, once."""
         said = {"payload": payload} | ({} if correlation is None else {"correlation": correlation})
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-        self._request("POST", _path("workflow-runs", run_id, "signals", name), headers=headers, **_json(said))
+        path = _path("workflow-runs", run_id, "signals", name)
+        return self._object("POST", path, query=_dry(dry_run), headers=headers, **_json(said))
 
     def retry(self, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let a failed run go on from what failed."""
@@ -243,7 +283,13 @@ class Client:
         return self._object("POST", _path("approvals", job_id, "reject"), **_reason(reason))
 
     def signal_by_correlation(
-        self, name: str, correlation: str, payload: Any = None, *, idempotency_key: str | None = None
+        self,
+        name: str,
+        correlation: str,
+        payload: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
         """Hand an event to every run that waits for it; with none it is kept for the first that will.
 
@@ -251,7 +297,7 @@ class Client:
         """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         said = _json({"correlation": correlation, "payload": payload})
-        return self._object("POST", _path("signals", name), headers=headers, **said)
+        return self._object("POST", _path("signals", name), query=_dry(dry_run), headers=headers, **said)
 
     # inbound webhooks
 
@@ -268,8 +314,13 @@ class Client:
         """
         return self._object("POST", "/hooks", **_json(dict(wanted)))
 
-    def delete_hook(self, hook_id: str) -> None:
-        self._request("DELETE", _path("hooks", hook_id))
+    def rotate_hook(self, hook_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Give a hook another `secret`, shown this once; what the one before has signed is refused from now on."""
+        return self._object("POST", _path("hooks", hook_id, "rotate"), query=_dry(dry_run), **_reason(reason))
+
+    def delete_hook(self, hook_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """None, or what a dry run tells: the hook."""
+        return self._done(_path("hooks", hook_id), reason, dry_run)
 
     # schedules
 
@@ -286,15 +337,15 @@ class Client:
     def replace_schedule(self, schedule_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return self._object("PUT", _path("schedules", schedule_id), **_json(dict(wanted)))
 
-    def delete_schedule(self, schedule_id: str) -> None:
-        """Forget a schedule; its runs stay."""
-        self._request("DELETE", _path("schedules", schedule_id))
+    def delete_schedule(self, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """Forget a schedule; its runs stay. None, or what a dry run tells: the schedule."""
+        return self._done(_path("schedules", schedule_id), reason, dry_run)
 
-    def pause_schedule(self, schedule_id: str) -> dict[str, Any]:
-        return self._object("POST", _path("schedules", schedule_id, "pause"))
+    def pause_schedule(self, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "pause"), query=_dry(dry_run), **_reason(reason))
 
-    def resume_schedule(self, schedule_id: str) -> dict[str, Any]:
-        return self._object("POST", _path("schedules", schedule_id, "resume"))
+    def resume_schedule(self, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("schedules", schedule_id, "resume"), query=_dry(dry_run), **_reason(reason))
 
     def next_ticks(self, schedule_id: str, count: int = 10) -> list[str]:
         """When its next runs begin, RFC 3339."""
@@ -306,9 +357,12 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return self._object("POST", _path("schedules", schedule_id, "trigger"), headers=headers)
 
-    def backfill_schedule(self, schedule_id: str, first: str, last: str) -> dict[str, Any]:
+    def backfill_schedule(
+        self, schedule_id: str, first: str, last: str, reason: str, *, dry_run: bool = False
+    ) -> dict[str, Any]:
         """A run for each tick of a past range that has none. Returns {ticks, runs: [{tick, run_id, created}]}."""
-        return self._object("POST", _path("schedules", schedule_id, "backfill"), **_json({"from": first, "to": last}))
+        said = {"from": first, "to": last, "reason": reason}
+        return self._object("POST", _path("schedules", schedule_id, "backfill"), query=_dry(dry_run), **_json(said))
 
     # dead letters
 
@@ -331,9 +385,7 @@ class Client:
 
     def discard_dead_letter(self, job_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
         """Say that nothing is to be done about it. None, or what a dry run tells."""
-        path = _path("dlq", job_id)
-        told: dict[str, Any] | None = self._request("DELETE", path, query=_dry(dry_run), **_reason(reason))[0]
-        return told or None
+        return self._done(_path("dlq", job_id), reason, dry_run)
 
     def retry_dead_letters(
         self,
@@ -359,8 +411,8 @@ class Client:
     def bulk_retries(self, limit: int | None = None) -> list[dict[str, Any]]:
         return self._list("/dlq/retry", limit)
 
-    def stop_bulk_retry(self, bulk_id: str, reason: str) -> dict[str, Any]:
-        return self._object("POST", _path("dlq", "retry", bulk_id, "stop"), **_reason(reason))
+    def stop_bulk_retry(self, bulk_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("dlq", "retry", bulk_id, "stop"), query=_dry(dry_run), **_reason(reason))
 
     # limits
 
@@ -377,23 +429,25 @@ class Client:
     def worker(self, worker_id: str) -> dict[str, Any]:
         return self._object("GET", _path("workers", worker_id))
 
-    def drain(self, worker_id: str, *, undo: bool = False) -> dict[str, Any]:
+    def drain(self, worker_id: str, reason: str, *, undo: bool = False, dry_run: bool = False) -> dict[str, Any]:
         """Let a worker finish what runs there and take nothing new; it is done when its status is `drained`."""
-        return self._object("DELETE" if undo else "POST", _path("workers", worker_id, "drain"))
+        path = _path("workers", worker_id, "drain")
+        return self._object("DELETE" if undo else "POST", path, query=_dry(dry_run), **_reason(reason))
 
-    def drain_pool(self, pool: str, *, undo: bool = False) -> dict[str, Any]:
+    def drain_pool(self, pool: str, reason: str, *, undo: bool = False, dry_run: bool = False) -> dict[str, Any]:
         """The same for every worker of a pool; done when `drained` is true."""
-        return self._object("DELETE" if undo else "POST", _path("pools", pool, "drain"))
+        path = _path("pools", pool, "drain")
+        return self._object("DELETE" if undo else "POST", path, query=_dry(dry_run), **_reason(reason))
 
     def queues(self, limit: int | None = None) -> list[dict[str, Any]]:
         """{name, depth, ready, queued, running, oldest_age_sec, consumers, slots, paused} of every topic."""
         return self._list("/queues", limit)
 
-    def pause_queue(self, topic: str, reason: str | None = None) -> dict[str, Any]:
-        return self._object("POST", _path("queues", topic, "pause"), **_reason(reason))
+    def pause_queue(self, topic: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "pause"), query=_dry(dry_run), **_reason(reason))
 
-    def resume_queue(self, topic: str) -> dict[str, Any]:
-        return self._object("POST", _path("queues", topic, "resume"))
+    def resume_queue(self, topic: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        return self._object("POST", _path("queues", topic, "resume"), query=_dry(dry_run), **_reason(reason))
 
     # policy
 
@@ -443,6 +497,11 @@ class Client:
             yield from items
             if cursor is None:
                 return
+
+    def _done(self, path: str, reason: str, dry_run: bool) -> dict[str, Any] | None:
+        """What a DELETE answers: nothing, or what a dry run tells."""
+        told: dict[str, Any] | None = self._request("DELETE", path, query=_dry(dry_run), **_reason(reason))[0]
+        return told or None
 
     def _object(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         return _mapping(self._request(method, path, **how)[0])

@@ -167,6 +167,10 @@ class Settings:
         default=True,
         metadata=_rule("workers claim and record in batches; `false`: each job by itself, as Celery would"),
     )
+    straight: bool = field(
+        default=True,
+        metadata=_rule("steps whose turn is known beforehand follow without a coordinator; `false`: each is planned"),
+    )
     window_minimum: int = field(
         default=32, metadata=_rule("unfinished messages a topic may have while no worker takes its jobs", minimum=1)
     )
@@ -216,7 +220,10 @@ class Settings:
         ),
     )
     dead_letters_kept_sec: int = field(
-        default=30 * _DAY_SEC, metadata=_rule("how long a dead letter is kept once it was dealt with", minimum=0)
+        default=30 * _DAY_SEC,
+        metadata=_rule(
+            "how long a dead letter is kept once it was dealt with, and a bulk retry after its end", minimum=0
+        ),
     )
 
     # limits

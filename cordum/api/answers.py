@@ -29,6 +29,11 @@ def no_content() -> Response:
     return Response(status=204)
 
 
+def done_or_told(told: Any) -> Response:
+    """204 after an action that has nothing to show; of a dry run, what it tells."""
+    return no_content() if told is None else answer(told)
+
+
 def problem_item(problem: Problem) -> dict[str, Any]:
     """One entry of `errors[]` or `warnings[]`; a place that is unknown is left out."""
     item: dict[str, Any] = {"path": problem.path, "code": problem.code, "message": problem.message}

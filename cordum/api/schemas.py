@@ -19,7 +19,7 @@ from cordum.domain.definition.problems import Problems, ReadingStopped, shown
 from cordum.domain.ids import GROUP_ID, MAX_TOPIC, RUN_ID, STEP_ID, TENANT, WORKFLOW_ID
 from cordum.domain.roles import Role
 from cordum.domain.schedules import SCHEDULE_ID, CatchUp, Overlap
-from cordum.domain.states import RunStatus
+from cordum.domain.states import RunStatus, StepStatus
 from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
 from cordum.errors import InvalidInput, Problem, Unprocessable
@@ -231,9 +231,14 @@ class Flag(fields.Boolean):
         return value
 
 
-def _reason(required: bool) -> Text:
+UNSAID = "none given"
+"""The reason of an act whose client cannot give one: programs for Cordum's published API (CONTRACT.md 5.1)."""
+
+
+def _reason(**how: Any) -> Text:
     return Text(
-        required=required,
+        error_messages={"required": "missing_field: required: say why, it goes into the audit"},
+        **how,
         validate=[
             validate.Length(
                 max=MAX_REASON_CHARS, error=f"limit_exceeded: must be at most {MAX_REASON_CHARS} characters"
@@ -243,20 +248,28 @@ def _reason(required: bool) -> Text:
     )
 
 
-class ReasonBody(Strict):
+class CommentBody(Strict):
     """Approving: a reason is welcome."""
 
-    reason = _reason(required=False)
+    reason = _reason()
 
 
-class CancelBody(ReasonBody):
+class ReasonBody(Strict):
+    """What a person does against a run, a queue, a worker, a schedule, a hook."""
+
+    reason = _reason(required=True)
+
+
+class UnsaidBody(Strict):
+    """The same where programs for Cordum's published API send none."""
+
+    reason = _reason(load_default=UNSAID)
+
+
+class CancelBody(UnsaidBody):
     """`compensate`: undo what the run has done."""
 
     compensate = Flag(load_default=False)
-
-
-class RejectBody(Strict):
-    reason = _reason(required=True)
 
 
 class _Said(fields.Raw):
@@ -296,11 +309,12 @@ class SignalByCorrelationBody(Strict):
     )
 
 
-class RerunBody(RejectBody):
+class RerunBody(UnsaidBody):
     from_step = Text(validate=validate.Regexp(STEP_ID, error="id_format: not a step id"))
+    dry_run = Flag(load_default=False)
 
 
-class CompleteBody(RejectBody):
+class CompleteBody(ReasonBody):
     output = Anything(allow_none=True)
 
 
@@ -334,8 +348,8 @@ class Rate(fields.Float):
         return float(value)
 
 
-class LetterRetryBody(ReasonBody):
-    """Existing clients send nothing; then the reason says so. `input` takes the place of what the step was given."""
+class LetterRetryBody(UnsaidBody):
+    """`input` takes the place of what the step was given."""
 
     input = Anything(allow_none=True)
 
@@ -348,7 +362,7 @@ class LetterFilter(Strict):
     include_governance = Switch(truthy={True}, falsy={False})
 
 
-class BulkRetryBody(RejectBody):
+class BulkRetryBody(ReasonBody):
     filter = fields.Nested(LetterFilter, required=True, error_messages=SAID)
     rate = Rate()
     dry_run = Switch(truthy={True}, falsy={False})
@@ -398,6 +412,33 @@ def _choice(choices: type[StrEnum]) -> Text:
     return Text(validate=validate.OneOf(names, error=f"invalid_choice: must be one of {', '.join(names)}"))
 
 
+JOB_STATES = tuple(dict.fromkeys(status.public.value for status in StepStatus))
+
+
+class JobsQuery(PageQuery):
+    state = Text(validate=validate.OneOf(JOB_STATES, error=f"invalid_choice: must be one of {', '.join(JOB_STATES)}"))
+    topic = Text(validate=validate.Length(max=MAX_TOPIC, error="id_format: not a topic"))
+
+
+class JobBody(Strict):
+    """A single job. What belongs to a step is judged by the reader of definitions, `Anything` here.
+
+    The last ones are known to Cordum's published API, and mean nothing here (CONTRACT.md 5.1).
+    """
+
+    topic = priority = retry = timeout_sec = queue_timeout_sec = concurrency = Anything(allow_none=True)
+    worker_id = route_labels = actor_id = actor_type = capability = risk_tags = requires = Anything(allow_none=True)
+    input = Mapped()
+    prompt = context = Anything(allow_none=True)
+    labels = Labels()
+    deadline_ms = Count(0, 10**12)
+    idempotency_key = Text(allow_none=True)
+    adapter_id = memory_id = context_mode = pack_id = tags = Anything(allow_none=True)
+    tenant_id = org_id = team_id = project_id = principal_id = Anything(allow_none=True)
+    max_input_tokens = max_output_tokens = max_total_tokens = Anything(allow_none=True)
+    allow_summarization = allow_retrieval = Anything(allow_none=True)
+
+
 class ScheduleBody(Strict):
     """What a schedule does from now on; whatever is left out has its default."""
 
@@ -439,7 +480,7 @@ class HookBody(Strict):
     description = Text(validate=validate.Length(max=MAX_LABEL_CHARS, error="limit_exceeded: too long"))
 
 
-class BackfillBody(Strict):
+class BackfillBody(ReasonBody):
     first = Text(required=True, data_key="from")
     last = Text(required=True, data_key="to")
 
@@ -471,6 +512,11 @@ def body(schema: type[Strict]) -> dict[str, Any]:
     return _loaded(schema(), json_body(when_empty={}), "", "the body is not usable")
 
 
+def reasoned(schema: type[Strict] = ReasonBody) -> tuple[bool, str]:
+    """Whether an action is only to be told (`?dry_run=true`), and its reason."""
+    return query(ActionQuery)["dry_run"], body(schema)["reason"]
+
+
 def input_body() -> dict[str, JSON]:
     """The input of a run: any JSON object, also an empty one, but it has to be there."""
     value = json_body()
@@ -478,6 +524,17 @@ def input_body() -> dict[str, JSON]:
         problem = Problem("", "type", "must be an object; send {} for a run without input")
         raise Unprocessable("the input of a run is a JSON object", problems=[problem])
     return value
+
+
+def same_key(of_header: str | None, of_body: str | None) -> str | None:
+    """The idempotency key of a request that may have it in two places."""
+    if of_body is not None and not _IDEMPOTENCY_KEY.match(of_body):
+        problem = Problem("/idempotency_key", "id_format", "must be 1 to 255 visible ASCII characters")
+        raise Unprocessable("the idempotency_key is not usable", problems=[problem])
+    if of_header and of_body and of_header != of_body:
+        problem = Problem("/idempotency_key", "invalid_choice", "must be that of the header, or be left out")
+        raise Unprocessable("two idempotency keys are given", problems=[problem])
+    return of_header or of_body
 
 
 def idempotency_key() -> str | None:

@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from cordum.cli.output import fields, print_json, printable, say, table, tell
-from cordum.cli.previews import dry_run_option, tell_preview
+from cordum.cli.previews import dry_run_option, reason_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
 
 _POLL_SEC = 0.3
 _letter = click.argument("job_id", metavar="DEAD_LETTER")
-_reason = click.option("--reason", metavar="TEXT", required=True, help="Why; it stays with the dead letter.")
 _group = click.option("--group", metavar="GROUP", help="Only of this group: see `cordum dlq groups`.")
 _topic = click.option("--topic", metavar="TOPIC", help="Only of this topic.")
 
@@ -80,7 +79,7 @@ def groups(client: Client, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("job_id", metavar="[DEAD_LETTER]", required=False)
-@_reason
+@reason_option
 @click.option("--input", "edited", metavar="JSON", help="Give the step this instead of its input (one dead letter).")
 @_group
 @_topic
@@ -142,17 +141,18 @@ def progress(client: Client, bulk_id: str | None, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("bulk_id", metavar="BULK_RETRY")
-@_reason
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def stop(client: Client, bulk_id: str, reason: str, as_json: bool) -> None:
+def stop(client: Client, bulk_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Stop a bulk retry. What it has tried again goes on."""
-    _show_bulk(client.stop_bulk_retry(bulk_id, reason), as_json)
+    _show_bulk(client.stop_bulk_retry(bulk_id, reason, dry_run=dry_run), as_json)
 
 
 @dlq.command()
 @_letter
-@_reason
+@reason_option
 @dry_run_option
 @json_option
 @remote

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import print_json, say, table, tell
+from cordum.cli.output import print_json, printable, say, table, tell
+from cordum.cli.previews import dry_run_option, reason_option
 from cordum.cli.remote import json_option, remote
 from cordum.client import ApiError, Client
 
@@ -42,21 +43,24 @@ def queues(ctx: click.Context, as_json: bool, url: str | None) -> None:
 
 @queues.command("pause")
 @click.argument("topic", metavar="TOPIC")
-@click.option("--reason", metavar="TEXT", help="Why; it is shown to whoever asks why a step waits.")
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def pause_queue(client: Client, topic: str, reason: str | None, as_json: bool) -> None:
+def pause_queue(client: Client, topic: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let nothing of TOPIC begin. What runs may finish."""
-    _show_queues([client.pause_queue(topic, reason)], as_json)
+    _show_queues([client.pause_queue(topic, reason, dry_run=dry_run)], as_json)
 
 
 @queues.command("resume")
 @click.argument("topic", metavar="TOPIC")
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def resume_queue(client: Client, topic: str, as_json: bool) -> None:
+def resume_queue(client: Client, topic: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let TOPIC go on."""
-    _show_queues([client.resume_queue(topic)], as_json)
+    _show_queues([client.resume_queue(topic, reason, dry_run=dry_run)], as_json)
 
 
 @click.command(short_help="Let a worker or a pool finish.")
@@ -65,6 +69,8 @@ def resume_queue(client: Client, topic: str, as_json: bool) -> None:
 @click.option("--undo", is_flag=True, help="Let it take jobs again.")
 @click.option("--timeout", type=float, metavar="SEC", help="How long to wait until it is done. [default: no limit]")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is done.")
+@reason_option
+@dry_run_option
 @json_option
 @remote
 @click.pass_context
@@ -76,13 +82,19 @@ def drain(
     undo: bool,
     timeout: float | None,
     no_wait: bool,
+    reason: str,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Let WORKER (its id, or the name it was started with) finish what runs there and take nothing new.
 
     Says when nothing runs there any more: then it may be ended without a loss.
     """
-    shown = client.drain_pool(name, undo=undo) if pool else client.drain(name, undo=undo)
+    act = client.drain_pool if pool else client.drain
+    shown = act(name, reason, undo=undo, dry_run=dry_run)
+    if dry_run:
+        _tell_drain(shown, as_json)
+        return
     deadline = None if timeout is None else time.monotonic() + timeout
     while not (undo or no_wait or _done(shown)):
         if deadline is not None and time.monotonic() >= deadline:
@@ -90,7 +102,7 @@ def drain(
             ctx.exit(FAILED)
         time.sleep(_POLL_SEC)
         try:
-            shown = client.drain_pool(name) if pool else client.worker(name)
+            shown = client.drain_pool(name, reason) if pool else client.worker(name)
         except ApiError as error:
             if error.http_status != 404:
                 raise
@@ -101,6 +113,15 @@ def drain(
         say(f"{name} takes jobs again")
     else:
         say(f"{name} is draining" if no_wait and not _done(shown) else f"{name} is drained: nothing runs there")
+
+
+def _tell_drain(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+        return
+    tell("dry run: nothing was changed")
+    for worker in told["changes"]:
+        say(f"would change  {printable(worker)}")
 
 
 def _done(shown: dict[str, Any]) -> bool:
@@ -118,6 +139,8 @@ def _show_queues(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    if any(one.get("dry_run") for one in found):
+        tell("dry run: nothing was changed")
     header = ("queue", "depth", "ready", "queued", "running", "oldest s", "consumers", "slots", "paused")
     keys = ("depth", "ready", "queued", "running", "oldest_age_sec", "consumers", "slots")
     table(header, [[one["name"], *(one.get(key) for key in keys), _paused(one)] for one in found])

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cordum.cli.output import fields, print_json, printable, say, table, tell
+from cordum.cli.previews import dry_run_option, reason_option
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
@@ -46,11 +47,7 @@ def create(
         if text is not None:
             action[key] = value_of(text)
     made = client.create_hook({"signal" if name else "start": action, "description": description})
-    if as_json:
-        print_json(made)
-        return
-    fields([("hook", made["id"]), ("path", made["path"]), ("secret", made["secret"])])
-    tell("The secret is shown this once.")
+    _show_secret(made, as_json)
 
 
 @hook.command("list")
@@ -81,11 +78,31 @@ def show(client: Client, hook_id: str, as_json: bool) -> None:
 
 @hook.command()
 @_id
+@reason_option
+@json_option
 @remote
-def delete(client: Client, hook_id: str) -> None:
+def rotate(client: Client, hook_id: str, reason: str, as_json: bool) -> None:
+    """Give a hook another secret and print it. What the one before has signed is refused from now on."""
+    _show_secret(client.rotate_hook(hook_id, reason), as_json)
+
+
+@hook.command()
+@_id
+@reason_option
+@dry_run_option
+@remote
+def delete(client: Client, hook_id: str, reason: str, dry_run: bool) -> None:
     """Forget a hook; what comes for it is refused from now on."""
-    client.delete_hook(hook_id)
-    say(f"{printable(hook_id)} is deleted")
+    client.delete_hook(hook_id, reason, dry_run=dry_run)
+    say(f"{printable(hook_id)} {'would be' if dry_run else 'is'} deleted")
+
+
+def _show_secret(made: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    fields([("hook", made["id"]), ("path", made["path"]), ("secret", made["secret"])])
+    tell("The secret is shown this once.")
 
 
 def _does(one: dict[str, Any]) -> str:

@@ -7,43 +7,41 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import print_json, printable, say, status_text, table, undone_by
-from cordum.cli.previews import dry_run_option, tell_preview
+from cordum.cli.output import print_json, printable, say, status_text, table, tell, undone_by
+from cordum.cli.previews import dry_run_option, reason_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
 
 _run = click.argument("run_id", metavar="RUN")
 _step = click.argument("step", metavar="STEP")
-_reason = click.option("--reason", metavar="TEXT", required=True, help="Why; it stays on the timeline.")
-_comment = click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
 
 
 @click.command()
 @_run
-@_comment
+@reason_option
 @dry_run_option
 @json_option
 @remote
-def pause(client: Client, run_id: str, reason: str | None, dry_run: bool, as_json: bool) -> None:
+def pause(client: Client, run_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let nothing new begin in a run. What is running may finish."""
     _show(client.pause(run_id, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
 @_run
-@_comment
+@reason_option
 @dry_run_option
 @json_option
 @remote
-def resume(client: Client, run_id: str, reason: str | None, dry_run: bool, as_json: bool) -> None:
+def resume(client: Client, run_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let a paused run go on."""
     _show(client.resume(run_id, reason, dry_run=dry_run), as_json)
 
 
 @click.command()
 @_run
-@_reason
+@reason_option
 @dry_run_option
 @json_option
 @remote
@@ -55,7 +53,7 @@ def retry(client: Client, run_id: str, reason: str, dry_run: bool, as_json: bool
 @click.command()
 @_run
 @click.option("--from", "from_step", metavar="STEP", help="Take over what lies before this step; without it, nothing.")
-@_reason
+@reason_option
 @dry_run_option
 @json_option
 @remote
@@ -64,33 +62,46 @@ def rerun(client: Client, run_id: str, from_step: str | None, reason: str, dry_r
     _show(client.rerun(run_id, reason, from_step, dry_run=dry_run), as_json)
 
 
-@click.command()
-@_run
-@click.argument("name")
+@click.command(short_help="Send a signal to a run, or to all that wait for it.")
+@click.argument("to", metavar="[RUN] NAME", nargs=-1, required=True)
 @click.option("--payload", metavar="JSON", help="What the step yields; JSON or text.")
-@click.option("--correlation", metavar="TEXT", help="Which of several steps is meant.")
+@click.option("--correlation", metavar="TEXT", help="Which of several steps is meant; without RUN, whom.")
 @click.option("--key", metavar="KEY", help="Idempotency key: however often it is sent, the signal comes once.")
+@dry_run_option
 @json_option
 @remote
 def signal(
     client: Client,
-    run_id: str,
-    name: str,
+    to: tuple[str, ...],
     payload: str | None,
     correlation: str | None,
     key: str | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send the signal NAME to a run. A step that waits for it goes on."""
+    """Send the signal NAME to RUN. A step that waits for it goes on.
+
+    Without RUN it goes to every step that waits for NAME with this --correlation; with none it is kept for the first
+    that will.
+    """
     value = None if payload is None else value_of(payload)
-    client.signal(run_id, name, value, correlation=correlation, idempotency_key=key)
-    _show(client.get(run_id), as_json)
+    if len(to) > 2 or (len(to) == 1 and correlation is None):
+        raise click.UsageError("say to whom: RUN NAME, or NAME with --correlation")
+    run_id, name = to if len(to) == 2 else (None, to[0])
+    if run_id is None:
+        assert correlation is not None
+        _show_sent(
+            client.signal_by_correlation(name, correlation, value, idempotency_key=key, dry_run=dry_run), as_json
+        )
+        return
+    told = client.signal(run_id, name, value, correlation=correlation, idempotency_key=key, dry_run=dry_run)
+    _show(told if dry_run else client.get(run_id), as_json)
 
 
 @click.command()
 @_run
 @_step
-@_reason
+@reason_option
 @dry_run_option
 @json_option
 @remote
@@ -102,7 +113,7 @@ def skip(client: Client, run_id: str, step: str, reason: str, dry_run: bool, as_
 @click.command()
 @_run
 @_step
-@_reason
+@reason_option
 @click.option("--output", metavar="JSON", help="What the step yields; JSON or text.")
 @dry_run_option
 @json_option
@@ -153,6 +164,18 @@ def _standing(step: Mapping[str, Any]) -> dict[str, Any]:
         return {**{key: wait[key] for key in ("reason", "message", "action", "since", "until")}, **held}
     standing = {"reason": step["status"], "message": step.get("worker"), "action": None}
     return {**standing, "since": step.get("started_at"), "until": None}
+
+
+def _show_sent(sent: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(dict(sent))
+        return
+    if sent.get("dry_run"):
+        tell("dry run: nothing was changed")
+    for run_id in sent["delivered_to"]:
+        say(f"delivered to  {printable(run_id)}")
+    if sent["kept"]:
+        say("nobody waits for it: it is kept for the first that will")
 
 
 def _show(run: Mapping[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`--dry-run`: what an action would do."""
+"""`--reason` and `--dry-run`: why an action is done, and what it would do."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import click
 
 from cordum.cli.output import printable, say, table, tell
 
+reason_option = click.option(
+    "--reason", metavar="TEXT", required=True, help="Why; it stays in the audit, and on the timeline of a run."
+)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Tell what would be done; change nothing.")
 
 

@@ -20,6 +20,7 @@ from cordum.cli.failpoints import failpoints
 from cordum.cli.fleet import drain, queues, workers
 from cordum.cli.flower import flower
 from cordum.cli.hooks import hook
+from cordum.cli.jobs import job, jobs
 from cordum.cli.keys import keys
 from cordum.cli.operations import complete, pause, rerun, resume, retry, signal, skip, why
 from cordum.cli.output import complain
@@ -68,6 +69,7 @@ for command in (
     *(demo, dev),
     *(validate, apply, test, graph, diff, schema, workflows),
     *(run, watch, get, why, timeline, runs, cancel, bundle, delete),
+    *(job, jobs),
     *(pause, resume, retry, rerun, signal, skip, complete),
     *(workers, queues, drain),
     *(approvals, approve, reject, dlq),

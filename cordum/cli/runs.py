@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell, undone_by
-from cordum.cli.previews import dry_run_option, tell_preview
+from cordum.cli.previews import dry_run_option, reason_option, tell_preview
 from cordum.cli.remote import json_option, remote
 from cordum.cli.telling import details
 from cordum.cli.watch import no_wait_option, watch_run
@@ -143,12 +143,12 @@ def timeline(client: Client, run_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--reason", metavar="TEXT", help="Why; it stays on the timeline.")
+@reason_option
 @click.option("--compensate", is_flag=True, help="Undo what it has done, as after a failure.")
 @dry_run_option
 @json_option
 @remote
-def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, dry_run: bool, as_json: bool) -> None:
+def cancel(client: Client, run_id: str, reason: str, compensate: bool, dry_run: bool, as_json: bool) -> None:
     """Cancel a run. One that has ended stays as it is."""
     told = client.cancel(run_id, reason, compensate=compensate, dry_run=dry_run)
     if told is not None:
@@ -163,12 +163,14 @@ def cancel(client: Client, run_id: str, reason: str | None, compensate: bool, dr
 
 @click.command()
 @click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@reason_option
+@dry_run_option
 @remote
-def delete(client: Client, run_ids: tuple[str, ...]) -> None:
+def delete(client: Client, run_ids: tuple[str, ...], reason: str, dry_run: bool) -> None:
     """Forget ended runs, each with all that belongs to it."""
     for run_id in run_ids:
-        client.delete_run(run_id)
-        say(f"{printable(run_id)}  deleted")
+        told = client.delete_run(run_id, reason, dry_run=dry_run)
+        say(f"{printable(run_id)}  " + ("deleted" if told is None else f"would go, {len(told['removes'])} in all"))
 
 
 def _from_file(file: str) -> dict[str, Any]:

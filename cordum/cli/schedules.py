@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from cordum.cli.output import fields, print_json, printable, say, status_text, table
+from cordum.cli.output import fields, print_json, printable, say, status_text, table, tell
+from cordum.cli.previews import dry_run_option, reason_option
 from cordum.cli.remote import json_option, remote
 from cordum.cli.runs import value_of
 from cordum.client import Client
@@ -85,29 +86,35 @@ def next_(client: Client, schedule_id: str, count: int, as_json: bool) -> None:
 
 @schedule.command()
 @_id
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def pause(client: Client, schedule_id: str, as_json: bool) -> None:
+def pause(client: Client, schedule_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let no tick start a run until it is resumed."""
-    _show(client.pause_schedule(schedule_id), as_json)
+    _show(client.pause_schedule(schedule_id, reason, dry_run=dry_run), as_json)
 
 
 @schedule.command()
 @_id
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def resume(client: Client, schedule_id: str, as_json: bool) -> None:
+def resume(client: Client, schedule_id: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Let a paused schedule go on with its next tick."""
-    _show(client.resume_schedule(schedule_id), as_json)
+    _show(client.resume_schedule(schedule_id, reason, dry_run=dry_run), as_json)
 
 
 @schedule.command()
 @_id
+@reason_option
+@dry_run_option
 @remote
-def delete(client: Client, schedule_id: str) -> None:
+def delete(client: Client, schedule_id: str, reason: str, dry_run: bool) -> None:
     """Forget a schedule. Its runs stay."""
-    client.delete_schedule(schedule_id)
-    say(f"{printable(schedule_id)} is deleted")
+    client.delete_schedule(schedule_id, reason, dry_run=dry_run)
+    say(f"{printable(schedule_id)} {'would be' if dry_run else 'is'} deleted")
 
 
 @schedule.command()
@@ -128,11 +135,15 @@ def trigger(client: Client, schedule_id: str, key: str | None, as_json: bool) ->
 @_id
 @click.option("--from", "first", metavar="TIME", required=True, help="The first tick, RFC 3339.")
 @click.option("--to", "last", metavar="TIME", required=True, help="The last one.")
+@reason_option
+@dry_run_option
 @json_option
 @remote
-def backfill(client: Client, schedule_id: str, first: str, last: str, as_json: bool) -> None:
+def backfill(
+    client: Client, schedule_id: str, first: str, last: str, reason: str, dry_run: bool, as_json: bool
+) -> None:
     """Start a run for each tick of a past range that has none."""
-    done = client.backfill_schedule(schedule_id, first, last)
+    done = client.backfill_schedule(schedule_id, first, last, reason, dry_run=dry_run)
     if as_json:
         print_json(done)
         return
@@ -150,7 +161,9 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    if found.get("dry_run"):
+        tell("dry run: nothing was changed")
     names = ("id", "workflow_id", "cron", "timezone", "state", "overlap", "catch_up", "starts_at", "ends_at", "input")
     shown = [(name, found[name]) for name in names]
-    fields([*shown, ("by", found["created_by"]), ("next", found["next_ticks"]), ("counts", found["counts"])])
+    fields([*shown, ("by", found["created_by"]), ("next", found.get("next_ticks")), ("counts", found["counts"])])
     fields([("last tick", found["last_tick"]), ("last run", found["last_run"]), ("last error", found["last_error"])])

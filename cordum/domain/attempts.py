@@ -361,7 +361,12 @@ def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
-    """SHA-256 over what would be done: topic, input, meta and constraints, as canonical JSON."""
+    """SHA-256 over what would be done."""
+    return "sha256:" + hashlib.sha256(request_text(step, payload, constraints).encode()).hexdigest()
+
+
+def request_text(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
+    """What would be done: topic, input, meta and constraints, as canonical JSON."""
     meta = {
         "risk_tags": sorted(step.meta.risk_tags),
         "requires": sorted(step.meta.requires),
@@ -370,8 +375,7 @@ def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTR
         "labels": dict(step.meta.labels),
     }
     request = [step.topic, payload, meta, constraints.document()]
-    text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def shape_of(step: Step) -> JSON:

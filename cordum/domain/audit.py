@@ -38,6 +38,19 @@ def audited(event: Event) -> bool:
     return event.type in AUDITED or event.actor is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does something that is about no run, why, and in whose audit it is told."""
+
+    by: str
+    tenant: str
+    reason: str = ""
+
+    def event(self, type: str, **data: Any) -> Event:
+        """The event of the act; the reason is in its data, where one was given."""
+        return Event(type, actor=self.by, data=data | ({"reason": self.reason} if self.reason else {}))
+
+
 # -- records -----------------------------------------------------------------------------------------------------
 
 
@@ -45,7 +58,9 @@ def audited(event: Event) -> bool:
 class Record:
     """What one record tells, and what it is about.
 
-    `subject`: `run:<id>`, `workflow:<id>@<version>`, `policy:<epoch>`, `api_key:<id>`.
+    `subject`: `run:<id>`, `workflow:<id>@<version>`, `policy:<epoch>`, `policy_draft:<id>`, `api_key:<id>`,
+    `queue:<topic>`, `worker:<incarnation>`, `pool:<name>`, `pools:<epoch>`, `schedule:<id>`,
+    `hook:<id>`, `bulk_retry:<id>`.
     """
 
     number: int

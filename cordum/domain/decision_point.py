@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from cordum.domain.policy import Decision, PolicyRequest, Verdict
+from cordum.domain.policy import Decision, Policy, PolicyRequest, Verdict
 
 UNAVAILABLE = "unavailable"
 """Stands for the snapshot's digest in a decision that no policy has made."""
@@ -54,6 +54,10 @@ class Guarded:
     @property
     def digest(self) -> str:
         return UNAVAILABLE if self.point is None else self.point.digest
+
+    def asks_input(self, topic: str) -> bool:
+        """Whether a decision about this topic may depend on the job's input; of what is not ours, nobody knows."""
+        return not isinstance(self.point, Policy) or self.point.asks_input(topic)
 
     def decide(self, request: PolicyRequest) -> Decision:
         """Raises Undecided, and nothing else."""

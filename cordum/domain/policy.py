@@ -191,6 +191,11 @@ class Rule:
                 return False
         return True
 
+    @property
+    def asks_input(self) -> bool:
+        """Whether it looks at what a job would be given."""
+        return self.match.input is not None or self.match.secrets_present is not None
+
     @cached_property
     def _beyond_topic(self) -> tuple[Check, ...]:
         return tuple(holds for name, holds in self.match.checks if name != "topics")
@@ -313,6 +318,10 @@ class Policy:
             own.constraints,
             quotas=own.quotas(request.tenant),
         )
+
+    def asks_input(self, topic: str) -> bool:
+        """Whether a decision about this topic may depend on what the job would be given."""
+        return any(rule.asks_input for rule in self._about(topic))
 
     def decide_start(self, request: PolicyRequest) -> Decision | None:
         """What rules that name the topic `workflow.start` say to a whole run; None when none of them does.

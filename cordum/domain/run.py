@@ -220,5 +220,6 @@ class RunState:
     pins: Mapping[tuple[str, int | None], Pin | None] = field(default_factory=dict)
     parent: Parent | None = None
     undoable: bool = False  # a child that was put away has succeeded and has a compensation
+    definition: str | None = None  # JSON text of its own definition (a single job); None: its workflow's
     compensates: str | None = None  # the run whose steps this one undoes
     compensation: str | None = None  # the run that undoes the steps of this one

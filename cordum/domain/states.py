@@ -196,6 +196,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
     + _rows("claim", _S.QUEUED, _S.RUNNING, _S.PENDING)
     + _rows("give_back", _S.QUEUED, _S.PENDING)  # its worker is gone, or has not taken it
     + _rows("record_result", _S.RUNNING, _S.SUCCEEDED, _S.SETTLING)
+    + _rows("record_result", _S.PENDING, _S.READY)  # what was foreseen (`domain/straight.py`)
     + _rows("lose_attempt", _S.RUNNING, _S.SETTLING)
     # What a person decides.
     + _rows("resolve_approval", _S.WAITING, _S.SUCCEEDED, _S.SETTLING, _S.PENDING)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cordum import failpoints
+from cordum.domain.audit import Act
 from cordum.domain.definition import Checked, Media
 from cordum.domain.ids import JobId
 from cordum.domain.limits import Limits
@@ -35,6 +36,7 @@ from cordum.engine.retention import Retention
 from cordum.engine.runs import Runs
 from cordum.engine.schedules import Schedules
 from cordum.engine.signals import Signals
+from cordum.engine.single_jobs import SingleJobs
 from cordum.engine.values import Caller, Claim, Orders, Outcome, Page, Saved, Started, WorkerInfo
 from cordum.engine.workflows import Workflows
 from cordum.redis_address import RedisAddress
@@ -89,6 +91,7 @@ class Engine:
         self._workflows = Workflows(core)
         self._runs = Runs(core, self._workflows)
         self._operations = Operations(core)
+        self.single_jobs = SingleJobs(core, self._runs, self.jobs)
         self._approvals = Approvals(core)
         self._retention = Retention(core)
         self._bundles = Bundles(core, self._runs)
@@ -216,16 +219,12 @@ class Engine:
         """End a run now. `compensate`: undo what it has done."""
         return self._runs.cancel(caller, run_id, reason, compensate=compensate, dry_run=dry_run)
 
-    def pause_run(
-        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
-    ) -> Preview | None:
+    def pause_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let nothing new begin; what runs may finish."""
-        return self._operations.pause(caller, run_id, reason, dry_run=dry_run)
+        return self._operations.pause(caller, run_id, required_reason(reason), dry_run=dry_run)
 
-    def resume_run(
-        self, caller: Caller, run_id: str, reason: str | None = None, *, dry_run: bool = False
-    ) -> Preview | None:
-        return self._operations.resume(caller, run_id, reason, dry_run=dry_run)
+    def resume_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
+        return self._operations.resume(caller, run_id, required_reason(reason), dry_run=dry_run)
 
     def signal_run(
         self,
@@ -235,9 +234,11 @@ class Engine:
         payload: JSON,
         correlation: str | None = None,
         token: str | None = None,
-    ) -> None:
+        *,
+        dry_run: bool = False,
+    ) -> Preview | None:
         """Hand an event from outside to a run; StateConflict (`run_terminal`) when it has ended."""
-        self._operations.signal(caller, run_id, name, payload, correlation, token)
+        return self._operations.signal(caller, run_id, name, payload, correlation, token, dry_run=dry_run)
 
     def retry_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let a failed run go on, in its next generation."""
@@ -267,9 +268,10 @@ class Engine:
         """Everything about a run as one document."""
         return self._bundles.make(tenant, run_id)
 
-    def delete_run(self, caller: Caller, run_id: str) -> None:
+    def delete_run(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
         """Forget an ended run with all that belongs to it; StateConflict while somebody needs it."""
-        self._retention.delete(caller.tenant, run_id, caller.person)
+        act = Act(caller.person, caller.tenant, required_reason(reason))
+        return self._retention.delete(run_id, act, dry_run=dry_run)
 
     def expire_runs(self, tenant: str) -> int:
         """Remove what a tenant has kept long enough, now; how many runs went."""

@@ -14,9 +14,9 @@ _ACTIONS: Mapping[str, str] = {
     "policy_throttled": "wait; `cordum policy explain` shows the rule",
     "policy_unavailable": "`cordum policy publish FILE`",
     "pool_overloaded": "wait, or start another worker; `cordum workers` shows how busy they are",
-    "queue_paused": "`cordum queues resume {topic}`",
+    "queue_paused": "`cordum queues resume {topic} --reason …`",
     "retry_backoff": "wait; `cordum timeline {run}` tells what failed",
-    "run_paused": "`cordum resume {run}`",
+    "run_paused": "`cordum resume {run} --reason …`",
     "signal": "`cordum signal {run} {signal}`",
     "tenant_limit": "wait for another job of this tenant to end",
 }

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.engine.core import Core
 from cordum.engine.dead_letters import DeadLetters
 from cordum.engine.values import Caller, Page
@@ -27,6 +28,7 @@ DEFAULT_RATE = 10.0
 MOST = 10_000
 """Dead letters in one bulk retry."""
 _TURN = 50  # of one bulk retry, before others have their turn
+_TRIM = 100  # of one tenant in one look
 _LOOKED_INTO = 200  # of a dry run
 _FILTERS = ("topic", "reason_code", "workflow_id", "class")
 
@@ -53,14 +55,9 @@ class BulkRetries:
         known = self._store.get(bulk_id)
         if not known:
             matched, left_out = self._match(caller.tenant, filters)
-            facts = {
-                "tenant": caller.tenant,
-                "actor": caller.person,
-                "reason": reason,
-                "filter": json.dumps(dict(filters)),
-                "left_out": str(left_out),
-            }
-            self._store.begin(caller.tenant, bulk_id, rate or DEFAULT_RATE, facts, matched)
+            facts = {"filter": json.dumps(dict(filters)), "left_out": str(left_out)}
+            act = Act(caller.person, caller.tenant, reason)
+            self._store.begin(bulk_id, rate or DEFAULT_RATE, act, facts, matched)
             self._core.store.wakeups.ring()
         return self.get(caller.tenant, bulk_id)
 
@@ -127,23 +124,31 @@ class BulkRetries:
         found = self._store.newest(tenant, after, limit)
         return Page([bulk_view(one) for one in found], found[-1]["id"] if len(found) == limit else None)
 
-    def stop(self, caller: Caller, bulk_id: str, reason: str) -> dict[str, Any]:
+    def stop(self, caller: Caller, bulk_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Try none of its letters again that has not had its turn."""
         record = self._record(caller.tenant, bulk_id)
-        if not self._store.stop(bulk_id, caller.person, reason):
+        if dry_run and record["state"] == "running":
+            return {"dry_run": True, **bulk_view(record), "state": "stopped"}
+        if dry_run or not self._store.stop(bulk_id, Act(caller.person, caller.tenant, reason)):
             ended = self._record(caller.tenant, bulk_id)
             if record["state"] == "running" or ended["state"] != "stopped":
                 raise StateConflict(
                     f"the bulk retry {bulk_id} is done: what it has begun is stopped by cancelling the runs",
                     code="bulk_retry_done",
                 )
-        return self.get(caller.tenant, bulk_id)
+        return ({"dry_run": True} if dry_run else {}) | self.get(caller.tenant, bulk_id)
 
     def _record(self, tenant: str, bulk_id: str) -> dict[str, str]:
         record = self._store.get(bulk_id)
         if record.get("tenant") != tenant:
             raise NotFound(f"there is no bulk retry {bulk_id}")
         return record
+
+    def trim(self, now: int) -> int:
+        """Forget those that ended as long ago as handled dead letters are kept; how many were forgotten."""
+        until = now - self._core.settings.dead_letters_kept_sec * 1000
+        tenants = self._core.store.dead_letters.tenants()
+        return sum(self._store.trim(tenant, until, _TRIM) for tenant in tenants)
 
     # -- carrying on ---------------------------------------------------------------------------------------------
 

@@ -33,13 +33,14 @@ class Bundles:
     def make(self, tenant: str, run_id: str) -> dict[str, Any]:
         """{format, run, definition, decisions, attempts, approvals, dead_letters, child_runs, timeline}."""
         look = self._core.look_as(tenant, run_id)
-        text = self._store.workflows.document(tenant, look.run.workflow_id, look.run.digest)
+        run_ = look.run
+        text = run_.definition or self._store.workflows.document(tenant, run_.workflow_id, run_.digest)
         run = self._runs.get(tenant, run_id)
         timeline = list(self._timeline(tenant, run_id))
         return {
             "format": FORMAT,
             "run": run,
-            "definition": from_json(text) if text and look.run.compensates is None else None,
+            "definition": from_json(text) if text and run_.compensates is None else None,
             "decisions": [_decision(event) for event in timeline if event["type"] == "step.decision"],
             "attempts": _attempts(timeline),
             "approvals": [approval_view(one) for one in self._approvals(tenant, timeline)],

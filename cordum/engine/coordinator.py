@@ -55,6 +55,7 @@ class Coordinator:
         if (found := self.sweep()) is not None:
             self._bulk_retries.carry_on()
             self._letters.trim(found.now)
+            self._bulk_retries.trim(found.now)
         self._advance_while_due()
         if found is not None:
             self._seal()

@@ -24,6 +24,7 @@ from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
 from cordum.domain.workflow import Workflow
 from cordum.engine.dispatch import Dispatch
+from cordum.engine.foresight import Foresight
 from cordum.engine.looks import Look, complete, whole_run
 from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
@@ -31,6 +32,7 @@ from cordum.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
+from cordum.store.prepared import Prepared
 from cordum.store.runs import CommitReply, Created, CreateReply, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
 
@@ -50,6 +52,7 @@ class Core:
         self.store = store
         self.settings = settings
         self.limits = limits
+        self._foresight = Foresight(store.runs)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
@@ -71,7 +74,10 @@ class Core:
         return load_workflow(text.encode(), "json")
 
     def workflow_of(self, run: RunState) -> Workflow:
-        """What a run does: its definition, or the undoing of the run that it compensates."""
+        """What a run does: its definition, its own or its workflow's, or the undoing of the run that it compensates."""
+        if run.definition is not None:
+            text = run.definition.encode()
+            return self._remembered((run.tenant, run.workflow_id, run.digest), lambda *_: load_workflow(text, "json"))
         if run.compensates is None:
             return self.workflow(run.tenant, run.workflow_id, run.digest)
         return self._remembered((run.tenant, run.compensates, "compensation"), self._compensating)
@@ -259,9 +265,11 @@ class Core:
             run_id = run_id or self.new_run_id(now)
             run = complete(self.store, self.workflow, start.workflow, start.run(run_id, now, self.limits))
             rate = None if check is None else check(policy, run)
-            decided = plan(start.workflow, run, policy, now, self.limits_for(start.workflow))
+            limits = self.limits_for(start.workflow)
+            decided = plan(start.workflow, run, policy, now, limits)
+            prepared = self._prepare(start.workflow, run, decided, policy, now, limits)
             decided = self.dispatch.placed(decided)
-            created = self.store.runs.create(run, decided, idempotency, rate, tick, show=show)
+            created = self.store.runs.create(run, decided, idempotency, rate, tick, prepared=prepared, show=show)
             if created.word is CreateReply.CREATED:
                 self._start_children(run, decided)
             if created.word is CreateReply.WORKFLOW_GONE:
@@ -271,6 +279,11 @@ class Core:
             if created.word is not CreateReply.POLICY_CHANGED:
                 return created, policy
         raise Unavailable("the policy is changing too fast, try again")
+
+    def _prepare(
+        self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int, limits: Limits
+    ) -> Prepared | None:
+        return self._foresight.prepare(workflow, run, decided, policy, now, limits) if self.settings.straight else None
 
     def preview_start(self, start: Start) -> Preview:
         """What `create` would do now."""

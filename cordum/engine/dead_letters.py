@@ -132,7 +132,7 @@ class DeadLetters:
             )
         _refuse_handled(record, edited=edit is not None)
         if record["state"] == "replayed":
-            return self._replayed(record)
+            return self._handled(record)
         handling = Handling(caller.person, reason, bulk)
         edits = {} if edit is None else {record["step_id"]: to_json(edit[0])}
 
@@ -156,20 +156,22 @@ class DeadLetters:
         shown = self._core.act(root, decide, dry_run=dry_run)
         if dry_run and shown is not None:
             return shown
-        return self._replayed(self._record(caller.tenant, job_id), dry_run=dry_run)
+        return self._handled(self._record(caller.tenant, job_id), dry_run=dry_run)
 
     def discard(self, caller: Caller, job_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Say that nothing is to be done about it; it stays, with the reason, until its time is over."""
         record = self._record(caller.tenant, job_id)
         _refuse_undiscardable(record)
         if record["state"] == "discarded":
-            return None
+            return self._handled(record, dry_run=True) if dry_run else None
         handling = Handling(caller.person, reason)
 
         def decide(look: Look) -> Plan | None:
             found = self._current(look, job_id)
             if found is None:
-                raise StateConflict(f"{job_id} has just been tried again", code="dead_letter_replayed")
+                raise StateConflict(
+                    f"{job_id} has just been tried again: cancel its run instead", code="dead_letter_replayed"
+                )
             step, state, put_away = found
             if state.rescued:
                 _refuse_undiscardable({**record, "state": "rescued"})
@@ -217,7 +219,7 @@ class DeadLetters:
             run_id = parent
         return run_id
 
-    def _replayed(self, record: Mapping[str, str], *, dry_run: bool = False) -> dict[str, Any]:
+    def _handled(self, record: Mapping[str, str], *, dry_run: bool = False) -> dict[str, Any]:
         return {
             "job_id": record["job_id"],
             "run_id": record["run_id"],

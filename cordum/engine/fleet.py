@@ -1,21 +1,23 @@
-"""Workers and queues as operators see and handle them: who there is, what waits where, drain, pause, resume."""
+"""Workers and queues as operators see and handle them: who there is, what waits where, drain, pause, resume.
+
+They serve all tenants: what is done with them is told in the audit of the admin's tenant.
+"""
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import is_topic
 from cordum.engine.core import Core
 from cordum.engine.dead_letters import DeadLetters
+from cordum.engine.operations import required_reason
 from cordum.engine.values import Caller
 from cordum.engine.views import rfc3339
 from cordum.errors import NotFound
 from cordum.store.figures import TopicFigures
 from cordum.store.queues import Pause
-from cordum.store.workers import Drained, DrainReply, Registered
-
-_LOG = logging.getLogger(__name__)
+from cordum.store.workers import Drained, Registered
 
 
 class Fleet:
@@ -34,36 +36,51 @@ class Fleet:
         """By its id, or by the name it was started with when only one has it."""
         return _worker_view(self._find(worker_id)[0])
 
-    def drain(self, caller: Caller, worker_id: str, *, draining: bool = True) -> dict[str, Any]:
+    def drain(
+        self, caller: Caller, worker_id: str, reason: str, *, draining: bool = True, dry_run: bool = False
+    ) -> dict[str, Any]:
         """Let what runs there finish and nothing new begin; `draining` False: let it take jobs again."""
-        for one in self._find(worker_id):
-            reply = self._store.workers.drain(one.incarnation, caller.person, draining=draining)
-            if reply is DrainReply.CHANGED:
-                _LOG.info("%s %s worker %s", caller.person, "drains" if draining else "opens", one.incarnation)
+        act = self._act(caller, reason)
+        found = self._find(worker_id)
+        if dry_run:
+            return {"dry_run": True, "changes": _changed(found, draining=draining), **_worker_view(found[0])}
+        for one in found:
+            self._store.workers.drain(one.incarnation, act, draining=draining)
         return self.worker(worker_id)
 
-    def drain_pool(self, caller: Caller, pool: str, *, draining: bool = True) -> dict[str, Any]:
+    def drain_pool(
+        self, caller: Caller, pool: str, reason: str, *, draining: bool = True, dry_run: bool = False
+    ) -> dict[str, Any]:
         """The same for all workers that say they belong to a pool, also for those that start later.
 
         A worker of several pools takes nothing new when all of them are drained.
         """
-        members = [one for one in self._alive() if pool in one.info.get("pools", ())]
-        if not members:
+        act, store = self._act(caller, reason), self._store.workers
+        if not self._members(pool):
             raise NotFound(f"no living worker says it belongs to a pool {pool}")
-        store = self._store.workers
-        if draining:
-            store.drain_pool(pool, caller.person, self._core.decider_now()[1])
-        else:
-            store.open_pool(pool)
-        drained = store.drained_pools()
-        for one in self._alive():
-            if pool in one.info.get("pools", ()):
-                store.drain(one.incarnation, caller.person, draining=drained.keys() >= set(one.info["pools"]))
-        shown = [_worker_view(one) for one in self._alive() if pool in one.info.get("pools", ())]
+        if not dry_run:
+            store.drain_pool(pool, act, draining=draining)
+        drained = {*store.drained_pools(), pool} if draining else store.drained_pools().keys() - {pool}
+        stay = {one.incarnation: drained >= set(one.info["pools"]) for one in self._members(pool)}
+        if dry_run:
+            changed = [name for one in self._members(pool) for name in _changed([one], draining=stay[one.incarnation])]
+            return {"dry_run": True, "changes": changed, **self._pool_view(pool, draining=draining)}
+        for incarnation, still in stay.items():
+            store.drain(incarnation, act, draining=still, told=False)
+        return self._pool_view(pool, draining=draining)
+
+    def _pool_view(self, pool: str, *, draining: bool) -> dict[str, Any]:
+        shown = [_worker_view(one) for one in self._members(pool)]
         return {"pool": pool, "draining": draining, "drained": all(one["status"] == "drained" for one in shown)} | {
             "active": sum(one["active"] for one in shown),
             "workers": [{key: one[key] for key in ("id", "status", "active")} for one in shown],
         }
+
+    def _members(self, pool: str) -> list[Registered]:
+        return [one for one in self._alive() if pool in one.info.get("pools", ())]
+
+    def _act(self, caller: Caller, reason: str) -> Act:
+        return Act(caller.person, self._core.settings.admin_tenant, required_reason(reason))
 
     def _alive(self) -> list[Registered]:
         now = self._core.decider_now()[1]
@@ -103,23 +120,33 @@ class Fleet:
             raise NotFound(f"there is no queue {topic}")
         return found
 
-    def pause(self, caller: Caller, topic: str, reason: str | None) -> dict[str, Any]:
+    def pause(self, caller: Caller, topic: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let nothing of a topic begin; what runs may finish. A topic that nobody has named yet may be paused, too."""
+        act = self._act(caller, reason)
         self._check_topic(topic)
-        if self._store.queues.pause(topic, caller.person, reason or ""):
-            _LOG.info("%s pauses queue %s: %s", caller.person, topic, reason)
-        return self.queue(topic)
+        if not dry_run:
+            self._store.queues.pause(topic, act)
+        return self._told(topic, dry_run, paused=True)
 
-    def resume(self, caller: Caller, topic: str) -> dict[str, Any]:
+    def resume(self, caller: Caller, topic: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Let a paused topic go on; what may be sent is on its way when this returns."""
+        act = self._act(caller, reason)
         self._check_topic(topic)
-        if self._store.queues.resume(topic, caller.person):
-            _LOG.info("%s resumes queue %s", caller.person, topic)
-        return next((one for one in self.queues() if one["name"] == topic), {"name": topic, "paused": None})
+        if not dry_run:
+            self._store.queues.resume(topic, act)
+        return self._told(topic, dry_run, paused=False)
 
     def _check_topic(self, topic: str) -> None:
         if not is_topic(topic):
             raise NotFound(f"there is no queue {topic}")
+
+    def _told(self, topic: str, dry_run: bool, *, paused: bool) -> dict[str, Any]:
+        """The queue as it is; of a dry run, with what would change."""
+        unnamed = {"name": topic, "depth": 0} | _NO_TOPIC
+        shown = next((one for one in self.queues() if one["name"] == topic), unnamed)
+        if not dry_run:
+            return shown
+        return {"dry_run": True, "changes": [topic] if bool(shown["paused"]) is not paused else [], **shown}
 
     def _queue_view(
         self,
@@ -188,6 +215,11 @@ def _worker_view(one: Registered) -> dict[str, Any]:
         "started_at": rfc3339(info.get("started_at_ms")),
         "lease_until": rfc3339(one.lease_until),
     }
+
+
+def _changed(found: list[Registered], *, draining: bool) -> list[str]:
+    """Ids of those that are not so yet."""
+    return [_id_of(one) for one in found if (one.draining is not None) is not draining]
 
 
 def _status(one: Registered, topics: list[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.definition import read_json
 from cordum.domain.expressions import ExpressionSyntaxError
 from cordum.domain.hooks import (
@@ -26,6 +27,7 @@ from cordum.domain.hooks import (
 )
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
+from cordum.engine.operations import required_reason
 from cordum.engine.runs import check_input, refuse_by_policy
 from cordum.engine.signals import Signals
 from cordum.engine.starting import Start
@@ -89,14 +91,30 @@ class Hooks:
     def get(self, tenant: str, hook_id: str) -> dict[str, Any]:
         return _view(self._required(tenant, hook_id))
 
-    def delete(self, tenant: str, hook_id: str) -> None:
-        """From now on its deliveries are nobody's."""
-        self._store.delete(tenant, self._required(tenant, hook_id).id)
+    def rotate(self, caller: Caller, hook_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Give it another secret, shown here and never again; what the one before has signed is refused from now on."""
+        act = Act(caller.person, caller.tenant, required_reason(reason))
+        hook = self._required(caller.tenant, hook_id)
+        if dry_run:
+            return {"dry_run": True, **_view(hook)}
+        nonce = os.urandom(16).hex()
+        if not self._store.rotate(hook.id, nonce, act):
+            raise _no_hook(hook_id)
+        return {**_view(hook), "secret": secret_of(self._master(), hook_id, nonce)}
+
+    def delete(self, caller: Caller, hook_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """From now on its deliveries are nobody's. None, or what a dry run tells: the hook that would go."""
+        act = Act(caller.person, caller.tenant, required_reason(reason))
+        hook = self._required(caller.tenant, hook_id)
+        if dry_run:
+            return {"dry_run": True, **_view(hook)}
+        self._store.delete(hook.id, act)
+        return None
 
     def _required(self, tenant: str, hook_id: str) -> Hook:
         hook = self._store.read(hook_id).hook
         if hook is None or hook.tenant != tenant:
-            raise NotFound(f"there is no hook {hook_id}")
+            raise _no_hook(hook_id)
         return hook
 
     def _master(self) -> str:
@@ -177,6 +195,10 @@ class Hooks:
         runs = list(done.run_ids)
         shown = {"hook_id": hook.id, "delivered_to": runs, "kept": not runs}
         return shown, done.word == "REPLAYED"
+
+
+def _no_hook(hook_id: str) -> NotFound:
+    return NotFound(f"there is no hook {hook_id}")
 
 
 def _object(value: JSON, what: str) -> dict[str, JSON]:

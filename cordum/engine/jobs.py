@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from cordum.domain.audit import Act
 from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
@@ -19,6 +20,7 @@ from cordum.domain.run import OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
+from cordum.engine.previews import Preview, preview
 from cordum.engine.values import Claim, Orders, Outcome, WorkerInfo
 from cordum.store import codec
 from cordum.store.jobs import (
@@ -55,7 +57,8 @@ class Jobs:
         # After it is known: who drains its pool at this moment either finds it or is found by it.
         drained = self._store.workers.drained_pools()
         if worker.pools and drained.keys() >= set(worker.pools):
-            self._store.workers.drain(worker.incarnation, drained[worker.pools[0]].by)
+            by = Act(drained[worker.pools[0]].by, self._core.settings.admin_tenant)
+            self._store.workers.drain(worker.incarnation, by, told=False)
 
     def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> Orders:
         """Hold the lease; the answer names jobs of this worker that must stop, until it has said that it `heard`."""
@@ -164,15 +167,17 @@ class Jobs:
             return LossReply.STALE
         return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
 
-    def cancel_step(self, job_id: str, actor: str, reason: str) -> None:
+    def cancel_step(self, job_id: str, actor: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Cancel the step whose latest attempt this is, wherever it is; an attempt that is over changes nothing.
 
         Any number of workers may say so at once: the first commit counts, the others find nothing left to cancel.
         """
         job = JobId.parse(job_id)
         look = self._core.look(job.run_id) if job else None
-        if job is None or look is None or not is_revocable(look.workflow, look.run, job.step, job.attempt):
-            return
+        if job is None or look is None:
+            return None
+        if not is_revocable(look.workflow, look.run, job.step, job.attempt):
+            return preview(look.run, Plan()) if dry_run else None
 
         def decide(look: Look) -> Plan:
             return plan_cancel_step(
@@ -187,7 +192,7 @@ class Jobs:
                 reason=reason,
             )
 
-        self._core.change(lambda: self._core.look(job.run_id), decide)
+        return self._core.act(job.run_id, decide, dry_run=dry_run)
 
     def still_running(self, job_id: str, incarnation: str) -> bool:
         """False once the attempt is no longer this worker's business: cancelled, timed out, or given to another."""

@@ -7,18 +7,19 @@ done is refused with a code that says what to do instead, and changes nothing.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from cordum.domain.plan import Handling, Plan
-from cordum.domain.planner import plan_by_hand, plan_pause, plan_resume, plan_retry
+from cordum.domain.planner import plan, plan_by_hand, plan_pause, plan_resume, plan_retry
 from cordum.domain.rerun import Base, base_of
-from cordum.domain.run import RunState
+from cordum.domain.run import RunState, Signal
 from cordum.domain.schemas import violations
 from cordum.domain.states import RunStatus
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
 from cordum.engine.looks import Look
-from cordum.engine.previews import Preview
+from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller
 from cordum.errors import InvalidInput, NotFound, StateConflict, Unprocessable
@@ -29,7 +30,7 @@ class Operations:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def pause(self, caller: Caller, run_id: str, reason: str | None, *, dry_run: bool = False) -> Preview | None:
+    def pause(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         self._refuse_ended(self._core.look_as(caller.tenant, run_id))
 
         def decide(look: Look) -> Plan:
@@ -38,7 +39,7 @@ class Operations:
 
         return self._core.act(run_id, decide, dry_run=dry_run)
 
-    def resume(self, caller: Caller, run_id: str, reason: str | None, *, dry_run: bool = False) -> Preview | None:
+    def resume(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         self._refuse_ended(self._core.look_as(caller.tenant, run_id))
 
         def decide(look: Look) -> Plan:
@@ -48,9 +49,19 @@ class Operations:
         return self._core.act(run_id, decide, dry_run=dry_run)
 
     def signal(
-        self, caller: Caller, run_id: str, name: str, payload: JSON, correlation: str | None, token: str | None
-    ) -> None:
+        self,
+        caller: Caller,
+        run_id: str,
+        name: str,
+        payload: JSON,
+        correlation: str | None,
+        token: str | None,
+        *,
+        dry_run: bool = False,
+    ) -> Preview | None:
         """`token`: a repeated delivery with the same one is the same signal."""
+        if dry_run:
+            return self._preview_signal(caller, run_id, Signal(0, name, payload, correlation), token)
         self._core.check_tenant(caller.tenant, run_id)
         signal: dict[str, Any] = {"name": name, "payload": payload}
         if correlation is not None:
@@ -59,6 +70,18 @@ class Operations:
         if reply is SignalReply.ENDED:
             self._refuse_ended(self._core.look_as(caller.tenant, run_id))
         self._core.advance(run_id)
+        return None
+
+    def _preview_signal(self, caller: Caller, run_id: str, signal: Signal, token: str | None) -> Preview:
+        """What follows in the run as soon as it has heard it."""
+        look = self._core.look_as(caller.tenant, run_id)
+        if token is not None and self._core.store.runs.heard(run_id, token):
+            return preview(look.run, Plan())
+        self._refuse_ended(look)
+        run = replace(look.run, inbox=(*look.run.inbox, signal))
+        heard = replace(look, snapshot=replace(look.snapshot, run=run))
+        told = preview(look.run, plan(*heard.of(self._core.limits)))
+        return {**told, "events": ["signal.received", *told["events"]]}
 
     def retry(self, caller: Caller, run_id: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Let a failed run go on. One that goes on already, because somebody was quicker, is left alone."""
@@ -99,6 +122,7 @@ class Operations:
             labels=run.labels,
             rerun_of=run.id,
             reason=reason,
+            definition=run.definition,
         )
         return start if from_step is None else start.after(self._base(look, from_step))
 
@@ -180,7 +204,8 @@ def not_retryable(run: RunState) -> str:
         return "the run was cancelled: start a new one, or rerun it from a step"
     if run.status is RunStatus.SUCCEEDED:
         return "the run has succeeded, there is nothing to retry: rerun it from a step"
-    return f"the run is {run.status.value}: only one that has failed can be retried"
+    end = "wait for its end" if run.status is not RunStatus.PAUSED else "resume it"
+    return f"the run is {run.status.value}, only one that has failed can be retried: {end}, or cancel it and rerun it"
 
 
 def required_reason(reason: str | None) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cordum.config_files import read_mapping
+from cordum.domain.audit import Act
+from cordum.domain.plan import Event
 from cordum.domain.pools import Pool, PoolMap, read_pool, read_pool_map, read_topic
 from cordum.engine.core import Core
 from cordum.engine.values import Caller
 from cordum.errors import ConfigurationRefused, NotFound, Problem, StateConflict, Unavailable, Unprocessable
 
-_LOG = logging.getLogger(__name__)
 _MOST_ATTEMPTS = 20
 
 
@@ -24,6 +24,7 @@ class PoolSettings:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._store = core.store.pools
+        self._tenant = core.settings.admin_tenant  # they serve all tenants
 
     def now(self) -> PoolMap:
         """What is active; empty when there is no map, and then every topic is known."""
@@ -37,7 +38,9 @@ class PoolSettings:
         if found is None:
             raise ConfigurationRefused("\n".join(f"{file}: {one}" for one in wrong))
         document, limited = _text(found), _limited(self.now(), found)
-        self._store.publish_file(document, actor, hashlib.sha256(document.encode()).hexdigest(), limited)
+        told = Act(actor, self._tenant).event("pools.published", how="startup")
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        self._store.publish_file(document, told, self._tenant, digest, limited)
 
     # -- pools ---------------------------------------------------------------------------------------------------
 
@@ -56,7 +59,8 @@ class PoolSettings:
         pool, wrong = read_pool(name, dict(document))
         if pool is None:
             raise _refusal(wrong)
-        self._change(caller, lambda known: replace(known, pools={**known.pools, name: pool}))
+        told = Act(caller.person, self._tenant).event("pool.saved", pool=name)
+        self._change(told, lambda known: replace(known, pools={**known.pools, name: pool}))
         return self.pool(name)
 
     def delete_pool(self, caller: Caller, name: str) -> None:
@@ -67,10 +71,12 @@ class PoolSettings:
                 raise NotFound(f"there is no pool {name}")
             users = [topic for topic, pools in known.topics.items() if name in pools]
             if users:
-                raise StateConflict(f"{', '.join(users)} is served by {name}", code="pool_in_use")
+                raise StateConflict(
+                    f"{', '.join(users)} is served by {name}: name another pool for it first", code="pool_in_use"
+                )
             return replace(known, pools={other: pool for other, pool in known.pools.items() if other != name})
 
-        self._change(caller, without)
+        self._change(Act(caller.person, self._tenant).event("pool.deleted", pool=name), without)
 
     # -- topics --------------------------------------------------------------------------------------------------
 
@@ -90,7 +96,7 @@ class PoolSettings:
                 return replace(known, topics={**known.topics, pattern: names})
             return replace(known, topics={pattern: names, **known.topics})
 
-        changed = self._change(caller, having)
+        changed = self._change(Act(caller.person, self._tenant).event("topic.saved", topic=pattern), having)
         return _topic_view(pattern, changed.topics[pattern])
 
     def delete_topic(self, caller: Caller, pattern: str) -> None:
@@ -99,14 +105,14 @@ class PoolSettings:
                 raise NotFound(f"nothing is said of a topic {pattern}")
             return replace(known, topics={other: names for other, names in known.topics.items() if other != pattern})
 
-        self._change(caller, without)
+        self._change(Act(caller.person, self._tenant).event("topic.deleted", topic=pattern), without)
 
-    def _change(self, caller: Caller, change: Callable[[PoolMap], PoolMap]) -> PoolMap:
+    def _change(self, told: Event, change: Callable[[PoolMap], PoolMap]) -> PoolMap:
         for _ in range(_MOST_ATTEMPTS):
             known = self.now()
             changed = change(known)
-            if self._store.publish(_text(changed), caller.person, known.epoch, _limited(known, changed)):
-                _LOG.info("%s has changed the pools", caller.person)
+            limited = _limited(known, changed)
+            if self._store.publish(_text(changed), told, self._tenant, known.epoch, limited):
                 return changed
         raise Unavailable("the pools are changing too fast, try again", code="conflict_repeated")
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import JobId, run_of_job
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import RunStatus
@@ -77,18 +79,23 @@ class Retention:
             if len(found.over) < _BATCH:
                 return removed
 
-    def delete(self, tenant: str, run_id: str, person: str) -> None:
-        """Remove an ended run now. StateConflict when somebody needs it still."""
+    def delete(self, run_id: str, act: Act, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """Remove an ended run now. StateConflict when somebody needs it still.
+
+        None, or what a dry run tells: the runs that would go.
+        """
         for _ in range(_MOST_ATTEMPTS):
-            self._core.check_tenant(tenant, run_id)
+            self._core.check_tenant(act.tenant, run_id)
             member = self._members([run_id]).get(run_id)
             if member is None:
                 raise NotFound(f"there is no run {run_id}")
             family = self._family(member)
             self._refuse(member, family)
-            if self._store.remove([replace(self._removal(member, family), by=person)])[0] is not RemoveReply.CONFLICT:
+            if dry_run:
+                return {"dry_run": True, "run_id": run_id, "removes": [one.run.id for one in family]}
+            if self._store.remove([replace(self._removal(member, family), act=act)])[0] is not RemoveReply.CONFLICT:
                 self._remove_orphans()
-                return
+                return None
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _refuse(self, member: _Member, family: Sequence[_Member]) -> None:
@@ -160,12 +167,12 @@ class Retention:
         for member in members:
             run = member.run
             if not run.status.terminal:
-                return f"{run.id} has not ended"
+                return f"{run.id} has not ended: cancel it, or wait for its end"
             if run.compensates is not None and run.status not in _DONE_WITH:
                 return f"{run.id} is to undo {run.compensates}, and is {run.status.value}: retry it, or cancel it"
         letters = [letter for member in members for letter in member.letters]
         waiting = self._core.store.dead_letters.unhandled(letters)
-        return f"the dead letter {waiting[0]} waits for somebody" if waiting else None
+        return f"the dead letter {waiting[0]} waits for somebody: retry it, or discard it" if waiting else None
 
     def _members(self, run_ids: Sequence[str]) -> dict[str, _Member]:
         """Those of these runs that are there."""

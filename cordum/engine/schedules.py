@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.cron import Cron, problems
+from cordum.domain.plan import Event
 from cordum.domain.schedules import MAX_OPEN, SCHEDULE_ID, CatchUp, Overlap, Schedule, Standing, move
 from cordum.domain.schedules import Move as Decided
 from cordum.domain.states import RunStatus
 from cordum.domain.times import milliseconds
 from cordum.domain.workflow import JSON
 from cordum.engine.core import Core
+from cordum.engine.operations import required_reason
 from cordum.engine.runs import Runs, check_input, refuse_by_policy
 from cordum.engine.starting import Start
 from cordum.engine.values import Caller, Page
@@ -54,7 +57,8 @@ class Schedules:
         if seen.kept is None and len(self._store.ids(caller.tenant)) >= MAX_SCHEDULES:
             raise StateConflict(f"a tenant has at most {MAX_SCHEDULES} schedules: delete some", code="limit_exceeded")
         kept = self._begin(schedule, seen.now, paused=bool(wanted.get("paused")))
-        if seen.kept is not None or not self._save(None, replace(kept, created_at=seen.now)):
+        told = Act(caller.person, caller.tenant).event("schedule.created", **_about(schedule))
+        if seen.kept is not None or not self._save(None, replace(kept, created_at=seen.now), told):
             raise StateConflict(
                 f"there is a schedule {schedule_id}: replace it with PUT, or choose another id", code="already_exists"
             )
@@ -70,28 +74,36 @@ class Schedules:
                 seen, schedule=schedule, standing=begun.standing, paused=begun.paused, updated_at=now, last_error=None
             )
 
-        return self._change(caller.tenant, schedule_id, change)
+        told = Act(caller.person, caller.tenant).event("schedule.replaced", **_about(schedule))
+        return self._change(caller.tenant, schedule_id, change, told)
 
-    def pause(self, caller: Caller, schedule_id: str) -> dict[str, Any]:
+    def pause(self, caller: Caller, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """No tick from now on; those that were waiting are dropped."""
+        told = _act(caller, reason).event("schedule.paused", schedule=schedule_id)
 
         def change(seen: Kept, now: int) -> Kept:
             return seen if seen.paused else replace(seen, paused=True, standing=Standing(None), updated_at=now)
 
-        return self._change(caller.tenant, schedule_id, change)
+        return self._change(caller.tenant, schedule_id, change, told, dry_run=dry_run)
 
-    def resume(self, caller: Caller, schedule_id: str) -> dict[str, Any]:
+    def resume(self, caller: Caller, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Go on with the next tick; those of the pause are nobody's (a backfill brings them)."""
+        told = _act(caller, reason).event("schedule.resumed", schedule=schedule_id)
 
         def change(seen: Kept, now: int) -> Kept:
             standing = Standing(seen.schedule.next_tick(now))
             return replace(seen, paused=False, standing=standing, updated_at=now) if seen.paused else seen
 
-        return self._change(caller.tenant, schedule_id, change)
+        return self._change(caller.tenant, schedule_id, change, told, dry_run=dry_run)
 
-    def delete(self, tenant: str, schedule_id: str) -> None:
-        if not self._store.delete(tenant, schedule_id):
+    def delete(self, caller: Caller, schedule_id: str, reason: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """None, or what a dry run tells: the schedule that would go."""
+        act = _act(caller, reason)
+        if dry_run:
+            return {"dry_run": True, **self.get(caller.tenant, schedule_id)}
+        if not self._store.delete(schedule_id, act):
             raise _no_schedule(schedule_id)
+        return None
 
     def _schedule(self, caller: Caller, schedule_id: str, wanted: Mapping[str, Any]) -> Schedule:
         """The schedule that is asked for; Unprocessable with everything that is wrong with it."""
@@ -130,18 +142,23 @@ class Schedules:
         standing = Standing(None if paused else schedule.next_tick(now))
         return Kept(schedule, standing, "", paused=paused, updated_at=now)
 
-    def _change(self, tenant: str, schedule_id: str, change: Any) -> dict[str, Any]:
+    def _change(
+        self, tenant: str, schedule_id: str, change: Any, told: Event, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """What it is afterwards; of a dry run, what it would be."""
         for _ in range(_MOST_MOVES):
             seen = self._read(tenant, schedule_id)
             if seen.kept is None:
                 raise _no_schedule(schedule_id)
             after = change(seen.kept, seen.now)
-            if after is seen.kept or self._save(seen.kept, after):
+            if dry_run:
+                return {"dry_run": True, **_view(after, seen.now)}
+            if after is seen.kept or self._save(seen.kept, after, told):
                 return self.get(tenant, schedule_id)
         raise Unavailable("the schedule is changing too fast, try again", code="conflict_repeated")
 
-    def _save(self, seen: Kept | None, after: Kept) -> bool:
-        return self._store.save(ScheduleStep.of(seen, after, after.standing.next_at))
+    def _save(self, seen: Kept | None, after: Kept, told: Event) -> bool:
+        return self._store.save(ScheduleStep.of(seen, after, after.standing.next_at), told)
 
     # -- showing -------------------------------------------------------------------------------------------------
 
@@ -233,7 +250,14 @@ class Schedules:
         if created.word in (CreateReply.REPLAYED, CreateReply.KEY_REUSED):  # a backfill has brought this tick
             self._store.save(_step(seen, replace(known, last_tick=tick, last_run=created.run_id), decided))
 
-    def _start(self, schedule: Schedule, tick: int | None, run_id: str | None, person: str | None = None) -> Start:
+    def _start(
+        self,
+        schedule: Schedule,
+        tick: int | None,
+        run_id: str | None,
+        person: str | None = None,
+        reason: str | None = None,
+    ) -> Start:
         version, digest = self._pinned(schedule)
         moment = {} if tick is None else {"scheduled_for": str(rfc3339(tick))}
         return Start(
@@ -245,6 +269,7 @@ class Schedules:
             labels={**schedule.labels, "schedule": schedule.id, **moment},
             run_id=run_id,
             triggered_by=schedule.id,
+            reason=reason,
         )
 
     def _pinned(self, schedule: Schedule) -> tuple[int, str]:
@@ -285,8 +310,14 @@ class Schedules:
                 return created.run_id
         raise Unavailable("the schedule is changing too fast, try again", code="conflict_repeated")
 
-    def backfill(self, caller: Caller, schedule_id: str, first: int, last: int) -> dict[str, Any]:
-        """A run for each tick from `first` up to and with `last` that has none; asked again, those that are left."""
+    def backfill(
+        self, caller: Caller, schedule_id: str, first: int, last: int, reason: str, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """A run for each tick from `first` up to and with `last` that has none; asked again, those that are left.
+
+        Each run says why it was started; a dry run tells which ticks have none (`run_id` null).
+        """
+        required_reason(reason)
         kept, now = self._required(caller.tenant, schedule_id)
         schedule = replace(kept.schedule, starts_at=None, ends_at=None)
         if first > last or last > now:
@@ -296,13 +327,31 @@ class Schedules:
         if len(ticks) > MAX_BACKFILL:
             problem = Problem("/to", "limit_exceeded", f"more than {MAX_BACKFILL} ticks: ask for a shorter range")
             raise Unprocessable("this range has too many ticks", problems=[problem])
+        if dry_run:
+            scope = self._once(0, schedule).scope or ""
+            known = self._core.store.runs.started_with(caller.tenant, scope, [str(tick) for tick in ticks])
+            told = [
+                {"tick": rfc3339(tick), "run_id": run_id, "created": run_id is None}
+                for tick, run_id in zip(ticks, known, strict=True)
+            ]
+            return {"dry_run": True, "schedule_id": schedule_id, "ticks": len(ticks), "runs": told}
         runs: list[dict[str, Any]] = []
         for tick in ticks:
-            start = self._start(schedule, tick, None, caller.person)
+            start = self._start(schedule, tick, None, caller.person, reason)
             created, _ = self._core.create(start, self._once(tick, schedule), check=refuse_by_policy)
-            known = created.word is CreateReply.REPLAYED
-            runs.append({"tick": rfc3339(tick), "run_id": created.run_id, "created": not known})
+            replayed = created.word is CreateReply.REPLAYED
+            runs.append({"tick": rfc3339(tick), "run_id": created.run_id, "created": not replayed})
         return {"schedule_id": schedule_id, "ticks": len(ticks), "runs": runs}
+
+
+def _act(caller: Caller, reason: str) -> Act:
+    return Act(caller.person, caller.tenant, required_reason(reason))
+
+
+def _about(schedule: Schedule) -> dict[str, str]:
+    cron = schedule.cron
+    about = {"workflow_id": schedule.workflow_id, "cron": cron.expression, "timezone": cron.timezone}
+    return {"schedule": schedule.id, **about}
 
 
 def _step(seen: Kept, after: Kept, decided: Decided, **counted: int) -> ScheduleStep:

@@ -21,13 +21,21 @@ class Signals:
         self._core = core
 
     def send(
-        self, caller: Caller, name: str, correlation: str, payload: JSON, key: str | None, scope: str | None = None
+        self,
+        caller: Caller,
+        name: str,
+        correlation: str,
+        payload: JSON,
+        key: str | None,
+        scope: str | None = None,
+        *,
+        dry_run: bool = False,
     ) -> Delivered:
         """Hand it to every step that waits for it, or keep it for the first that will; a key makes it one delivery."""
         named = max(self._core.settings.idempotency_ttl_sec, _UNNAMED_TTL_SEC) if key else _UNNAMED_TTL_SEC
         token, within = key or uuid.uuid4().hex, scope or f"signal {name}"
         delivery = Delivery(caller.tenant, name, correlation, payload, caller.person, token, within, named)
-        done = self._delivered(delivery)
+        done = self._core.store.signals.foresee(delivery, MAX_KEPT) if dry_run else self._delivered(delivery)
         if done.word is DeliverReply.KEY_REUSED:
             raise IdempotencyKeyReused("this delivery has been used for another signal: use a new key")
         if done.word is DeliverReply.FULL:
@@ -35,7 +43,7 @@ class Signals:
                 f"{MAX_KEPT} signals wait already for steps that may never ask: let some be taken, or expire",
                 code="too_many_signals",
             )
-        for run_id in done.run_ids:
+        for run_id in done.run_ids if not dry_run else ():
             self._core.advance(run_id)
         return done
 

@@ -28,6 +28,7 @@ class Start:
     triggered_by: str | None = None
     reason: str | None = None
     base: Base | None = None
+    definition: str | None = None  # of a single job, which no workflow has
 
     def after(self, base: Base) -> Start:
         """The same start, taking over what was done before."""
@@ -54,4 +55,5 @@ class Start:
             rerun_of=self.rerun_of,
             triggered_by=self.triggered_by,
             reason=self.reason,
+            definition=self.definition,
         )

@@ -269,7 +269,10 @@ def _why_unclaimed(state: StepState, conditions: Conditions) -> tuple[str, str]:
     topic = state.topic
     if (pause := conditions.paused.get(topic or "")) is not None:
         why = f" ({pause.reason})" if pause.reason else ""
-        return "queue_paused", f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic}`"
+        return (
+            "queue_paused",
+            f"{pause.by} has paused the queue {topic}{why}: `cordum queues resume {topic} --reason …`",
+        )
     if state.route is not None:
         return _why_routed(state, state.route, conditions)
     if topic not in conditions.served:

@@ -19,6 +19,7 @@ from cordum.domain.definition import (
     refusal,
 )
 from cordum.domain.definition import Limits as DefinitionLimits
+from cordum.domain.single_jobs import SINGLE_JOB
 from cordum.domain.workflow import Workflow
 from cordum.engine.core import Core
 from cordum.engine.values import Saved
@@ -64,6 +65,8 @@ class Workflows:
         """
         document = parse_document(data, media, limits=self._limits)
         workflow, warnings = check_workflow(document, default_id=default_id, limits=self._limits)
+        if workflow.id == SINGLE_JOB:
+            raise refusal([Problem("/id", "id_format", f"{SINGLE_JOB} is what runs of single jobs are called")])
         text = canonical(document, workflow.id).decode()
         content = digest(text.encode())
         known = self._store.version_of(tenant, workflow.id, content)

@@ -13,6 +13,11 @@ from cordum.store.connection import Connection
 _PAGE = 1000
 
 
+def audit_keys(cell: keys.CellKeys, tenant: str) -> dict[str, str]:
+    """The keys of a script that tells a tenant's audit what it does, by the names that it knows them by."""
+    return {"clock": cell.clock, "audit": cell.audit(tenant), "audited": cell.audited}
+
+
 class Lengths(NamedTuple):
     """Of one tenant's audit at one moment: records and seals that are there, and how many were counted of each."""
 

@@ -6,10 +6,14 @@ after a crash begins with the one whose outcome nobody has written down.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.store import keys
+from cordum.store.audit import audit_keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 BURST_MS = 1500
@@ -21,8 +25,10 @@ class BulkRetries:
         self._connection = connection
         self._cell = cell
 
-    def begin(self, tenant: str, bulk_id: str, rate: float, facts: Mapping[str, str], job_ids: Sequence[str]) -> bool:
+    def begin(self, bulk_id: str, rate: float, act: Act, facts: Mapping[str, str], job_ids: Sequence[str]) -> bool:
         """Write it down; False when one with this id is there already, which stays as it is."""
+        told = act.event("bulk_retry.begun", bulk_retry=bulk_id, total=len(job_ids), filter=json.loads(facts["filter"]))
+        facts = {"tenant": act.tenant, "actor": act.by, "reason": act.reason, **facts}
         pairs = [part for pair in facts.items() for part in pair]
         reply = self._connection.run(
             "begin_bulk_retry",
@@ -30,13 +36,16 @@ class BulkRetries:
                 "bulk": self._cell.bulk_retry(bulk_id),
                 "letters": self._cell.bulk_letters(bulk_id),
                 "bulks": self._cell.bulk_retries,
-                "bulks_of": self._cell.bulk_retries_of(tenant),
-                "clock": self._cell.clock,
+                "bulks_of": self._cell.bulk_retries_of(act.tenant),
+                "letter_tenants": self._cell.letter_tenants,
+                **audit_keys(self._cell, act.tenant),
             },
             (),
             [len(pairs), *pairs, *job_ids],
             id=bulk_id,
             rate=str(rate),
+            tenant=act.tenant,
+            event=event_text("", told),
         )
         return str(reply[0]) == "BEGUN"
 
@@ -70,19 +79,35 @@ class BulkRetries:
         )
         return str(reply[0]) == "RECORDED"
 
-    def stop(self, bulk_id: str, actor: str, reason: str) -> bool:
+    def stop(self, bulk_id: str, act: Act) -> bool:
         reply = self._connection.run(
             "stop_bulk_retry",
             {
                 "bulk": self._cell.bulk_retry(bulk_id),
                 "bulks": self._cell.bulk_retries,
-                "clock": self._cell.clock,
+                **audit_keys(self._cell, act.tenant),
             },
             id=bulk_id,
-            actor=actor,
-            reason=reason,
+            actor=act.by,
+            reason=act.reason,
+            tenant=act.tenant,
+            event=event_text("", act.event("bulk_retry.stopped", bulk_retry=bulk_id)),
         )
         return str(reply[0]) == "STOPPED"
+
+    def trim(self, tenant: str, until_ms: int, most: int) -> int:
+        """Forget those that ended at `until_ms` or before; how many."""
+        bulks_of = self._cell.bulk_retries_of(tenant)
+        found: list[str] = self._ask(
+            lambda client: client.zrange(bulks_of, "-inf", until_ms, byscore=True, offset=0, num=most)
+        )
+        running = set(self.running()) if found else ()
+        old = [bulk_id for bulk_id in found if bulk_id not in running]
+        if not old:
+            return 0
+        pairs = [key for one in old for key in (self._cell.bulk_retry(one), self._cell.bulk_letters(one))]
+        reply = self._connection.run("trim_bulk_retries", {"bulks_of": bulks_of}, pairs, old, until=until_ms)
+        return int(reply[1])
 
     # -- reading -------------------------------------------------------------------------------------------------
 

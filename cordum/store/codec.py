@@ -166,7 +166,7 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
 
 
 # What scripts keep of a step beside its facts.
-_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after")
+_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after", "next")
 
 
 # Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
@@ -174,7 +174,7 @@ ALL_FACTS = (*FACTS, *_SCRIPTS_OWN)
 
 
 # Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
-SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape")
+SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next")
 
 
 def archived_text(state: StepState) -> str:
@@ -237,6 +237,7 @@ def run_fields(run: RunState) -> dict[str, str]:
         "generation": str(run.generation),
         "deadline": _fact_text(run.deadline),
         **_parent_fields(run),
+        **({"definition": run.definition} if run.definition else {}),
         **({"rerun_of": run.rerun_of} if run.rerun_of else {}),
         **({"compensates": run.compensates} if run.compensates else {}),
         **({"triggered_by": run.triggered_by} if run.triggered_by else {}),
@@ -290,6 +291,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         rerun_of=run.get("rerun_of"),
         parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
         undoable=run.get("undoable") == "1",
+        definition=run.get("definition"),
         compensates=run.get("compensates"),
         compensation=run.get("compensation"),
     )

@@ -10,7 +10,18 @@ from typing import Any, TypeAlias
 from cordum.domain.audit import audited
 from cordum.domain.dead_letters import Signature, signature
 from cordum.domain.ids import JobId, is_topic
-from cordum.domain.plan import ApprovalRequest, DeadLetter, Event, Handling, Job, Linked, Plan, Target, Withdrawal
+from cordum.domain.plan import (
+    ApprovalRequest,
+    DeadLetter,
+    Event,
+    Handling,
+    Job,
+    Linked,
+    Plan,
+    StepChange,
+    Target,
+    Withdrawal,
+)
 from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.routing import PRIORITIES, dead_letter_queue, direct_queue, queue_list
 from cordum.domain.run import RunState, StepState
@@ -29,6 +40,7 @@ from cordum.store.codec import (
     writes_text,
 )
 from cordum.store.envelope import job_message
+from cordum.store.prepared import Prepared
 from cordum.store.scripts import Argument
 
 Place: TypeAlias = tuple[str, str | None]
@@ -64,8 +76,18 @@ class CommitWriter:
         self._hashes: list[list[int]] = []
         self._values: list[Argument] = []
 
-    def write(self, plan: Plan, new_run: dict[str, str] | None = None, rate: Quota | None = None) -> Commit:
+    def write(
+        self,
+        plan: Plan,
+        new_run: dict[str, str] | None = None,
+        rate: Quota | None = None,
+        prepared: Prepared | None = None,
+    ) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
+        if prepared is not None:
+            run_fields["prepared"] = _FIRST_VERSION
+            self._hash(self._own.facts, prepared.facts())
+            self._hash(self._own.prepared, [part for pair in prepared.steps.items() for part in pair])
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
         if new_run is not None:
             self._hash(
@@ -123,7 +145,7 @@ class CommitWriter:
         if plan.finished is not None:
             self._values.append(event_text(self._compensated, plan.finished))
         self._values += [
-            self._entry(job, number, plan.epoch) if job.quotas else self._record(job, plan.epoch)
+            self._entry(job, number, plan.epoch) if job.quotas else self.record_of(job, plan.epoch)
             for number, job in enumerate(_by_priority(plan.jobs))
         ]
         control = own_json(self._control(plan, new_run is not None, rate))
@@ -156,6 +178,7 @@ class CommitWriter:
             "opened": new or (plan.run is not None and plan.run.generation is not None),
             "ended": plan.run is not None and plan.run.status.terminal,
             "spent": SPENT_FACTS,
+            "prepared": self._number(self._own.prepared) if plan.run and plan.run.status.terminal else None,
             "wake_at": plan.wake_at,
             "gone": self._gone(plan),
             "brought_back": list(plan.brought_back),
@@ -276,6 +299,12 @@ class CommitWriter:
             fields |= {"generation": str(plan.run.generation), **anew}
         return fields
 
+    def facts_of_job(self, change: StepChange, job: Job) -> list[Argument]:
+        """What a dispatch writes beside the step's mark, less the time."""
+        written = self._facts(Plan(changes=(change,), jobs=(job,)))
+        pairs = zip(written[::2], written[1::2], strict=True)
+        return [part for name, value in pairs if name != f"{job.step}#ready_at" for part in (name, value)]
+
     def _facts(self, plan: Plan) -> list[Argument]:
         facts: list[Argument] = []
         for change in plan.changes:
@@ -350,9 +379,9 @@ class CommitWriter:
             *(("-", "-") if route is None else (route, self._cell.routes)),
         )
         names = "\n".join(to_json([quota.kind.value, quota.name, quota.most]) for quota in job.quotas)
-        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self._record(job, epoch)))
+        return "\n\n".join((" ".join(map(str, way)), self._quotas(job.quotas), names, self.record_of(job, epoch)))
 
-    def _record(self, job: Job, epoch: int | None) -> str:
+    def record_of(self, job: Job, epoch: int | None) -> str:
         """What `_release.lua` needs to send the job; the order is that of its header. `epoch`: it was decided by."""
         job_id = self._job_id(job)
         queue = queue_list(job.topic, job.priority)
@@ -456,6 +485,7 @@ class CommitWriter:
         ]
 
 
+_FIRST_VERSION = "1"  # that of a run which has just been created
 _AGES_MS = 4 * 10**12  # longer than anybody waits
 _MOST_TOLD_APART = 512
 

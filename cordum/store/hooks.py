@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.expressions import Template
 from cordum.domain.hooks import Hook, SendSignal, StartRun
 from cordum.store import codec, keys
+from cordum.store.audit import audit_keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 
@@ -33,24 +36,39 @@ class Hooks:
 
     def save(self, hook: Hook) -> None:
         """Keep a new hook; ids are made by chance and taken once."""
-        fields = _fields(hook)
+        what = hook.action.workflow_id if isinstance(hook.action, StartRun) else hook.action.name
+        does = {"does": "start" if isinstance(hook.action, StartRun) else "signal", "of": what}
+        told = Act(hook.person, hook.tenant).event("hook.created", hook=hook.id, **does)
+        self._connection.run(
+            "save_hook",
+            self._keys(hook.id, hook.tenant),
+            more_args=[part for pair in _fields(hook).items() for part in pair],
+            id=hook.id,
+            tenant=hook.tenant,
+            event=event_text("", told),
+        )
 
-        def write(client: Any) -> None:
-            pipeline = client.pipeline(transaction=True)
-            pipeline.hset(self._cell.hook(hook.id), mapping=fields)
-            pipeline.sadd(self._cell.hooks(hook.tenant), hook.id)
-            pipeline.execute()
+    def rotate(self, hook_id: str, nonce: str, act: Act) -> bool:
+        """Have its secret derived with another nonce; False when there is no such hook."""
+        names = self._keys(hook_id, act.tenant)
+        del names["hooks"]
+        told = event_text("", act.event("hook.rotated", hook=hook_id))
+        reply = self._connection.run("rotate_hook", names, id=hook_id, nonce=nonce, tenant=act.tenant, event=told)
+        return bool(reply[0] != "NOT_FOUND")
 
-        self._connection.read(write)
+    def delete(self, hook_id: str, act: Act) -> bool:
+        """False when there is none; a second deletion after a lost reply says so, too."""
+        told = event_text("", act.event("hook.deleted", hook=hook_id))
+        names = self._keys(hook_id, act.tenant)
+        reply = self._connection.run("delete_hook", names, id=hook_id, tenant=act.tenant, event=told)
+        return bool(reply[0] == "DELETED")
 
-    def delete(self, tenant: str, hook_id: str) -> None:
-        def write(client: Any) -> None:
-            pipeline = client.pipeline(transaction=True)
-            pipeline.delete(self._cell.hook(hook_id))
-            pipeline.srem(self._cell.hooks(tenant), hook_id)
-            pipeline.execute()
-
-        self._connection.read(write)
+    def _keys(self, hook_id: str, tenant: str) -> dict[str, str]:
+        return {
+            "hook": self._cell.hook(hook_id),
+            "hooks": self._cell.hooks(tenant),
+            **audit_keys(self._cell, tenant),
+        }
 
     def ids(self, tenant: str) -> list[str]:
         found: Any = self._connection.read(lambda client: client.smembers(self._cell.hooks(tenant)))

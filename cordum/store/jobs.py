@@ -174,12 +174,15 @@ class Jobs:
 
     def _record_call(self, recording: Recording, incarnation: str) -> Call:
         job, topic, nonce, outcome, output, failure, retry_after_ms = recording
+        own = keys.RunKeys.of(job.run_id)
         ignored = attempt_event_text("result.ignored", job, actor=incarnation, data=(("outcome", outcome.value),))
         return self._connection.call(
             "record_result",
             {
                 **self._shared(job, topic),
-                "outputs": keys.RunKeys.of(job.run_id).outputs_of(job.step),
+                "inputs": own.inputs,
+                "outputs": own.outputs_of(job.step),
+                "prepared": own.prepared,
                 "held": self._cell.held(incarnation),
             },
             run_id=job.run_id,

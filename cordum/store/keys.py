@@ -15,7 +15,7 @@ COORDINATOR_QUEUE = "cordum.coordinator"
 
 _PARTS = (
     *("steps", "facts", "inputs", "outputs", "timeline", "once"),
-    *("children", "child_outputs", "items", "context", "inbox"),
+    *("children", "child_outputs", "items", "context", "inbox", "prepared"),
 )
 
 
@@ -35,6 +35,7 @@ class RunKeys:
     items: str  # hash: `<fan-out>#<block>` -> JSON list, the pinned items
     context: str  # hash: step -> JSON, what it has written into the run's context
     inbox: str  # hash: number -> JSON, signals that no step has taken
+    prepared: str  # hash: step -> lines, how it is dispatched when its turn comes (`store/foreseen.py`)
 
     @classmethod
     @lru_cache(maxsize=1024)
@@ -426,7 +427,7 @@ _AS_LONG_AS_WORK = "an entry goes when its job is sent, claimed or taken back"
 _AS_LONG_AS_WORKER = "goes when its worker is forgotten"
 _BOUNDED = "one small value, whatever is done"
 _KEPT = "kept until somebody removes it"
-_BULK = "what was tried again in one go, and how far it came"
+_BULK = "after its end as long as handled dead letters are kept (`dead_letters_kept_sec`)"
 RETENTION = {
     **dict.fromkeys(("run", *_PARTS, "approval"), _WITH_RUN),
     "dead_letter": "stays behind its run once it is handled; a run goes only when all of its own are",

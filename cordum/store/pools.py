@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cordum.domain.plan import Event
 from cordum.domain.pools import Pool
 from cordum.domain.quotas import pool_quota
 from cordum.store import keys
+from cordum.store.audit import audit_keys
 from cordum.store.codec import own_json
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 from cordum.store.envelope import coordinator_message
 
@@ -30,19 +33,22 @@ class Pools:
         found: Any = self._connection.read(lambda client: client.hmget(self._cell.pools, "document", "epoch"))
         return PoolsNow(found[0], int(found[1] or 0))
 
-    def publish(self, document: str, actor: str, expected: int, limited: Sequence[Pool]) -> bool:
+    def publish(self, document: str, event: Event, tenant: str, expected: int, limited: Sequence[Pool]) -> bool:
         """Replace what `expected` is the epoch of; False when it has been changed since.
 
-        `limited` are the pools that have a limit (`max_parallel`), and those that had one.
+        `event`: what the audit of `tenant` is told. `limited`: the pools that have a limit (`max_parallel`), and those
+        that had one.
         """
-        return self._publish(document, actor, "", expected, limited) != "MOVED"
+        return self._publish(document, event, tenant, "", expected, limited) != "MOVED"
 
-    def publish_file(self, document: str, actor: str, digest: str, limited: Sequence[Pool]) -> None:
+    def publish_file(self, document: str, event: Event, tenant: str, digest: str, limited: Sequence[Pool]) -> None:
         """At a start-up: a file that is the same as the last one changes nothing."""
-        self._publish(document, actor, digest, 0, limited)
+        self._publish(document, event, tenant, digest, 0, limited)
 
-    def _publish(self, document: str, actor: str, digest: str, expected: int, limited: Sequence[Pool]) -> str:
-        cell = self._cell
+    def _publish(
+        self, document: str, event: Event, tenant: str, digest: str, expected: int, limited: Sequence[Pool]
+    ) -> str:
+        cell, actor = self._cell, event.actor or ""
         lines: list[str] = []
         said: list[str | int | bytes] = []
         for pool in limited:
@@ -53,12 +59,12 @@ class Pools:
             "publish_pools",
             {
                 "pools": cell.pools,
-                "clock": cell.clock,
                 "waiting": cell.waiting,
                 "windows": cell.windows,
                 "policy": cell.policy,
                 "wakeups": cell.wakeups,
                 "coordinator": cell.coordinator,
+                **audit_keys(cell, tenant),
             },
             lines,
             said,
@@ -66,6 +72,8 @@ class Pools:
             file_digest=digest,
             expected=expected,
             actor=actor,
+            tenant=tenant,
+            event=event_text("", event),
             minimum=self._window,
             message=coordinator_message(),
             cause=own_json({"reason": "limit_changed", "by": actor}),

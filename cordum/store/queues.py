@@ -9,10 +9,12 @@ from typing import Any
 
 import redis
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event
 from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.store import keys
+from cordum.store.audit import audit_keys
 from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 from cordum.store.envelope import coordinator_message
@@ -36,25 +38,27 @@ class Queues:
         self._cell = cell
         self._window = window
 
-    def pause(self, topic: str, by: str, reason: str) -> bool:
+    def pause(self, topic: str, act: Act) -> bool:
         """Let nothing of this topic begin; False when it is paused already. What has been claimed runs on."""
         pairs = [key for queue in _lists(topic) for key in (queue, self._cell.aside(queue))]
         reply = self._connection.run(
             "pause_queue",
-            {"windows": self._cell.windows, "paused": self._cell.paused, "clock": self._cell.clock},
+            {"windows": self._cell.windows, "paused": self._cell.paused, **audit_keys(self._cell, act.tenant)},
             pairs,
             topic=topic,
-            by=by,
-            reason=reason.replace("\n", " "),
+            by=act.by,
+            reason=act.reason.replace("\n", " "),
+            tenant=act.tenant,
+            event=event_text("", act.event("queue.paused", topic=topic)),
         )
         return bool(reply[0] == "PAUSED")
 
-    def resume(self, topic: str, by: str) -> bool:
+    def resume(self, topic: str, act: Act) -> bool:
         """Send what may be sent now; False when it was not paused."""
         cell, lists = self._cell, _lists(topic)
         # What lies aside neither grows nor changes its order until this very script brings it back.
         messages: Any = self._connection.read(lambda client: [client.lrange(cell.aside(q), 0, -1) for q in lists])
-        cause = {"reason": RESUMED, "by": by}
+        cause = {"reason": RESUMED, "by": act.by}
         timelines: list[str] = []
         told: list[str | int | bytes] = []
         for number, texts in enumerate(messages, 1):
@@ -71,7 +75,7 @@ class Queues:
             {
                 "windows": cell.windows,
                 "paused": cell.paused,
-                "clock": cell.clock,
+                **audit_keys(cell, act.tenant),
                 "turns": cell.turns(topic),
                 "parked": cell.parked(topic),
                 "window": cell.window(topic),
@@ -86,6 +90,8 @@ class Queues:
             cause=json.dumps(cause),
             message=coordinator_message(),
             lists=len(lists),
+            tenant=act.tenant,
+            event=event_text("", act.event("queue.resumed", topic=topic)),
         )
         return bool(reply[0] == "RESUMED")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from cordum.domain.plan import Event
+from cordum.domain.audit import Act
 from cordum.domain.run import RunState
 from cordum.store import keys
 from cordum.store.commit import event_text
@@ -26,13 +26,13 @@ class RemoveReply(StrEnum):
 class Removal:
     """A run as it was looked at, runs that belong to it and go after it, and the job ids of its approvals.
 
-    `by`: the person who removes it; None: it has been kept long enough.
+    `act`: of the person who removes it; None: it has been kept long enough.
     """
 
     run: RunState
     relatives: Sequence[str] = ()
     approvals: Sequence[str] = ()
-    by: str | None = None
+    act: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +111,5 @@ class Retention:
             version=run.version,
             relatives=len(removal.relatives),
             tenant=run.tenant,
-            event=event_text(run.id, Event("run.removed", actor=removal.by)) if removal.by else "",
+            event=event_text(run.id, removal.act.event("run.removed")) if removal.act else "",
         )

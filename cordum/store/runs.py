@@ -16,11 +16,14 @@ import redis
 from cordum.domain.plan import Event, Plan
 from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState, StepState
+from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.domain.wants import Wants
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
+from cordum.store.foreseen import prepared_end_text, prepared_text
+from cordum.store.prepared import Prepared
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
 
@@ -137,14 +140,16 @@ class Runs:
         rate: Quota | None = None,
         tick: ScheduleStep | None = None,
         *,
+        prepared: Prepared | None = None,
         show: bool = False,
     ) -> Created:
         """Store a run and its first plan in one step, if `rate` has room for one more run that begins.
 
-        `tick`: the step of the schedule that it is a run of, written with it. `show`: the reply holds the run.
+        `tick`: the step of the schedule that it is a run of, written with it. `prepared`: what is foreseen of its
+        steps. `show`: the reply holds the run.
         """
         script = self._connection.library["create_run"]
-        commit = self._writer(run, script).write(plan, codec.run_fields(run), rate)
+        commit = self._writer(run, script).write(plan, codec.run_fields(run), rate, prepared)
         reply = self._connection.run(
             "create_run",
             {
@@ -164,7 +169,7 @@ class Runs:
             fingerprint=idempotency.fingerprint if idempotency else "",
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
-            digest=run.digest,
+            digest="" if run.definition else run.digest,
             show="1" if show else "0",
             tick=tick.control(run.tenant) if tick else "",
         )
@@ -174,6 +179,15 @@ class Runs:
         if word is CreateReply.THROTTLED:
             return Created(word, run.id, wait_ms=int(reply[1]))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
+
+    def foreseen(self, run: RunState, found: Foreseen, mark: str) -> str:
+        """How what was foreseen is kept; `mark`: what stand-ins for outputs begin with."""
+        writer = self._writer(run, self._connection.library["create_run"])
+        return prepared_text(self._cell, writer, run, found, mark)
+
+    def foreseen_end(self, run: RunState, found: ForeseenEnd, mark: str) -> str:
+        """The same of the end of the run."""
+        return prepared_end_text(self._cell, run, found, mark)
 
     def _writer(self, run: RunState, script: Script) -> CommitWriter:
         weight = self._weights.get(run.tenant, 1)
@@ -269,6 +283,17 @@ class Runs:
         return SignalReply(reply[0])
 
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def started_with(self, tenant: str, scope: str, used: Sequence[str]) -> list[str | None]:
+        """The runs that were started with these idempotency keys; None: a key has not been used."""
+        names = [self._cell.idempotency(tenant, scope, key) for key in used]
+        found: Any = self._connection.read(lambda client: client.mget(names)) if names else []
+        return [text.partition(" ")[0] if text else None for text in found]
+
+    def heard(self, run_id: str, token: str) -> bool:
+        """Whether a signal with this token has come to the run before."""
+        once = keys.RunKeys.of(run_id).once
+        return bool(self._connection.read(lambda client: client.hexists(once, f"signal:{token}")))
 
     def snapshot(self, run_id: str) -> Snapshot | None:
         """The run as it is at one moment, or None."""

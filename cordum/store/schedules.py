@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cordum.domain.audit import Act
 from cordum.domain.cron import Cron
+from cordum.domain.plan import Event
 from cordum.domain.schedules import CatchUp, Overlap, Schedule, Standing
 from cordum.store import codec, keys, names
+from cordum.store.audit import audit_keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Call, Connection
 
 _COUNTERS = ("fired", "skipped", "missed", "refused")
@@ -96,8 +100,8 @@ class Schedules:
         names = {"record": self._cell.schedule(tenant, schedule_id), "clock": self._cell.clock}
         return self._connection.call("read_record", names)
 
-    def save(self, step: ScheduleStep) -> bool:
-        """False when the schedule is not any more what was seen."""
+    def save(self, step: ScheduleStep, event: Event | None = None) -> bool:
+        """False when the schedule is not any more what was seen. `event`: what the audit is told of who wants it so."""
         schedule = step.kept.schedule
         reply = self._connection.run(
             "save_schedule",
@@ -108,12 +112,20 @@ class Schedules:
             expected=step.expected or "",
             version=step.kept.version,
             due=step.due,
+            tenant=schedule.tenant,
+            event=event_text("", event) if event else "",
         )
         return bool(reply[0] == "SAVED")
 
-    def delete(self, tenant: str, schedule_id: str) -> bool:
-        name = names.schedule_name(tenant, schedule_id)
-        reply = self._connection.run("delete_schedule", self._keys(tenant, schedule_id), id=schedule_id, name=name)
+    def delete(self, schedule_id: str, act: Act) -> bool:
+        reply = self._connection.run(
+            "delete_schedule",
+            self._keys(act.tenant, schedule_id),
+            id=schedule_id,
+            name=names.schedule_name(act.tenant, schedule_id),
+            tenant=act.tenant,
+            event=event_text("", act.event("schedule.deleted", schedule=schedule_id)),
+        )
         return bool(reply[0] == "DELETED")
 
     def open_runs(self, run_ids: Sequence[str], ended: frozenset[str]) -> tuple[str, ...]:
@@ -136,6 +148,7 @@ class Schedules:
             "schedule": self._cell.schedule(tenant, schedule_id),
             "schedules": self._cell.schedules(tenant),
             "schedules_due": self._cell.schedules_due,
+            **audit_keys(self._cell, tenant),
         }
 
 

@@ -56,6 +56,29 @@ class Signals:
         self._connection = connection
         self._cell = cell
 
+    def foresee(self, delivery: Delivery, most: int) -> Delivered:
+        """What `deliver` would answer now; nothing is changed."""
+        about, cell = names.signal_digest(delivery.name, delivery.correlation), self._cell
+
+        def ask(client: Any) -> Any:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.get(cell.idempotency(delivery.tenant, delivery.scope, delivery.key))
+                pipe.smembers(cell.signal_waiting(delivery.tenant, about))
+                pipe.get(cell.clock)
+                return pipe.execute()
+
+        known, members, clock = self._connection.read(ask)
+        if known:
+            fingerprint, _, outcome = known.partition(" ")
+            word = DeliverReply.REPLAYED if fingerprint == delivery.fingerprint else DeliverReply.KEY_REUSED
+            return Delivered(word, tuple(outcome.split()))
+        if members:
+            waits = [names.named_wait(member) for member in sorted(members)]
+            return Delivered(DeliverReply.DELIVERED, tuple(dict.fromkeys(run_id for run_id, _ in waits)))
+        index = cell.kept_index(delivery.tenant)
+        kept: Any = self._connection.read(lambda client: client.zcount(index, f"({clock or 0}", "+inf"))
+        return Delivered(DeliverReply.FULL if kept >= most else DeliverReply.KEPT)
+
     def deliver(self, delivery: Delivery, keep_ms: int, most: int) -> Delivered:
         """One try; MOVED when others have begun or ceased to wait since this call has looked."""
         about = names.signal_digest(delivery.name, delivery.correlation)

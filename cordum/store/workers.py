@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 
 import redis
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import JobId
 from cordum.domain.routing import direct_queue
 from cordum.store import keys
+from cordum.store.audit import audit_keys
+from cordum.store.commit import event_text
 from cordum.store.connection import Connection
 
 
@@ -146,23 +149,37 @@ class Workers:
             if "info" in fields  # else it is being forgotten
         ]
 
-    def drain(self, incarnation: str, by: str, *, draining: bool = True) -> DrainReply:
-        """Have a worker take nothing new, or take jobs again."""
+    def drain(self, incarnation: str, act: Act, *, draining: bool = True, told: bool = True) -> DrainReply:
+        """Have a worker take nothing new, or take jobs again. `told`: it is an act of its own for the audit."""
+        event = act.event("worker.drained" if draining else "worker.opened", worker=incarnation)
         reply = self._connection.run(
             "drain_worker",
-            {"workers": self._cell.workers, "worker": self._cell.worker(incarnation), "clock": self._cell.clock},
+            {
+                "workers": self._cell.workers,
+                "worker": self._cell.worker(incarnation),
+                **audit_keys(self._cell, act.tenant),
+            },
             incarnation=incarnation,
-            by=by,
+            by=act.by,
             draining="1" if draining else "0",
+            tenant=act.tenant,
+            event=event_text("", event) if told else "",
         )
         return DrainReply(reply[0])
 
-    def drain_pool(self, pool: str, by: str, now_ms: int) -> None:
-        """Remember it for workers of this pool that start later."""
-        self._connection.read(lambda client: client.hset(self._cell.drained_pools, pool, f"{now_ms} {by}"))
-
-    def open_pool(self, pool: str) -> None:
-        self._connection.read(lambda client: client.hdel(self._cell.drained_pools, pool))
+    def drain_pool(self, pool: str, act: Act, *, draining: bool = True) -> DrainReply:
+        """Remember it for workers of this pool that start later, or forget it."""
+        event = act.event("pool.drained" if draining else "pool.opened", pool=pool)
+        reply = self._connection.run(
+            "drain_pool",
+            {"drained_pools": self._cell.drained_pools, **audit_keys(self._cell, act.tenant)},
+            pool=pool,
+            by=act.by,
+            draining="1" if draining else "0",
+            tenant=act.tenant,
+            event=event_text("", event),
+        )
+        return DrainReply(reply[0])
 
     def drained_pools(self) -> dict[str, Drained]:
         found: Any = self._connection.read(lambda client: client.hgetall(self._cell.drained_pools))

@@ -85,6 +85,10 @@ class Workflows:
         word = SaveReply(reply[0])
         return word, 0 if word is SaveReply.STALE else int(reply[1])
 
+    def announce(self, topic: str) -> None:
+        """Let workers whose patterns cover a topic know of it, though no stored definition names it."""
+        self._connection.read(lambda client: client.sadd(self._cell.topics, topic))
+
     def delete(self, tenant: str, workflow_id: str, actor: str = "cordum") -> tuple[DeleteReply, int]:
         """Forget a definition: the word, and how many runs of it are open."""
         reply = self._connection.run(

@@ -6,6 +6,8 @@ from cordum.domain.roles import Role
 from cordum.engine import WorkerInfo
 from tests.api.keyring import headers
 
+WHY = {"reason": "an update"}
+
 
 @pytest.fixture
 def worker(engine):
@@ -25,9 +27,9 @@ def test_workers_are_listed_and_read_by_id_and_name(api, worker):
 
 def test_a_worker_and_a_pool_are_drained_and_opened(api, worker):
     for path in (f"/api/v1/workers/{worker}/drain", "/api/v1/pools/gpu/drain"):
-        assert api.post(path).status_code == 200
+        assert api.post(path, json=WHY).status_code == 200
         assert api.get(f"/api/v1/workers/{worker}").json["status"] == "draining"
-        assert api.delete(path).status_code == 200
+        assert api.delete(path, json=WHY).status_code == 200
         assert api.get(f"/api/v1/workers/{worker}").json["status"] == "ready"
 
 
@@ -35,8 +37,8 @@ def test_a_queue_is_paused_and_resumed(api, worker):
     paused = api.post("/api/v1/queues/job.a/pause", json={"reason": "later"}, headers={"X-Principal-Id": "ann"}).json
     assert (paused["paused"]["by"], paused["paused"]["reason"]) == ("ann", "later")
     assert [one["name"] for one in api.get("/api/v1/queues").json["items"]] == ["job.a"]
-    assert api.post("/api/v1/queues/job.a/resume").json["paused"] is None
-    assert api.post("/api/v1/queues/nonsense/pause").status_code == 404
+    assert api.post("/api/v1/queues/job.a/resume", json=WHY).json["paused"] is None
+    assert api.post("/api/v1/queues/nonsense/pause", json=WHY).status_code == 404
 
 
 def test_they_are_for_who_looks_after_the_cell(api, engine, worker):
@@ -59,6 +61,10 @@ def test_pools_and_topics_are_made_changed_and_taken_away(api):
     assert api.delete("/api/v1/topics?topic=job.gpu.*").status_code == 204
     assert api.delete("/api/v1/topics?topic=job.gpu.*").status_code == 404
     assert api.delete("/api/v1/pools/gpu").status_code == 204
+    told = api.get("/api/v1/audit?order=asc").json["items"]
+    changes = [(one["type"], one["actor"], one["subject"]) for one in told if one["subject"].startswith("pools:")]
+    kinds = ("pool.saved", "topic.saved", "topic.deleted", "pool.deleted")
+    assert changes == [(kind, "anonymous", f"pools:{epoch}") for epoch, kind in enumerate(kinds, 1)]
     assert api.get("/api/v1/pools/gpu").status_code == api.delete("/api/v1/pools/gpu").status_code == 404
 
 

@@ -143,7 +143,7 @@ def test_the_secret_is_shown_once_and_lies_nowhere(api: FlaskClient, engine: Eng
 
 
 def test_a_hook_that_is_deleted_opens_nothing(api: FlaskClient, hook: dict[str, Any]) -> None:
-    assert api.delete(f"/api/v1/hooks/{hook['id']}").status_code == 204
+    assert api.delete(f"/api/v1/hooks/{hook['id']}", json={"reason": "it is over"}).status_code == 204
     assert send(api, hook, b"{}", signed(hook, b"{}")).status_code == 401
 
 

@@ -32,11 +32,11 @@ def waiting(api: FlaskClient) -> str:
 
 
 def test_a_paused_run_says_so_and_by_whom(api: FlaskClient, run_id: str) -> None:
-    paused = post(api, run_id, "pause")
+    paused = post(api, run_id, "pause", REASON)
     assert (paused.status_code, paused.json["status"]) == (200, "paused")
     assert paused.json["steps"]["deploy"]["wait"]["reason"] == "run_paused"
-    assert post(api, run_id, "pause").json["status"] == "paused"
-    assert post(api, run_id, "resume").json["status"] == "waiting"
+    assert post(api, run_id, "pause", REASON).json["status"] == "paused"
+    assert post(api, run_id, "resume", REASON).json["status"] == "waiting"
     types = [e["type"] for e in api.get(f"/api/v1/workflow-runs/{run_id}/timeline").json]
     assert types.count("run.paused") == 1
 
@@ -107,7 +107,7 @@ def test_a_rerun_is_a_new_run_of_the_same_version(api: FlaskClient, run_id: str)
     assert (refused.status_code, refused.json["code"]) == (409, "rerun_not_possible")
 
 
-@pytest.mark.parametrize("path", ["retry", "rerun", "steps/gate/skip", "steps/gate/complete"])
+@pytest.mark.parametrize("path", ["pause", "resume", "retry", "steps/gate/skip", "steps/gate/complete"])
 def test_a_reason_is_required(api: FlaskClient, run_id: str, path: str) -> None:
     refused = post(api, run_id, path)
     assert refused.status_code == 422

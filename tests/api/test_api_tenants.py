@@ -35,12 +35,14 @@ NAMES_NO_OBJECT = {"signals.send"}
 BODIES = {
     "hooks.create": {"signal": {"name": "go", "correlation": "c"}},
     "signals.send": {"correlation": "c"},
-    "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
+    "schedules.backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z", "reason": "because"},
+    **{f"schedules.{name}": {"reason": "because"} for name in ("pause", "resume", "delete")},
+    **{f"hooks.{name}": {"reason": "because"} for name in ("rotate", "delete")},
     "approvals.reject": {"reason": "because"},
     "api_keys.create": {"person": "x", "role": "viewer"},
     "dead_letters.retry_many": {"reason": "because", "filter": {}},
     "dead_letters.stop_bulk_retry": {"reason": "because"},
-    **{f"operations.{name}": {"reason": "because"} for name in ("retry", "rerun", "skip", "complete")},
+    **{f"operations.{name}": {"reason": "because"} for name in ("pause", "resume", "retry", "skip", "complete")},
 }
 
 
@@ -90,7 +92,7 @@ def path_of(rule: str, owned, which: int) -> str:
 
 
 def asked(api, endpoint, method, path, key):
-    body = BODIES.get(endpoint, {}) if method in ("POST", "PUT") else None
+    body = BODIES.get(endpoint, {}) if method != "GET" else None
     return api.open(path, method=method, headers=key, json=body)
 
 

@@ -120,8 +120,8 @@ def test_a_reason_is_required(cli: Cli, arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("command", "tells"),
     [
-        (("cancel",), "cancelled"),
-        (("pause",), "paused"),
+        (("cancel", *WHY), "cancelled"),
+        (("pause", *WHY), "paused"),
         (("skip", "a", *WHY), "skipped"),
         (("complete", "a", *WHY), "a"),
     ],

@@ -38,14 +38,14 @@ def test_workers_are_shown_with_what_they_can_do(cli: Cli, engine: Engine) -> No
 
 
 def test_a_worker_is_drained_when_it_holds_nothing(cli: Cli, engine: Engine) -> None:
-    late = cli("drain", "w1@h", "--timeout", "0")
+    late = cli("drain", "w1@h", "--timeout", "0", "--reason", "an update")
     assert (late.exit_code, late.output) == (1, "w1@h still runs 0 jobs after 0 s\n")
     engine.jobs.renew(WorkerInfo(**{**WORKER.document(), "topics": ()}))  # it takes nothing any more
-    done = cli("drain", "w1@h")
+    done = cli("drain", "w1@h", "--reason", "an update")
     assert (done.exit_code, done.output) == (0, "w1@h is drained: nothing runs there\n")
-    assert cli("drain", "gpu", "--pool").output == "gpu is drained: nothing runs there\n"
-    assert cli("drain", "gpu", "--pool", "--undo").output == "gpu takes jobs again\n"
-    assert cli("drain", "nobody").exit_code == 1
+    assert cli("drain", "gpu", "--pool", "--reason", "an update").output == "gpu is drained: nothing runs there\n"
+    assert cli("drain", "gpu", "--pool", "--undo", "--reason", "an update").output == "gpu takes jobs again\n"
+    assert cli("drain", "nobody", "--reason", "an update").exit_code == 1
 
 
 def test_queues_are_shown_paused_and_resumed_and_why_says_so(cli: Cli, engine: Engine, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_queues_are_shown_paused_and_resumed_and_why_says_so(cli: Cli, engine: E
     assert "by ann: disk full" in cli("queues").output
     told = cli("why", run_id).output
     assert "queue_paused" in told
-    assert "ann has paused the queue job.a (disk full): `cordum queues resume job.a`" in told
-    assert cli("queues", "resume", "job.a").exit_code == 0
+    assert "ann has paused the queue job.a (disk full): `cordum queues resume job.a --reason …`" in told
+    assert cli("queues", "resume", "job.a", "--reason", "there is room").exit_code == 0
     (shown,) = json.loads(cli("queues", "--json").output)
     assert (shown["queued"], shown["paused"]) == (1, None)
     assert "its message waits on job.a for a worker with a free slot" in cli("why", run_id).output
@@ -71,7 +71,7 @@ SLOW = b"rules: [{id: slow, decision: throttle, velocity: {max_requests: 1, wind
 FEW = b"{default_decision: allow, tenants: {default: {constraints: {budgets: {max_concurrent_jobs: 1}}}}}"
 # What makes a step wait that has nothing to wait for otherwise, but for the run before it.
 BEFORE: dict[str, Callable[[Engine], object]] = {
-    "queue_paused": lambda engine: engine.fleet.pause(ANN, "job.a", None),
+    "queue_paused": lambda engine: engine.fleet.pause(ANN, "job.a", "moving"),
     "tenant_limit": lambda engine: engine.publish_policy(FEW, "ann"),
     "policy_throttled": lambda engine: engine.publish_policy(SLOW, "ann"),
     "max_parallel of a pool": lambda engine: (
@@ -105,8 +105,12 @@ WAITS = {
         "the policy rule slow lets 1 job begin in 600 s",
         "`cordum policy explain` shows the rule",
     ),
-    "run_paused": ("{a: {topic: job.a}}", "the run is paused by ann", "`cordum resume {run}`"),
-    "queue_paused": ("{a: {topic: job.a}}", "ann has paused the queue job.a", "`cordum queues resume job.a`"),
+    "run_paused": ("{a: {topic: job.a}}", "the run is paused by ann", "`cordum resume {run} --reason …`"),
+    "queue_paused": (
+        "{a: {topic: job.a}}",
+        "ann has paused the queue job.a",
+        "`cordum queues resume job.a --reason …`",
+    ),
 }
 
 
@@ -118,7 +122,7 @@ def test_why_says_one_sentence_and_one_action(cli: Cli, engine: Engine, tmp_path
     assert cli("apply", str(tmp_path / "w.yaml")).exit_code == 0
     run_id = [json.loads(cli("run", "w", "--json").output)["run_id"] for _ in range(1 + (reason in SHARED))][-1]
     if reason == "run_paused":
-        cli("pause", run_id, "--as", "ann")
+        cli("pause", run_id, "--as", "ann", "--reason", "lunch")
     if reason == "retry_backoff":
         engine.jobs.claim(f"{run_id}:a@1", "job.a", 3, WORKER.incarnation, "n")
         failed = Outcome(OutcomeClass.RETRYABLE, failure=Failure("error", "broke"))

@@ -84,6 +84,6 @@ def test_what_is_stored_is_drawn_compared_listed_and_deleted(
     assert (missing.exit_code, "no file, workflow or run" in missing.stderr) == (1, True)
     refused = cli("workflows", "delete", "w")
     assert (refused.exit_code, "have not ended: 1" in refused.stderr) == (1, True)
-    assert cli("cancel", started).exit_code == 0
+    assert cli("cancel", started, "--reason", "enough").exit_code == 0
     assert cli("workflows", "delete", "w").exit_code == 0
     assert cli("graph", "w").exit_code == 1

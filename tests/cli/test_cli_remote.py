@@ -120,7 +120,7 @@ def test_why_names_the_holders_of_what_a_run_waits_for(cli: Cli, tmp_path: Path)
 
 def test_runs_lists_the_newest_first_and_filters(cli: Cli, gate: str) -> None:
     ids = [start(cli) for _ in range(3)]
-    cli("cancel", ids[0])
+    cli("cancel", ids[0], "--reason", "enough")
     listed = cli("runs", "--workflow", gate)
     assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ids[::-1]
     cancelled = json.loads(cli("runs", "--status", "cancelled", "--json").stdout)
@@ -197,7 +197,7 @@ def test_who_started_a_run_cannot_approve_it_and_is_told_what_can_be_done(cli: C
 
 def test_a_run_that_waits_for_nobody_has_nothing_to_approve(cli: Cli, gate: str) -> None:
     run_id = start(cli)
-    cli("cancel", run_id)
+    cli("cancel", run_id, "--reason", "enough")
     assert cli("approve", run_id).exit_code == 1
     assert "no run" in cli("approve", "c1-00000000000000000000000000").stderr
 
@@ -299,7 +299,7 @@ def test_what_is_no_bundle_is_said_to_be_none(text: str, tmp_path: Path) -> None
 
 def test_a_run_is_deleted_and_gone(cli: Cli, gate: str) -> None:
     run_id = start(cli)
-    assert "cancel it" in cli("delete", run_id).output
-    assert cli("cancel", run_id, "--compensate").exit_code == 0
-    assert cli("delete", run_id).stdout.split() == [run_id, "deleted"]
+    assert "cancel it" in cli("delete", run_id, "--reason", "not needed").output
+    assert cli("cancel", run_id, "--compensate", "--reason", "enough").exit_code == 0
+    assert cli("delete", run_id, "--reason", "not needed").stdout.split() == [run_id, "deleted"]
     assert cli("get", run_id).exit_code != 0

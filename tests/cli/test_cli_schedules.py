@@ -20,12 +20,12 @@ def test_a_schedule_from_its_making_to_its_end(cli: Cli, gate: str) -> None:
     assert json.loads(cli("schedule", "show", "nightly", "--json").stdout)["next_ticks"][:3] == ticks
     run = json.loads(cli("schedule", "trigger", "nightly", "--key", "k", "--json").stdout)
     assert (run["triggered_by"], run["status"]) == ("nightly", "waiting")
-    assert "paused" in cli("schedule", "pause", "nightly").stdout
-    assert "active" in cli("schedule", "resume", "nightly").stdout
+    assert "paused" in cli("schedule", "pause", "nightly", "--reason", "an update").stdout
+    assert "active" in cli("schedule", "resume", "nightly", "--reason", "an update").stdout
     bounds = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T23:00:00Z"]
-    filled = json.loads(cli("schedule", "backfill", "nightly", *bounds, "--json").stdout)
+    filled = json.loads(cli("schedule", "backfill", "nightly", *bounds, "--reason", "a gap", "--json").stdout)
     assert [one["tick"][:16] for one in filled["runs"]] == ["2026-01-01T01:30", "2026-01-02T01:30"]
-    assert cli("schedule", "delete", "nightly").exit_code == 0
+    assert cli("schedule", "delete", "nightly", "--reason", "an update").exit_code == 0
     assert cli("schedule", "show", "nightly").exit_code == 1
 
 
@@ -41,5 +41,5 @@ def test_a_hook_from_its_making_to_its_end(cli: Cli, gate: str) -> None:
     assert gate in cli("hook", "list").stdout
     assert made["secret"] not in cli("hook", "show", made["id"], "--json").stdout
     assert cli("hook", "create", "--start", gate, "--signal", "x").exit_code == 2
-    assert cli("hook", "delete", made["id"]).exit_code == 0
+    assert cli("hook", "delete", made["id"], "--reason", "it is over").exit_code == 0
     assert cli("hook", "show", made["id"]).exit_code == 1

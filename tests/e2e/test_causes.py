@@ -67,7 +67,7 @@ def test_a_queue_that_is_resumed_sends_what_waits(cell: Cell) -> None:
     cell.worker("job.place.*")
     cell.engine.fleet.pause(ANN, "job.place.fast", "moving house")
     run_id = waiting(cell, "topic: job.place.fast", "queue_paused")
-    cell.engine.fleet.resume(ANN, "job.place.fast")
+    cell.engine.fleet.resume(ANN, "job.place.fast", "moved")
     told = after_the_wait(cell, run_id, "step.started")
     assert told == [("step.ready", "queue_resumed"), ("step.queued", None), ("step.started", None)]
 

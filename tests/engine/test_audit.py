@@ -85,7 +85,7 @@ def test_what_is_decided_and_done_is_told_with_who_did_it(engine: Engine) -> Non
     hands = Hands(engine)
     run_id = hands.start(GATED)
     engine.pause_run(ALICE, run_id, "wait")
-    engine.resume_run(ALICE, run_id)
+    engine.resume_run(ALICE, run_id, "back")
     hands.work(run_id, "a")
     engine.approve(BOB, f"{run_id}:ok@1")
     engine.coordinate()

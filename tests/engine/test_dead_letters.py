@@ -456,6 +456,32 @@ def test_of_the_handled_ones_the_oldest_go(keeper: Hands) -> None:
     assert {one["job_id"] for one in keeper.engine.dead_letters("default").items} == {jobs[1], jobs[3]}
 
 
+def test_a_bulk_retry_goes_when_its_time_is_over_and_one_that_goes_on_stays(hands: Hands, three: list[str]) -> None:
+    engine = hands.engine
+    done, going = (engine.bulk_retries.begin(BOB, {}, "again", rate)["id"] for rate in (100, 0.001))
+    empty = engine.bulk_retries.begin(Caller("empty", "bob"), {}, "again", 100)["id"]
+    drain(engine, done)
+    now, kept_ms = engine.store.policies.current(0).now, engine.settings.dead_letters_kept_sec * 1000
+    assert engine.bulk_retries.trim(now + kept_ms - 60_000) == 0
+    assert engine.bulk_retries.trim(now + kept_ms + 60_000) == 2
+    assert [one["id"] for one in engine.bulk_retries.list("default", limit=5, after=None).items] == [going]
+    for tenant, gone in (("default", done), ("empty", empty)):
+        assert engine.store.connection.read(lambda client, key=gone: client.keys(f"*{key}*")) == []
+        with pytest.raises(NotFound):
+            engine.bulk_retries.get(tenant, gone)
+
+
+def test_a_bulk_retry_that_ended_late_is_kept_from_its_end(hands: Hands, three: list[str]) -> None:
+    bulk = hands.engine.bulk_retries.begin(BOB, {}, "again", 100)["id"]
+    begun = hands.engine.store.policies.current(0).now
+    drain(hands.engine, bulk)
+    key = hands.engine.store.keys.bulk_retry(bulk)
+    hands.engine.store.connection.read(lambda client: client.hset(key, "ended_at", begun + 3_600_000))
+    kept_ms = hands.engine.settings.dead_letters_kept_sec * 1000
+    assert hands.engine.bulk_retries.trim(begun + kept_ms + 60_000) == 0
+    assert hands.engine.bulk_retries.get("default", bulk)["state"] == "done"
+
+
 def test_a_handled_letter_goes_when_its_time_is_over(hands: Hands) -> None:
     handled, open_ = (fail(hands, hands.start(ONE, {"n": n})) for n in range(2))
     hands.engine.letters.discard(BOB, handled, "known")

@@ -176,7 +176,8 @@ def test_a_worker_that_is_gone_is_given_nothing_however_old_the_look_at_it(engin
     """The registry still shows it: the script that commits looks at its lease."""
     hands = join(engine, "w1", labels={"region": "eu"})
     engine._core.dispatch.workers()
-    engine._core.dispatch._read_at = 1e18
+    engine._core.read_pools()
+    engine._core.dispatch._read_at = engine._core._pools_at = 1e18
     engine.jobs.leave("w1")
     hands.start(ROUTED)
     assert direct(engine, "w1") == []
@@ -203,11 +204,11 @@ def test_a_job_that_is_cancelled_while_it_waits_is_sent_to_nobody(engine: Engine
 
 
 def test_a_paused_queue_holds_what_waits_for_certain_workers_too(engine: Engine) -> None:
-    engine.fleet.pause(ALICE, "job.t", None)
+    engine.fleet.pause(ALICE, "job.t", "the disk is full")
     run_id = join(engine, "w1", labels={"region": "eu"}).start(ROUTED)
     engine.coordinate()
     assert direct(engine, "w1") == []
-    engine.fleet.resume(ALICE, "job.t")
+    engine.fleet.resume(ALICE, "job.t", "there is room")
     engine._core.dispatch._read_at = -1e9
     engine._coordinator._core.dispatch.release("job.t?region=eu", "worker_free")
     assert direct(engine, "w1") == [run_id]
@@ -237,8 +238,10 @@ def test_without_pools_every_topic_is_known(engine: Engine) -> None:
 
 
 def commands(engine: Engine) -> int:
+    """All but the SET of the clock, which two calls in one millisecond share."""
     found: Any = engine.store.connection.read(lambda client: client.info("commandstats"))
-    return sum(stat["calls"] for name, stat in found.items() if name not in ("cmdstat_info", "cmdstat_ping"))
+    apart = ("cmdstat_info", "cmdstat_ping", "cmdstat_set")
+    return sum(stat["calls"] for name, stat in found.items() if name not in apart)
 
 
 def cost_of_a_start(engine: Engine, hands: Hands, definition: str) -> int:
@@ -246,7 +249,8 @@ def cost_of_a_start(engine: Engine, hands: Hands, definition: str) -> int:
     engine.save_workflow("default", definition.encode(), "yaml", default_id="wf")
     engine.start_run(ALICE, "wf", {})
     engine._core.dispatch.workers()
-    engine._core.dispatch._read_at = 1e18
+    engine._core.read_pools()
+    engine._core.dispatch._read_at = engine._core._pools_at = 1e18
     before = commands(engine)
     engine._runs.start(ALICE, "wf", {})
     return commands(engine) - before

@@ -48,32 +48,32 @@ def test_a_drained_worker_hears_of_it_and_is_done_when_it_holds_nothing(worker: 
     engine, run_id = worker.engine, worker.start(ONE)
     worker.claim(run_id, "a")
     assert not engine.jobs.renew(worker.worker).draining
-    assert engine.fleet.drain(ALICE, "w1@elsewhere")["status"] == "draining"
+    assert engine.fleet.drain(ALICE, "w1@elsewhere", "an update")["status"] == "draining"
     assert engine.jobs.renew(replace(worker.worker, topics=())).draining
     assert engine.fleet.worker("w1@elsewhere")["status"] == "draining"
     worker.finish(run_id, "a")
     shown = engine.fleet.worker("w1@elsewhere")
     assert (shown["status"], shown["draining"]["by"]) == ("drained", "alice")
-    engine.fleet.drain(BOB, "w1@elsewhere", draining=False)
+    engine.fleet.drain(BOB, "w1@elsewhere", "an update", draining=False)
     assert not engine.jobs.renew(worker.worker).draining
 
 
 def test_a_drained_pool_drains_its_workers_of_now_and_later(worker: Hands) -> None:
     engine, other = worker.engine, Hands(worker.engine, "w2")
-    shown = engine.fleet.drain_pool(ALICE, "gpu")
+    shown = engine.fleet.drain_pool(ALICE, "gpu", "an update")
     assert [one["id"] for one in shown["workers"]] == ["w1"]
     assert not shown["drained"]  # it has not heard of it
     engine.jobs.renew(replace(worker.worker, topics=()))
-    assert engine.fleet.drain_pool(ALICE, "gpu")["drained"]
+    assert engine.fleet.drain_pool(ALICE, "gpu", "an update")["drained"]
     later = replace(other.worker, incarnation="w3", name="w3", pools=("gpu",))
     both = replace(other.worker, incarnation="w4", name="w4", pools=("gpu", "cpu"))
     for one in (later, both):
         engine.jobs.register(one)
     assert [engine.jobs.renew(one).draining for one in (later, both, other.worker)] == [True, False, False]
-    engine.fleet.drain_pool(ALICE, "gpu", draining=False)
+    engine.fleet.drain_pool(ALICE, "gpu", "an update", draining=False)
     assert not engine.jobs.renew(later).draining
     with pytest.raises(NotFound):
-        engine.fleet.drain_pool(ALICE, "nobody")
+        engine.fleet.drain_pool(ALICE, "nobody", "an update")
 
 
 def test_a_queue_shows_what_waits_who_serves_it_and_why_it_stands(worker: Hands) -> None:
@@ -82,14 +82,17 @@ def test_a_queue_shows_what_waits_who_serves_it_and_why_it_stands(worker: Hands)
     run_id = worker.start("steps: {a: {topic: job.t}, b: {topic: job.t}}")
     wait = engine.run("default", run_id)["steps"]["a"]["wait"]
     assert wait["reason"] == "queue_paused"
-    assert wait["message"] == "alice has paused the queue job.t (the disk is full): `cordum queues resume job.t`"
+    assert (
+        wait["message"]
+        == "alice has paused the queue job.t (the disk is full): `cordum queues resume job.t --reason …`"
+    )
     (shown,) = engine.fleet.queues()
     assert [shown[key] for key in ("name", "depth", "ready", "queued", "running", "consumers", "slots")] == [
         *("job.t", 2, 2, 0, 0, 1, 8),
     ]
     assert shown["oldest_age_sec"] is not None
     assert (shown["paused"]["by"], shown["paused"]["reason"]) == ("alice", "the disk is full")
-    resumed = engine.fleet.resume(BOB, "job.t")
+    resumed = engine.fleet.resume(BOB, "job.t", "there is room")
     assert (resumed["ready"], resumed["queued"], resumed["paused"]) == (0, 2, None)
     engine.store.connection.read(lambda client: client.rpop(queue_list("job.t", 3)))
     worker.claim(run_id, "a")
@@ -104,7 +107,7 @@ def test_a_queue_shows_what_waits_who_serves_it_and_why_it_stands(worker: Hands)
 @pytest.mark.parametrize("topic", ["t", "job.", "job.*", "cordum.coordinator"])
 def test_only_topics_have_queues_that_can_be_paused(engine: Engine, topic: str) -> None:
     with pytest.raises(NotFound):
-        engine.fleet.pause(ALICE, topic, None)
+        engine.fleet.pause(ALICE, topic, "why not")
 
 
 def test_dead_letters_are_a_queue_of_their_topic(hands: Hands) -> None:

@@ -125,7 +125,7 @@ def test_one_that_does_not_answer_holds_the_start_and_steps_back(engine: Engine,
     with pytest.raises(Unavailable) as refused:
         other.start_run(ALICE, "wf", {})
     assert refused.value.code == "policy_unavailable"
-    two = "steps: {a: {topic: job.t}, b: {topic: job.u, depends_on: [a]}}"
+    two = "steps: {a: {topic: job.t}, b: {topic: job.u, depends_on: [a], condition: 'true'}}"
     run_id = hands.start(two)
     hands.claim(run_id, "a")
     hands.engine = other

@@ -36,9 +36,9 @@ WAITS: dict[str, tuple[Callable[[Engine], object], str, str]] = {
     "no_worker of its labels": (lambda _: None, "route_labels: {region: eu}", "pending"),
     "pool_overloaded": (lambda _: None, "", "queued"),
     "pool_overloaded of its labels": (_fill_worker, "route_labels: {region: eu}", "pending"),
-    "queue_paused": (lambda engine: engine.fleet.pause(ROOT, "job.t", None), "", "pending"),
+    "queue_paused": (lambda engine: engine.fleet.pause(ROOT, "job.t", "moving"), "", "pending"),
     "queue_paused of its labels": (
-        lambda engine: engine.fleet.pause(ROOT, "job.t", None),
+        lambda engine: engine.fleet.pause(ROOT, "job.t", "moving"),
         "route_labels: {region: eu}",
         "pending",
     ),

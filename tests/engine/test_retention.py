@@ -94,8 +94,8 @@ def full_run(hands: Hands) -> tuple[str, str]:
     hands.work(inner, "i")
     hands.engine.approve(BOB, f"{run_id}:gate@1", None)
     hands.engine.signal_run(ALICE, run_id, "go", {"n": 1}, None, "token")
-    hands.engine.coordinate()
     assert hands.engine.run("default", run_id)["status"] == "succeeded"
+    hands.engine.coordinate()  # where nothing is kept, it may be gone by now
     return run_id, inner
 
 
@@ -105,7 +105,7 @@ def test_a_run_is_removed_whole_and_its_idempotency_key_stays(
     hands = keeping(sec=3600)
     run_id, inner = full_run(hands)
     assert len(keys_of(client, run_id)) > 15
-    hands.engine.delete_run(ALICE, run_id)
+    hands.engine.delete_run(ALICE, run_id, "not needed")
     left = keys_of(client, run_id, inner)
     told = hands.engine.audit.list("default", limit=1, after=None, order="desc").items
     assert [(one["type"], one["actor"], one["run_id"]) for one in told] == [("run.removed", "alice", run_id)]
@@ -135,7 +135,7 @@ def test_a_run_that_goes_on_stays(keeping: Callable[..., Hands]) -> None:
     run_id = hands.start(ONE)
     assert hands.engine.expire_runs("default") == 0
     with pytest.raises(StateConflict) as refused:
-        hands.engine.delete_run(ALICE, run_id)
+        hands.engine.delete_run(ALICE, run_id, "not needed")
     assert refused.value.code == "run_active"
 
 
@@ -147,7 +147,7 @@ def test_a_dead_letter_keeps_its_run_until_somebody_has_handled_it(keeping: Call
     for _ in range(3):  # it is set aside, and looked at again each time
         assert hands.engine.expire_runs("default") == 0
     with pytest.raises(StateConflict) as refused:
-        hands.engine.delete_run(ALICE, run_id)
+        hands.engine.delete_run(ALICE, run_id, "not needed")
     assert refused.value.code == "run_needed"
     hands.engine.retry_run(ALICE, run_id, "mended")
     hands.claim(run_id, "a", 2)
@@ -166,7 +166,7 @@ def test_a_child_run_stays_with_its_parent_and_goes_with_it(keeping: Callable[..
     hands.work(inner, "i")
     assert hands.engine.expire_runs("default") == 0
     with pytest.raises(StateConflict) as refused:
-        hands.engine.delete_run(ALICE, inner)
+        hands.engine.delete_run(ALICE, inner, "not needed")
     assert refused.value.code == "run_needed"
     hands.engine.coordinate()
     hands.work(parent, "z")

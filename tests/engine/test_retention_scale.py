@@ -25,11 +25,18 @@ steps:
 
 
 def play(hands: Hands, number: int) -> None:
-    """One run to its end. Of ten, nine have one step, and some of those fail first; one asks a person, and the half of
-    these calls another workflow.
+    """One run to its end. Of ten, one is a single job, eight have one step, and some of those fail first; one asks a
+    person, and the half of these calls another workflow.
     """
     engine, asks, calls, fails = hands.engine, number % 10 == 0, number % 20 == 0, number % 50 == 1
     engine.jobs.renew(hands.worker)
+    if number % 10 == 7:
+        work(
+            hands,
+            engine.single_jobs.submit(ALICE, {"topic": "job.t", "input": {"n": number}}).id.partition(":")[0],
+            "job",
+        )
+        return
     if not asks:
         _play_one_step(hands, fails)
         return

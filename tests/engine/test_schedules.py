@@ -172,10 +172,10 @@ def test_allow_has_them_side_by_side(clock: Clock) -> None:
 
 def test_a_paused_schedule_starts_nothing_and_resumes_with_the_next_tick(clock: Clock) -> None:
     clock.create(catch_up="all")
-    clock.engine.schedules.pause(BOB, "s")
+    clock.engine.schedules.pause(BOB, "s", "maintenance")
     clock.play(START + 3 * HOUR)
     assert (clock.runs(), clock.shown()["state"]) == ([], "paused")
-    clock.engine.schedules.resume(BOB, "s")
+    clock.engine.schedules.resume(BOB, "s", "maintenance")
     clock.play(START + 4 * HOUR)
     assert clock.ticks() == ["03-28T04:00"]
 
@@ -210,7 +210,7 @@ def _paused_between_look_and_start(clock: Clock, monkeypatch: pytest.MonkeyPatch
     slow, create = clock.process(), clock.process()._core.create
 
     def paused_first(*args: Any, **more: Any) -> Any:
-        clock.engine.schedules.pause(ALICE, "s")
+        clock.engine.schedules.pause(ALICE, "s", "maintenance")
         return create(*args, **more)
 
     monkeypatch.setattr(slow._core, "create", paused_first)
@@ -254,15 +254,15 @@ def test_a_backfill_brings_what_is_missing_and_nothing_twice(clock: Clock) -> No
     clock.create()
     clock.play(START + 2 * HOUR)
     first, last = START - 2 * HOUR, START + 2 * HOUR
-    done = clock.engine.schedules.backfill(BOB, "s", first, last)
+    done = clock.engine.schedules.backfill(BOB, "s", first, last, "a gap")
     assert [one["created"] for one in done["runs"]] == [True, True, True, False, False]
     assert len(clock.runs()) == 5
-    again = clock.engine.schedules.backfill(BOB, "s", first, last)
+    again = clock.engine.schedules.backfill(BOB, "s", first, last, "a gap")
     assert [one["run_id"] for one in again["runs"]] == [one["run_id"] for one in done["runs"]]
     assert len(clock.runs()) == 5
     for wrong in ((START, START + 9 * HOUR), (last, first), (START - 1000 * HOUR, START)):
         with pytest.raises(Unprocessable):
-            clock.engine.schedules.backfill(BOB, "s", *wrong)
+            clock.engine.schedules.backfill(BOB, "s", *wrong, "a gap")
 
 
 def test_everything_that_is_wrong_is_said_at_once_with_its_place(clock: Clock) -> None:
@@ -276,7 +276,7 @@ def test_an_id_is_taken_once_and_what_is_gone_is_not_found(clock: Clock) -> None
     clock.create()
     with pytest.raises(StateConflict):
         clock.create(cron="1 * * * *")
-    clock.engine.schedules.delete("default", "s")
+    clock.engine.schedules.delete(BOB, "s", "not needed")
     with pytest.raises(NotFound):
         clock.shown()
     clock.play(START + 2 * HOUR)

@@ -166,10 +166,10 @@ def test_a_place_is_waited_for_as_long_as_the_step_says(hands: Timed) -> None:
 
 def test_a_paused_run_stands_in_no_line(hands: Timed) -> None:
     first, second, third = (hands.start(KEY) for _ in range(3))
-    hands.engine.pause_run(ALICE, second)
+    hands.engine.pause_run(ALICE, second, "maintenance")
     hands.work(first, "a")
     assert hands.queued(third) == [third]
-    hands.engine.resume_run(ALICE, second)
+    hands.engine.resume_run(ALICE, second, "maintenance")
     assert hands.wait(second)["holders"] == [f"{third}:a@1"]
 
 
@@ -264,9 +264,9 @@ def test_a_retry_waits_for_the_rate_and_a_lost_attempt_does_not(hands: Timed) ->
 def test_what_is_given_back_and_sent_again_counts_once(hands: Timed) -> None:
     hands.engine.publish_policy(rate(1), "test")
     run_id = hands.start(PLAIN)
-    hands.engine.pause_run(ALICE, run_id)
+    hands.engine.pause_run(ALICE, run_id, "maintenance")
     assert hands.claim(run_id, "a").word == "PAUSED"
-    hands.engine.resume_run(ALICE, run_id)
+    hands.engine.resume_run(ALICE, run_id, "maintenance")
     assert hands.queued(run_id) == [run_id]
 
 

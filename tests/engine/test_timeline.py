@@ -131,7 +131,7 @@ def varied(engine: Engine) -> list[str]:
     hands.claim(run_id, "small")
     hands.finish(run_id, "small", kind=OutcomeClass.FATAL)
     engine.pause_run(ALICE, run_id, "lunch")
-    engine.resume_run(ALICE, run_id)
+    engine.resume_run(ALICE, run_id, "back")
     engine.signal_run(ALICE, run_id, "go", {})
     engine.cancel_run(ALICE, run_id, "enough")
     return [run_id, *_endings(engine, hands)]

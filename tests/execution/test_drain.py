@@ -18,7 +18,7 @@ def test_a_drained_worker_finishes_and_takes_nothing_new(cell: Any, eventually: 
     first = cell.start("gated: {topic: job.t.gated}")
     eventually(lambda: cell.lines("gated"), "the first job")
     (worker,) = cell.engine.fleet.workers()
-    cell.engine.fleet.drain(ANN, worker["id"])
+    cell.engine.fleet.drain(ANN, worker["id"], "an update")
     eventually(lambda: cell.engine.fleet.worker(worker["id"])["topics"] == [], "the worker to hear of it")
     second = cell.start("echo: {topic: job.t.echo}")
     assert cell.engine.fleet.worker(worker["id"])["status"] == "draining"
@@ -27,7 +27,7 @@ def test_a_drained_worker_finishes_and_takes_nothing_new(cell: Any, eventually: 
     eventually(lambda: cell.engine.fleet.worker(worker["id"])["status"] == "drained", "the end of the last job")
     assert cell.run(second)["steps"]["echo"]["wait"]["reason"] == "no_worker"
     assert not cell.lines("echo")
-    cell.engine.fleet.drain(ANN, worker["id"], draining=False)
+    cell.engine.fleet.drain(ANN, worker["id"], "an update", draining=False)
     assert cell.ended(second)["status"] == "succeeded"
 
 

@@ -55,6 +55,7 @@ ACTS = (
     "foreign result",
     "old resend",
     "finish: success",
+    "went straight",
     "finish: retryable",
     "finish: fatal",
     "finish: timeout",
@@ -420,7 +421,11 @@ class Machine(RuleBasedStateMachine):
             if fault is Fault.DIES_AFTER:
                 self.model.record(*claim, kind, output, pause)
             return
+        run = self.model.find(claim[0])[0]
+        version = run.version
         expected = self.model.record(*claim, kind, output, pause)
+        if run.version > version:
+            self.count("went straight")
         if fault is Fault.LOST_REPLY and expected == "ADVANCE":
             expected = "RECORDED"
         self.agree(expected, seen, "record", *claim, kind)

@@ -327,6 +327,8 @@ def _legal(move: Move, change: Change, law: Law) -> bool:
         sent_back = change.after.status == "pending"
         fits = change.before.attempt == move.job.attempt == change.after.attempt + sent_back
         return edge in _BY_SCRIPT.get(move.call.name, ()) and fits
+    if move.call.name == "record_result" and edge in _STRAIGHT:
+        return further == 1
     return edge == ("ready", "queued") and change.before.attempt == change.after.attempt
 
 
@@ -344,6 +346,7 @@ for _row in TRANSITIONS:
 _ROWS = (_BY_SCRIPT["apply_plan"] | _BY_SCRIPT["release"]) - {("ready", "pending")}
 _PLANNED = _closure({(source, target) for source, target in _ROWS if source not in _ENDED})
 _TRIED_AGAIN = _closure(_ROWS) - _PLANNED
+_STRAIGHT = {("pending", "ready"), ("pending", "queued")}  # of the steps that wait for the one whose result it is
 
 
 # -- P4: dispatch and claim --------------------------------------------------------------------------------------
@@ -424,7 +427,9 @@ def p5_one_result_counts(move: Move, law: Law) -> int:
     written = not own and move.fact("recorded") == nonce
     needed = "RECORDED" if own and _nobody_needs_to_look(move) else "ADVANCE"
     expected = needed if own else "RECORDED" if written else "STALE"
-    demand("P5", move.word == expected, f"{move.call} of {nonce} was answered {move.word}, not {expected}")
+    # Whether nobody needs to look after a step that others wait for is P7's to say.
+    fits = move.word == expected or (own and bool(move.fact("next")) and move.word == "RECORDED")
+    demand("P5", fits, f"{move.call} of {nonce} was answered {move.word}, not {expected}")
     demand("P5", own or _untouched(move), f"{move.call} of {nonce} was {move.word} and changed the run")
     return not own
 
@@ -657,6 +662,11 @@ def p10_policy_first(move: Move, law: Law) -> int:
             if event.get("step_id") == change.step and event.get("attempt") == change.after.attempt
         ]
         demand("P10", "step.decision" in told, f"{change.step} was sent, and no decision is told: {told}")
+    for run_id in move.after.run_ids:
+        for event in _new_events(move, run_id):
+            if event["type"] == "step.decision":
+                decided = str(event["data"]["epoch"])
+                demand("P10", decided == epoch, f"{event['step_id']} was decided by {decided}, the policy is {epoch}")
     if move.call.name == "claim" and move.word == "CLAIMED" and not move.attempt_runs:
         decided = move.fact("epoch")
         demand("P10", decided == epoch, f"{move.call} begins by policy {decided}, the policy is {epoch}")

@@ -59,6 +59,8 @@ class Run:
     due: int | None = None  # from when on a coordinator has to look
     timer: int | None = None  # when time alone makes it due
     fired: int | None = None  # when its timer went off, until a later look has been committed
+    foreseen: dict[str, list[str]] = field(default_factory=dict)  # step -> what follows when it succeeds
+    foreseen_by: tuple[int, int] | None = None  # the version it holds for, and the epoch of the policy
 
     def spec(self, name: str) -> dict[str, Any]:
         spec: dict[str, Any] = self.definition["steps"][name]

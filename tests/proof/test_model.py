@@ -41,6 +41,7 @@ _OPERATORS = "routes, and operators of workers and queues, are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 _SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
+_HOOKS = "what a hook is kept as is no part of a run"
 _LETTERS = "nobody deals with dead letters here; the explorer does"
 UNREACHABLE: dict[tuple[str, str], str] = {
     ("begin_bulk_retry", "BEGUN"): _LETTERS,
@@ -61,6 +62,15 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("drain_worker", "CHANGED"): _OPERATORS,
     ("drain_worker", "NOT_FOUND"): _OPERATORS,
     ("drain_worker", "UNCHANGED"): _OPERATORS,
+    ("drain_pool", "CHANGED"): _OPERATORS,
+    ("drain_pool", "UNCHANGED"): _OPERATORS,
+    ("save_hook", "SAVED"): _HOOKS,
+    ("save_hook", "UNCHANGED"): _HOOKS,
+    ("rotate_hook", "ROTATED"): _HOOKS,
+    ("rotate_hook", "UNCHANGED"): _HOOKS,
+    ("rotate_hook", "NOT_FOUND"): _HOOKS,
+    ("delete_hook", "DELETED"): _HOOKS,
+    ("delete_hook", "NOT_FOUND"): _HOOKS,
     ("give_back", "GIVEN_BACK"): _OPERATORS,
     ("give_back", "HELD"): _OPERATORS,
     ("give_back", "STALE"): _OPERATORS,
@@ -101,6 +111,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("take_dead_letter", "NOT_FOUND"): _LETTERS,
     ("take_dead_letter", "STALE"): _LETTERS,
     ("take_dead_letter", "TAKEN"): _LETTERS,
+    ("trim_bulk_retries", "TRIMMED"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_routed", "TAKEN"): _OPERATORS,
     ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import JobId
 from cordum.domain.planner import plan_cancel
 from cordum.domain.run import OutcomeClass
@@ -303,8 +304,8 @@ def test_what_a_tenant_submits_first_delays_another_by_its_window_only(world: Wo
 
 def test_nothing_of_a_paused_queue_can_be_taken_or_sent(world: World) -> None:
     world.create(many(33))
-    assert world.store.queues.pause(TOPIC, "ann", "the disk is full")
-    assert not world.store.queues.pause(TOPIC, "bob", "too")
+    assert world.store.queues.pause(TOPIC, Act("ann", "t", "the disk is full"))
+    assert not world.store.queues.pause(TOPIC, Act("bob", "t", "too"))
     assert world.messages() == []
     assert world.store.queues.aside([TOPIC]) == {TOPIC: 32}
     world.claim("s000")
@@ -322,11 +323,11 @@ def test_a_resumed_queue_goes_on_in_its_order_by_the_same_script_and_tells_why(w
     world.create("steps: {a: {topic: job.t, priority: critical}}", "r2")
     before = world.messages()
     world.store.queues.set_windows({TOPIC: 40})
-    world.store.queues.pause(TOPIC, "ann", "")
+    world.store.queues.pause(TOPIC, Act("ann", "t"))
     world.at(START + 60_000)
     assert world.store.jobs.unclaimed(TOPIC, 3, 3000) == []
-    assert world.store.queues.resume(TOPIC, "ann")
-    assert not world.store.queues.resume(TOPIC, "ann")
+    assert world.store.queues.resume(TOPIC, Act("ann", "t"))
+    assert not world.store.queues.resume(TOPIC, Act("ann", "t"))
     assert world.messages()[:32] == before
     assert world.marks()["s032"] == "queued:1"
     assert world.marks("r2") == {"a": "queued:1"}
@@ -342,10 +343,10 @@ def test_a_resumed_queue_goes_on_in_its_order_by_the_same_script_and_tells_why(w
 def test_a_message_cancelled_while_its_queue_is_paused_is_not_told_of(world: World) -> None:
     workflow, _ = world.new(ONE)
     world.create(ONE)
-    world.store.queues.pause(TOPIC, "ann", "")
+    world.store.queues.pause(TOPIC, Act("ann", "t"))
     seen = world.snapshot()
     world.store.runs.apply(seen.run, plan_cancel(workflow, seen.run, seen.now, "ann", None))
-    world.store.queues.resume(TOPIC, "ann")
+    world.store.queues.resume(TOPIC, Act("ann", "t"))
     assert "queue_resumed" not in str(world.store.runs.timeline("r1", 1, 100))
 
 

@@ -15,6 +15,7 @@ from cordum.api.routes import (
     graphs,
     health,
     hooks,
+    jobs,
     metrics,
     operations,
     policy,
@@ -33,7 +34,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(metrics.routes)
     app.register_blueprint(operations.routes, url_prefix=API_PREFIX + str(operations.routes.url_prefix))
     for resource in (
-        *(workflows, runs, graphs, approvals, dead_letters, concurrency, fleet, pools),
+        *(workflows, runs, jobs, graphs, approvals, dead_letters, concurrency, fleet, pools),
         *(schedules, signals, hooks, api_keys, audit),
     ):
         app.register_blueprint(resource.routes, url_prefix=API_PREFIX)

@@ -10,7 +10,7 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import ApprovalsQuery, NoQuery, ReasonBody, RejectBody, body, query
+from cordum.api.schemas import ApprovalsQuery, CommentBody, NoQuery, ReasonBody, body, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 
@@ -41,14 +41,14 @@ def read(caller: Caller, job_id: str) -> Response:
 @requires(Role.APPROVER)
 def approve(caller: Caller, job_id: str) -> Response:
     query(NoQuery)
-    return _decided(engine().approve(caller, job_id, body(ReasonBody).get("reason")))
+    return _decided(engine().approve(caller, job_id, body(CommentBody).get("reason")))
 
 
 @routes.post("/approvals/<job:job_id>/reject")
 @requires(Role.APPROVER)
 def reject(caller: Caller, job_id: str) -> Response:
     query(NoQuery)
-    return _decided(engine().reject(caller, job_id, body(RejectBody)["reason"]))
+    return _decided(engine().reject(caller, job_id, body(ReasonBody)["reason"]))
 
 
 def _decided(approval: dict[str, Any]) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from cordum.api.answers import answer, no_content
+from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
@@ -16,19 +16,16 @@ from cordum.api.schemas import (
     LetterRetryBody,
     LettersQuery,
     NoQuery,
-    ReasonBody,
-    RejectBody,
+    UnsaidBody,
     body,
     idempotency_key,
     query,
+    reasoned,
 )
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 
 routes = Blueprint("dead_letters", __name__)
-
-UNSAID = "not given"
-"""The reason of clients that cannot give one (CONTRACT.md 5.1)."""
 
 
 @routes.get("/dlq")
@@ -65,15 +62,14 @@ def read(caller: Caller, job_id: str) -> Response:
 def retry(caller: Caller, job_id: str) -> Response:
     dry_run, asked = query(ActionQuery)["dry_run"], body(LetterRetryBody)
     edit = (asked["input"],) if "input" in asked else None
-    return answer(engine().letters.retry(caller, job_id, asked.get("reason", UNSAID), edit, dry_run=dry_run))
+    return answer(engine().letters.retry(caller, job_id, asked["reason"], edit, dry_run=dry_run))
 
 
 @routes.delete("/dlq/<job:job_id>")
 @requires(Role.OPERATOR)
 def discard(caller: Caller, job_id: str) -> Response:
-    dry_run, reason = query(ActionQuery)["dry_run"], body(ReasonBody).get("reason", UNSAID)
-    told = engine().letters.discard(caller, job_id, reason, dry_run=dry_run)
-    return no_content() if told is None else answer(told)
+    dry_run, reason = reasoned(UnsaidBody)
+    return done_or_told(engine().letters.discard(caller, job_id, reason, dry_run=dry_run))
 
 
 @routes.post("/dlq/retry")
@@ -104,5 +100,5 @@ def read_bulk_retry(caller: Caller, bulk_id: str) -> Response:
 @routes.post("/dlq/retry/<bulk:bulk_id>/stop")
 @requires(Role.OPERATOR)
 def stop_bulk_retry(caller: Caller, bulk_id: str) -> Response:
-    query(NoQuery)
-    return answer(engine().bulk_retries.stop(caller, bulk_id, body(RejectBody)["reason"]))
+    dry_run, reason = reasoned()
+    return answer(engine().bulk_retries.stop(caller, bulk_id, reason, dry_run=dry_run))

@@ -8,7 +8,7 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_by_id, page_query
-from cordum.api.schemas import NoQuery, ReasonBody, body, query
+from cordum.api.schemas import NoQuery, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 
@@ -31,29 +31,29 @@ def read_worker(caller: Caller, worker_id: str) -> Response:
 @routes.post("/workers/<worker:worker_id>/drain")
 @requires(Role.OPERATOR, cell=True)
 def drain_worker(caller: Caller, worker_id: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.drain(caller, worker_id))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.drain(caller, worker_id, reason, dry_run=dry_run))
 
 
 @routes.delete("/workers/<worker:worker_id>/drain")
 @requires(Role.OPERATOR, cell=True)
 def open_worker(caller: Caller, worker_id: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.drain(caller, worker_id, draining=False))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.drain(caller, worker_id, reason, draining=False, dry_run=dry_run))
 
 
 @routes.post("/pools/<pool:pool>/drain")
 @requires(Role.OPERATOR, cell=True)
 def drain_pool(caller: Caller, pool: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.drain_pool(caller, pool))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.drain_pool(caller, pool, reason, dry_run=dry_run))
 
 
 @routes.delete("/pools/<pool:pool>/drain")
 @requires(Role.OPERATOR, cell=True)
 def open_pool(caller: Caller, pool: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.drain_pool(caller, pool, draining=False))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.drain_pool(caller, pool, reason, draining=False, dry_run=dry_run))
 
 
 @routes.get("/queues")
@@ -66,12 +66,12 @@ def list_queues(caller: Caller) -> Response:
 @routes.post("/queues/<topic:topic>/pause")
 @requires(Role.OPERATOR, cell=True)
 def pause_queue(caller: Caller, topic: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.pause(caller, topic, body(ReasonBody).get("reason")))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.pause(caller, topic, reason, dry_run=dry_run))
 
 
 @routes.post("/queues/<topic:topic>/resume")
 @requires(Role.OPERATOR, cell=True)
 def resume_queue(caller: Caller, topic: str) -> Response:
-    query(NoQuery)
-    return answer(engine().fleet.resume(caller, topic))
+    dry_run, reason = reasoned()
+    return answer(engine().fleet.resume(caller, topic, reason, dry_run=dry_run))

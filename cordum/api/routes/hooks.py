@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request, url_for
 
-from cordum.api.answers import answer, no_content
+from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import public, requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import HookBody, NoQuery, body, query
+from cordum.api.schemas import HookBody, NoQuery, body, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller, Delivery
 
@@ -39,9 +39,15 @@ def read(caller: Caller, hook_id: str) -> Response:
 @routes.delete("/hooks/<hook:hook_id>")
 @requires(Role.OPERATOR)
 def delete(caller: Caller, hook_id: str) -> Response:
-    query(NoQuery)
-    engine().hooks.delete(caller.tenant, hook_id)
-    return no_content()
+    dry_run, reason = reasoned()
+    return done_or_told(engine().hooks.delete(caller, hook_id, reason, dry_run=dry_run))
+
+
+@routes.post("/hooks/<hook:hook_id>/rotate")
+@requires(Role.OPERATOR)
+def rotate(caller: Caller, hook_id: str) -> Response:
+    dry_run, reason = reasoned()
+    return answer(engine().hooks.rotate(caller, hook_id, reason, dry_run=dry_run))
 
 
 @routes.post("/hooks/<hook:hook_id>")

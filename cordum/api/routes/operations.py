@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response, url_for
 
 from cordum.api.answers import answer
@@ -12,15 +10,12 @@ from cordum.api.identity import requires
 from cordum.api.schemas import (
     ActionQuery,
     CompleteBody,
-    NoQuery,
-    ReasonBody,
-    RejectBody,
     RerunBody,
     SignalBody,
-    Strict,
     body,
     idempotency_key,
     query,
+    reasoned,
 )
 from cordum.domain.roles import Role
 from cordum.engine import Caller, Preview
@@ -31,30 +26,30 @@ routes = Blueprint("operations", __name__, url_prefix="/workflow-runs/<run:run_i
 @routes.post("/pause")
 @requires(Role.OPERATOR)
 def pause(caller: Caller, run_id: str) -> Response:
-    dry_run, reason = _asked(ReasonBody)
+    dry_run, reason = reasoned()
     return _told(caller, run_id, engine().pause_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/resume")
 @requires(Role.OPERATOR)
 def resume(caller: Caller, run_id: str) -> Response:
-    dry_run, reason = _asked(ReasonBody)
+    dry_run, reason = reasoned()
     return _told(caller, run_id, engine().resume_run(caller, run_id, reason, dry_run=dry_run))
 
 
 @routes.post("/signals/<step:name>")
 @requires(Role.OPERATOR)
 def signal(caller: Caller, run_id: str, name: str) -> Response:
-    query(NoQuery)
-    said, token = body(SignalBody), idempotency_key()
-    engine().signal_run(caller, run_id, name, said.get("payload"), said.get("correlation"), token)
-    return answer({"run_id": run_id, "name": name})
+    dry_run, said, token = query(ActionQuery)["dry_run"], body(SignalBody), idempotency_key()
+    payload, correlation = said.get("payload"), said.get("correlation")
+    told = engine().signal_run(caller, run_id, name, payload, correlation, token, dry_run=dry_run)
+    return answer({"run_id": run_id, "name": name} if told is None else told)
 
 
 @routes.post("/retry")
 @requires(Role.OPERATOR)
 def retry(caller: Caller, run_id: str) -> Response:
-    dry_run, reason = _asked(RejectBody)
+    dry_run, reason = reasoned()
     return _told(caller, run_id, engine().retry_run(caller, run_id, reason, dry_run=dry_run))
 
 
@@ -62,7 +57,7 @@ def retry(caller: Caller, run_id: str) -> Response:
 @requires(Role.OPERATOR)
 def rerun(caller: Caller, run_id: str) -> Response:
     dry_run, asked = query(ActionQuery)["dry_run"], body(RerunBody)
-    if dry_run:
+    if dry_run or asked["dry_run"]:
         return answer(engine().preview_rerun(caller, run_id, asked.get("from_step"), asked["reason"]))
     started = engine().rerun(caller, run_id, asked.get("from_step"), asked["reason"])
     return answer(started.run, headers={"Location": url_for("runs.read", run_id=started.run["run_id"])})
@@ -71,7 +66,7 @@ def rerun(caller: Caller, run_id: str) -> Response:
 @routes.post("/steps/<ref:step>/skip")
 @requires(Role.OPERATOR)
 def skip(caller: Caller, run_id: str, step: str) -> Response:
-    dry_run, reason = _asked(RejectBody)
+    dry_run, reason = reasoned()
     return _told(caller, run_id, engine().skip_step(caller, run_id, step, reason, dry_run=dry_run))
 
 
@@ -81,11 +76,6 @@ def complete(caller: Caller, run_id: str, step: str) -> Response:
     dry_run, asked = query(ActionQuery)["dry_run"], body(CompleteBody)
     told = engine().complete_step(caller, run_id, step, asked["reason"], asked.get("output"), dry_run=dry_run)
     return _told(caller, run_id, told)
-
-
-def _asked(schema: type[Strict]) -> tuple[bool, Any]:
-    """Whether the action is only to be told, and the reason."""
-    return query(ActionQuery)["dry_run"], body(schema).get("reason")
 
 
 def _told(caller: Caller, run_id: str, preview: Preview | None) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
-from cordum.api.answers import answer, no_content
+from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
@@ -19,11 +19,13 @@ from cordum.api.schemas import (
     RunsQuery,
     StartQuery,
     TimelineQuery,
+    UnsaidBody,
     body,
     idempotency_key,
     input_body,
     labels,
     query,
+    reasoned,
 )
 from cordum.domain.roles import Role
 from cordum.engine import Caller
@@ -98,11 +100,10 @@ def cancel_of_workflow(caller: Caller, workflow_id: str, run_id: str) -> Respons
 @routes.delete("/workflow-runs/<run:run_id>")
 @requires(Role.ADMIN)
 def delete(caller: Caller, run_id: str) -> Response:
-    query(NoQuery)
-    engine().delete_run(caller, run_id)
-    return no_content()
+    dry_run, reason = reasoned(UnsaidBody)
+    return done_or_told(engine().delete_run(caller, run_id, reason, dry_run=dry_run))
 
 
 def _cancel(caller: Caller, run_id: str, dry_run: bool, said: Mapping[str, Any]) -> Response:
-    told = engine().cancel_run(caller, run_id, said.get("reason"), compensate=said["compensate"], dry_run=dry_run)
-    return no_content() if told is None else answer(told)
+    told = engine().cancel_run(caller, run_id, said["reason"], compensate=said["compensate"], dry_run=dry_run)
+    return done_or_told(told)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, url_for
 
-from cordum.api.answers import answer, no_content
+from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
 from cordum.api.schemas import (
+    ActionQuery,
     BackfillBody,
     NewScheduleBody,
     NoQuery,
@@ -18,6 +19,7 @@ from cordum.api.schemas import (
     idempotency_key,
     moment,
     query,
+    reasoned,
 )
 from cordum.domain.roles import Role
 from cordum.engine import Caller
@@ -57,9 +59,8 @@ def replace(caller: Caller, schedule_id: str) -> Response:
 @routes.delete("/schedules/<schedule:schedule_id>")
 @requires(Role.OPERATOR)
 def delete(caller: Caller, schedule_id: str) -> Response:
-    query(NoQuery)
-    engine().schedules.delete(caller.tenant, schedule_id)
-    return no_content()
+    dry_run, reason = reasoned()
+    return done_or_told(engine().schedules.delete(caller, schedule_id, reason, dry_run=dry_run))
 
 
 @routes.get("/schedules/<schedule:schedule_id>/next")
@@ -72,15 +73,15 @@ def next_ticks(caller: Caller, schedule_id: str) -> Response:
 @routes.post("/schedules/<schedule:schedule_id>/pause")
 @requires(Role.OPERATOR)
 def pause(caller: Caller, schedule_id: str) -> Response:
-    query(NoQuery)
-    return answer(engine().schedules.pause(caller, schedule_id))
+    dry_run, reason = reasoned()
+    return answer(engine().schedules.pause(caller, schedule_id, reason, dry_run=dry_run))
 
 
 @routes.post("/schedules/<schedule:schedule_id>/resume")
 @requires(Role.OPERATOR)
 def resume(caller: Caller, schedule_id: str) -> Response:
-    query(NoQuery)
-    return answer(engine().schedules.resume(caller, schedule_id))
+    dry_run, reason = reasoned()
+    return answer(engine().schedules.resume(caller, schedule_id, reason, dry_run=dry_run))
 
 
 @routes.post("/schedules/<schedule:schedule_id>/trigger")
@@ -94,7 +95,7 @@ def trigger(caller: Caller, schedule_id: str) -> Response:
 @routes.post("/schedules/<schedule:schedule_id>/backfill")
 @requires(Role.OPERATOR)
 def backfill(caller: Caller, schedule_id: str) -> Response:
-    query(NoQuery)
-    asked = body(BackfillBody)
+    dry_run, asked = query(ActionQuery)["dry_run"], body(BackfillBody)
     first, last = moment(asked["first"], "from"), moment(asked["last"], "to")
-    return answer(engine().schedules.backfill(caller, schedule_id, first, last))
+    done = engine().schedules.backfill(caller, schedule_id, first, last, asked["reason"], dry_run=dry_run)
+    return answer(done)

@@ -58,6 +58,15 @@ class Expression:
         """The paths read, each as far as it is known beforehand: `steps[x].y` reads ("steps",) and ("x",)."""
         return frozenset(syntax.references(self._root))
 
+    @property
+    def output_of(self) -> str | None:
+        """The step whose whole output this is (`steps.<id>.output`); None of any other expression."""
+        root = self._root
+        if not isinstance(root, syntax.Access) or not isinstance(root.base, syntax.Name) or root.base.name != "steps":
+            return None
+        keys = [key.value for key in root.keys if isinstance(key, syntax.Constant)]
+        return str(keys[0]) if len(root.keys) == 2 and keys[1:] == ["output"] else None
+
     def _finished(self, form: Callable[[Value, Budget], _Form], scope: Mapping[str, Value], budget: Budget) -> _Form:
         value = Evaluation(self.text, scope, budget).value(self._root)
         try:

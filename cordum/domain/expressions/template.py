@@ -18,6 +18,8 @@ from cordum.domain.expressions.values import JSON, Value
 from cordum.errors import ExpressionError
 
 MAX_TEMPLATE_DEPTH = 64
+# What expressions can see, less what a run has from its beginning to its end.
+_CHANGING = frozenset({"steps", "ctx", "item", "index", "loop"})
 
 _Path: TypeAlias = tuple[str | int, ...]
 
@@ -78,6 +80,17 @@ class Template:
     def dynamic(self) -> bool:
         """Whether rendering evaluates anything; if not, it gives the same value always."""
         return next(_expressions(self._root), None) is not None
+
+    def whole_outputs(self) -> frozenset[str] | None:
+        """The steps whose outputs are put in as they are.
+
+        None: something else is read that may change while a run goes on, so that rendering has to wait for it.
+        """
+        whole = {part.expression: step for part in _wholes(self._root) if (step := part.expression.output_of)}
+        others = (expression for expression in _expressions(self._root) if expression not in whole)
+        if any(path[0] in _CHANGING for expression in others for path in expression.references()):
+            return None
+        return frozenset(whole.values())
 
     def references(self) -> frozenset[tuple[str, ...]]:
         """The paths read from the scope by any of the expressions (see `Expression.references`)."""
@@ -173,6 +186,18 @@ def _placed(path: _Path, error: ExpressionError) -> ExpressionError:
 
 def _pointer(path: _Path) -> str:
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def _wholes(part: _Part) -> Iterator[_Whole]:
+    match part:
+        case _Whole():
+            yield part
+        case _List():
+            for item in part.items:
+                yield from _wholes(item)
+        case _Object():
+            for _, member in part.members:
+                yield from _wholes(member)
 
 
 def _expressions(part: _Part) -> Iterator[Expression]:

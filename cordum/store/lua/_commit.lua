@@ -28,15 +28,6 @@ local function link(linked, now)
   wake(linked.run, now, a_message)
 end
 
--- What only an attempt that is under way needs; for ended runs, which are most of what is kept, it would be a tenth of their memory.
-local function drop_spent(names)
-  for _, ref in ipairs(redis.call('HKEYS', k_steps)) do
-    local fields = {}
-    for i, name in ipairs(names) do fields[i] = ref .. '#' .. name end
-    redis.call('HDEL', k_facts, unpack(fields))
-  end
-end
-
 -- Ended runs are found by the time of their end, to be removed some day.
 local function keep(plan, now)
   if plan.ended then
@@ -186,6 +177,7 @@ local function commit(plan, first, now)
   end
   if plan.ended then
     drop_spent(plan.spent)
+    redis.call('DEL', KEYS[plan.prepared])
     redis.call('SREM', k_open_runs_of, plan.run)
     redis.call('HSET', k_run, 'completed_at', string.format('%.0f', now))
     redis.call('ZREM', k_timers, plan.run)

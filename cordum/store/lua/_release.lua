@@ -96,12 +96,13 @@ local function wait_in_line(job_id, record, priority, turns, parked, ready)
   enter_turns(turns, ready, priority, redis.call('LPUSH', ready, job_id))
 end
 
--- Straight onto its queue when nobody waits before it, else to the end of its line.
+-- Straight onto its queue when nobody waits before it, else to the end of its line; whether it waits there.
 local function set_out(job_id, record, topic, priority, window, turns, parked, ready, now, minimum)
   if redis.call('EXISTS', turns) == 0 and room(topic, window, minimum) > 0 then
     send(job_id, record, window, now)
   else
     wait_in_line(job_id, record, priority, turns, parked, ready)
+    return true
   end
 end
 

@@ -3,7 +3,7 @@
 -- ARGV plan version signals epoch looked_at message ...
 -- REPLY COMMITTED CONFLICT POLICY_CHANGED
 -- MOVES planned
--- include clock timeline audit count wake release route waited quota commit
+-- include clock timeline audit count wake release route waited quota spent commit
 local plan = cjson.decode(a_plan)
 
 -- Whether so many results of a fan-out's children have come since the snapshot that nobody else will wake a coordinator for them: they

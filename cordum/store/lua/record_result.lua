@@ -1,9 +1,9 @@
 -- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
--- KEYS run steps facts outputs timeline clock held window turns parked windows policy wakeups coordinator stats
+-- KEYS run steps facts inputs outputs prepared timeline clock held window turns parked windows policy wakeups coordinator stats
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count wake release quota
+-- include clock timeline count wake release quota spent straight
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
@@ -11,7 +11,7 @@ if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard:
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
   return {'STALE'}
 end
-local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#decision')
+local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#decision', a_step .. '#next')
 if facts[1] ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
 -- What the policy allows a result to have is held here, too: not every worker is of this version, or means well.
 local outcome, failure = a_outcome, a_failure
@@ -45,6 +45,8 @@ if done and a_fan ~= '' then
   local wake_after = redis.call('HGET', k_facts, a_fan .. '#wake_after')
   if wake_after and results < tonumber(wake_after) then return {'RECORDED'} end
 end
+-- A signal even if nobody has to look: a plan that was made before this result must not clear a mark.
 redis.call('HINCRBY', k_run, 'signals', 1)
+if done and facts[4] and go_straight(facts[4], now) then return {'RECORDED'} end
 wake(a_run_id, now, a_message) -- guard: mark_due
 return {'ADVANCE'}

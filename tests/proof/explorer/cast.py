@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+from cordum.domain.audit import Act
 from cordum.domain.ids import JobId, child_run_id
 from cordum.domain.policy_document import read_policy
 from cordum.domain.pools import Pool
@@ -226,13 +227,16 @@ def leaver(name: str, incarnation: str) -> Actor:
 
 
 def queue_pauser(name: str) -> Actor:
-    return Actor(name, lambda process: process.store.queues.pause(TOPIC, name, "") and None)
+    return Actor(name, lambda process: process.store.queues.pause(TOPIC, Act(name, TENANT, "why")) and None)
 
 
 def queue_resumer(name: str) -> Actor:
     """Comes when the queue is paused."""
     return Actor(
-        name, lambda process: process.store.queues.resume(TOPIC, name) and None, 1, lambda m: TOPIC in m.pairs("paused")
+        name,
+        lambda process: process.store.queues.resume(TOPIC, Act(name, TENANT, "why")) and None,
+        1,
+        lambda m: TOPIC in m.pairs("paused"),
     )
 
 
@@ -249,7 +253,7 @@ def revoker(name: str, job_id: str) -> Actor:
 
 
 def pauser(name: str, run_id: str = "r1") -> Actor:
-    return _operator(name, run_id, lambda process, who: process.operations.pause(who, run_id, None))
+    return _operator(name, run_id, lambda process, who: process.operations.pause(who, run_id, "why"))
 
 
 def resumer(name: str, run_id: str = "r1", times: int = 1) -> Actor:
@@ -258,7 +262,7 @@ def resumer(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     def paused(moment: Moment) -> bool:
         return run_id in moment.run_ids and moment.fields(run_id)["status"] == "paused"
 
-    actor = _operator(name, run_id, lambda process, who: process.operations.resume(who, run_id, None))
+    actor = _operator(name, run_id, lambda process, who: process.operations.resume(who, run_id, "why"))
     return replace(actor, when=paused, times=times)
 
 
@@ -330,10 +334,10 @@ def letter_taker(name: str, job_id: str) -> Actor:
 
 def bulk_beginner(name: str, *job_ids: str, times: int = 1) -> Actor:
     """Begins the one bulk retry that there is here."""
-    facts = {"tenant": TENANT, "actor": name, "reason": "again", "filter": "{}", "left_out": "0"}
+    facts, again = {"filter": "{}", "left_out": "0"}, Act(name, TENANT, "again")
 
     def act(process: Process) -> None:
-        process.store.bulk_retries.begin(TENANT, "bulk", 10.0, facts, job_ids)
+        process.store.bulk_retries.begin("bulk", 10.0, again, facts, job_ids)
 
     return Actor(name, act, times, _letter(job_ids[0]))
 
@@ -372,7 +376,9 @@ def remover(name: str, run_id: str = "r1", times: int = 1) -> Actor:
     def ended(moment: Moment) -> bool:
         return run_id in moment.run_ids and moment.fields(run_id)["status"] in ENDED
 
-    actor = _operator(name, run_id, lambda process, who: process.retention.delete(who.tenant, run_id, who.person))
+    actor = _operator(
+        name, run_id, lambda process, who: process.retention.delete(run_id, Act(who.person, TENANT, "why")) and None
+    )
     return replace(actor, when=ended, times=times)
 
 
@@ -483,7 +489,7 @@ def schedule_pauser(name: str) -> Actor:
 
     def act(process: Process) -> None:
         try:
-            process.schedules.pause(Caller(TENANT, name), SCHEDULE)
+            process.schedules.pause(Caller(TENANT, name), SCHEDULE, "why")
         except CordumError as refused:
             process.note("turned_down", refused.code)
         else:

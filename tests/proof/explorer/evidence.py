@@ -127,8 +127,8 @@ class Move:
 
     @cached_property
     def sent_out(self) -> tuple[Change, ...]:
-        """Steps that this very plan dispatches, not those that only left cordum's own lists."""
-        if self.call.name not in PLANNERS:
+        """Steps that this very call dispatches, not those that only left cordum's own lists."""
+        if self.call.name not in (*PLANNERS, "record_result"):
             return ()
         return tuple(c for c in self.changes if c.after.status in _SENT_OUT and c.before.status != "ready")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -30,7 +30,7 @@ START = 1_000_000
 TENANT = "default"
 WORKFLOW = "wf"
 SUBMITTER = "alice"
-SETTINGS = Settings(cell=CELL, allow_anonymous_approval=False)
+SETTINGS = Settings(cell=CELL, allow_anonymous_approval=False, straight=False)
 GENUINE = Library(virtual_clock=True)
 
 
@@ -50,7 +50,8 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     stage.empty()
     store = Store(Connection(client, GENUINE), CELL, scenario.window)
     client.set(store.keys.clock, START)
-    core = Core(store, SETTINGS, scenario.limits)
+    settings = replace(SETTINGS, straight=scenario.straight)
+    core = Core(store, settings, scenario.limits)
     if scenario.policy is not None:
         store.policies.publish(read_policy(scenario.policy.encode()).digest, scenario.policy, "test")
     for worker in scenario.workers:
@@ -66,7 +67,7 @@ def open_scenario(scenario: Scenario, client: redis.Redis, stage: Stage) -> Open
     moment = stage.present()
     tape = Tape(GENUINE)
     core.dispatch._age_sec = -1.0
-    warm = WarmCore(Store(tape, CELL, scenario.window), SETTINGS, scenario.limits, workflows)
+    warm = WarmCore(Store(tape, CELL, scenario.window), settings, scenario.limits, workflows)
     warm.dispatch._age_sec = -1.0  # each look at the registry is one
     _learn_policy(warm, tape, moment, stage)
     return Opening(moment, Company(warm, tape), workflows)

@@ -18,7 +18,7 @@ class Scenario:
 
     `runs` are started before, each of `definition`; `others` are further workflows that are stored, by their ids;
     `workers` have a lease. `input`: of the runs. `faults`: how many deaths and lost replies one course of things may
-    have.
+    have. `straight`: steps that are foreseen follow without a coordinator.
     """
 
     definition: str
@@ -31,6 +31,7 @@ class Scenario:
     window: int = 32
     limits: Limits = Limits(jitter=False)
     faults: int = 1
+    straight: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""Straight through: which steps can be decided before their turn comes, so that nobody has to look when it does.
+
+Such a step is a plain job after plain jobs. What the policy says of it does not depend on its input, and that input is
+put together from whole outputs of steps before it. What its dispatch will be is not worked out here: `plan` is asked
+what follows in a run where all that the step rests on has succeeded, with stand-ins where the outputs will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cordum.domain.attempts import request_text
+from cordum.domain.decision_point import Guarded
+from cordum.domain.expressions import Template
+from cordum.domain.instances import Instance, Role
+from cordum.domain.limits import Limits
+from cordum.domain.plan import Event, Job, Plan, StepChange
+from cordum.domain.planner import plan
+from cordum.domain.policy import Constraints
+from cordum.domain.run import RunState, StepState
+from cordum.domain.states import RunStatus, StepStatus
+from cordum.domain.surroundings import upstream
+from cordum.domain.workflow import JSON, Step, Workflow
+
+_MOST_LAST = 16  # steps that each result of one of them looks at
+# What is foreseen is kept for each step of each run, and worked out anew where it depends on the run's input.
+_MOST_STEPS = 32
+_DONE = StepState(status=StepStatus.SUCCEEDED, attempt=1)
+_BEGUN = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SUCCEEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The dispatch of one step, as it will be.
+
+    `needs`: the steps that must have succeeded. Where `stand_in(step)` stands as a value in the job's input and in
+    `request`, the output of that step will be. `request`: the text whose hash identifies the decision, when it is not
+    known yet; the decision among `events` then has none.
+    """
+
+    needs: tuple[str, ...]
+    change: StepChange
+    job: Job
+    events: tuple[Event, ...]
+    epoch: int
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenEnd:
+    """How the run ends when the steps it `needs` have succeeded, and with them all others. `output`: with stand-ins."""
+
+    needs: tuple[str, ...]
+    plan: Plan
+    output: JSON
+
+
+def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
+    """{step: all that waits for it} where each of these is plain, and so is the step: more does not follow from it.
+
+    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`). Of large workflows nothing
+    is foreseen.
+    """
+    if len(workflow.steps) > _MOST_STEPS:
+        return {}
+    plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
+    waiting = {step: tuple(s.id for s in workflow.steps.values() if step in s.depends_on) for step in plain}
+    return {step: those for step, those in waiting.items() if set(those) <= plain}
+
+
+def _is_plain(workflow: Workflow, step: Step) -> bool:
+    """A job that begins when all that it depends on has succeeded, and whose success means nothing but that."""
+    instance = workflow.instances.initial.get(step.id)
+    return (
+        instance is not None
+        and _stands_alone(workflow, instance)
+        and step.condition is None
+        and step.input_schema is None
+        and step.concurrency is None
+        and step.on_error is None
+        and step.output_path is None
+    )
+
+
+def _stands_alone(workflow: Workflow, instance: Instance) -> bool:
+    id_ = instance.step.id
+    related = id_ in workflow.switched_by or id_ in workflow.handled_by or instance.host is not None
+    return instance.is_job and instance.role is Role.UNIT and not related
+
+
+def may_go_straight(run: RunState, decided: Plan, limits: Limits) -> bool:
+    """Whether what is foreseen for a run that begins like this holds until something else happens to it.
+
+    Nobody waits, and nothing has begun that would have to be told how its steps end. Pools may change without notice.
+    """
+    plain = run.parent is None and run.compensates is None and run.rerun_of is None and not decided.again
+    return plain and limits.pools is None and all(change.after.status in _BEGUN for change in decided.changes)
+
+
+def foresee(
+    workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str, mark: str
+) -> Foreseen | None:
+    """The dispatch of a plain step in `run`; None: it has to wait for its turn. `mark`: what stand-ins begin with."""
+    own, before = workflow.steps[step], set(upstream(workflow.steps, step))
+    outputs = frozenset() if own.input is None else own.input.whole_outputs()
+    if outputs is None or not outputs <= before or _asks_input(workflow, policy, own):
+        return None
+    alone = replace(workflow, steps={s: one for s, one in workflow.steps.items() if s == step or s in before})
+    supposed = replace(
+        run,
+        status=RunStatus.RUNNING,
+        steps={s: StepState() if s == step else _DONE for s in alone.instances.initial},
+        outputs={s: stand_in(mark, s) for s in outputs},
+        deadline=None,
+    )
+    found = plan(alone, supposed, policy, now, limits)
+    if not _is_plain_dispatch(found):
+        return None
+    (job,), (change,) = found.jobs, found.changes
+    request = request_text(own, job.input, Constraints.of(change.after.decision)) if outputs else None
+    events = tuple(_without_hash(event) if outputs else event for event in found.events)
+    assert found.epoch is not None
+    return Foreseen(own.depends_on, change, job, events, found.epoch, request)
+
+
+def foresee_end(
+    workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, mark: str
+) -> ForeseenEnd | None:
+    """How `run` ends when all goes well; None: somebody has to look then. Only where all steps are plain."""
+    outputs = frozenset(workflow.sinks) if workflow.output is None else workflow.output.whole_outputs()
+    plain = all(_is_plain(workflow, step) for step in workflow.steps.values())
+    if not plain or outputs is None or len(workflow.sinks) > _MOST_LAST:
+        return None
+    supposed = replace(
+        run,
+        status=RunStatus.RUNNING,
+        steps=dict.fromkeys(workflow.instances.initial, _DONE),
+        outputs={step: stand_in(mark, step) for step in outputs},
+        deadline=None,
+    )
+    found = plan(workflow, supposed, policy, now, limits)
+    if found != Plan(events=found.events, run=found.run) or found.run is None or not found.run.has_output:
+        return None
+    return ForeseenEnd(workflow.sinks, found, found.run.output)
+
+
+def stand_in(mark: str, step: str) -> str:
+    return f"{mark}{step}"
+
+
+def _asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+    topic, own = step.topic or "", workflow.policy_override
+    return policy.asks_input(topic) or (own is not None and own.asks_input(topic))
+
+
+def _is_plain_dispatch(found: Plan) -> bool:
+    """One job that any worker of its topic may have, and what is told of it, without limits or patience."""
+    alone = Plan(changes=found.changes, jobs=found.jobs, events=found.events, epoch=found.epoch)
+    if found != alone or len(found.changes) != 1 or len(found.jobs) != 1:
+        return False
+    (job,) = found.jobs
+    return not job.quotas and job.route is None and job.worker is None
+
+
+def _without_hash(event: Event) -> Event:
+    if event.type != "step.decision":
+        return event
+    return replace(event, data={name: value for name, value in event.data.items() if name != "job_hash"})
+
+
+def is_same_for_all(workflow: Workflow, step: str) -> bool:
+    """Whether what is foreseen for a step is the same in all runs of one submitter: it asks nothing of their input."""
+    template = workflow.steps[step].input
+    return template is not None and _reads_outputs_only(template)
+
+
+def ends_the_same_for_all(workflow: Workflow) -> bool:
+    return workflow.output is None or _reads_outputs_only(workflow.output)
+
+
+def _reads_outputs_only(template: Template) -> bool:
+    return all(path[0] == "steps" for path in template.references())

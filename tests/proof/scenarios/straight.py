@@ -1,0 +1,178 @@
+"""Straight through: steps whose dispatch was foreseen when their run began, and all that may come in between."""
+
+from __future__ import annotations
+
+from tests.proof.explorer.cast import (
+    FATAL,
+    RETRYABLE,
+    canceller,
+    coordinator,
+    pauser,
+    publisher,
+    resumer,
+    retrier,
+    revoker,
+    skipper,
+    sweeper,
+    time,
+    worker,
+)
+from tests.proof.explorer.scenario import Scenario, scenario
+from tests.proof.scenarios.attempts import CHAIN, FORK
+from tests.proof.scenarios.cell import DENY, ELSE
+
+PUT_TOGETHER = """
+steps:
+  a: {topic: job.t}
+  b: {topic: job.t}
+  c: {topic: job.t, depends_on: [a, b], input: {found: ["${steps.a.output}", "${steps.b.output}"], x: "${input.x}"}}
+"""
+
+
+@scenario("record_result.needs_succeeded")
+def a_join_that_was_foreseen() -> Scenario:
+    """Two results in any order, a message of each twice, and what was put together from both."""
+    return Scenario(
+        PUT_TOGETHER,
+        (
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            worker("again", "r1:a@1", incarnation="w2"),
+            revoker("bob", "r1:b@1"),
+            coordinator("c1", 2),
+            worker("wc", "r1:c@1"),
+        ),
+        straight=True,
+    )
+
+
+@scenario("record_result.last_succeeded")
+def an_end_that_was_foreseen() -> Scenario:
+    """Two last results in any order; a pause, a cancel."""
+    return Scenario(
+        "steps: {a: {topic: job.t}, b: {topic: job.t}}",
+        (
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            pauser("op"),
+            canceller("bob"),
+            coordinator("c1", 2),
+        ),
+        straight=True,
+    )
+
+
+@scenario()
+def an_end_that_was_foreseen_and_a_timer() -> Scenario:
+    """The run's own time is up while its last result comes; a sweep has marked the run that ends."""
+    return Scenario(
+        "timeout_sec: 1\nsteps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a]}}",
+        (
+            time(500, 500),
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            sweeper("beat"),
+            coordinator("c1", 2),
+        ),
+        straight=True,
+    )
+
+
+@scenario("record_result.run_as_prepared")
+def a_step_that_was_foreseen_is_skipped() -> Scenario:
+    """A person skips it while the one before it is at work."""
+    return Scenario(
+        CHAIN,
+        (
+            worker("wa", "r1:a@1"),
+            skipper("op", "b"),
+            canceller("bob"),
+            coordinator("c1", 2),
+            worker("wb", "r1:b@1", incarnation="w2"),
+        ),
+        straight=True,
+    )
+
+
+@scenario("record_result.run_as_prepared")
+def a_pause_before_a_step_that_was_foreseen() -> Scenario:
+    """Paused and resumed around the result that would have let it go."""
+    return Scenario(
+        CHAIN,
+        (
+            worker("wa", "r1:a@1"),
+            pauser("op"),
+            resumer("on"),
+            coordinator("c1", 2),
+            worker("wb", "r1:b@1", incarnation="w2"),
+        ),
+        straight=True,
+    )
+
+
+@scenario("record_result.policy_as_prepared")
+def the_policy_changes_before_a_step_that_was_foreseen() -> Scenario:
+    """Once to one that says the same, once to one that denies."""
+    return Scenario(
+        CHAIN,
+        (
+            worker("wa", "r1:a@1"),
+            publisher("admin", ELSE),
+            publisher("root", DENY),
+            coordinator("c1", 2),
+            worker("wb", "r1:b@1", incarnation="w2"),
+        ),
+        straight=True,
+    )
+
+
+@scenario()
+def one_of_two_before_a_join_is_tried_again() -> Scenario:
+    """What comes after a retry is planned; what was foreseen before it counts no more."""
+    return Scenario(
+        FORK.replace("b: {topic: job.t}", "b: {topic: job.t, retry: {max_retries: 1, initial_backoff_sec: 1}}"),
+        (
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", RETRYABLE, incarnation="w2"),
+            coordinator("c1", 3),
+            time(1000),
+            worker("wb2", "r1:b@2", incarnation="w2"),
+            worker("wc", "r1:c@1"),
+        ),
+        straight=True,
+    )
+
+
+@scenario()
+def a_run_that_went_straight_is_retried() -> Scenario:
+    """The step that was foreseen fails; an operator's retry plans all anew."""
+    return Scenario(
+        CHAIN,
+        (
+            worker("wa", "r1:a@1"),
+            worker("wb", "r1:b@1", FATAL, incarnation="w2"),
+            coordinator("c1", 2),
+            coordinator("c2"),
+            retrier("op"),
+            worker("wb2", "r1:b@2", incarnation="w2"),
+        ),
+        straight=True,
+    )
+
+
+@scenario()
+def no_room_for_a_step_that_was_foreseen() -> Scenario:
+    """It waits behind another run's jobs, which the window lets out one by one."""
+    return Scenario(
+        CHAIN,
+        (
+            worker("wa", "r1:a@1"),
+            worker("other", "r2:a@1", incarnation="w2"),
+            coordinator("c1"),
+            canceller("bob", "r2"),
+            worker("wb", "r1:b@1"),
+        ),
+        runs=("r1", "r2"),
+        window=1,
+        straight=True,
+    )
