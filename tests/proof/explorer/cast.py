@@ -515,7 +515,8 @@ def publisher(name: str, policy: str) -> Actor:
 def pool_changer(name: str, pool: Pool) -> Actor:
     """Says how many jobs a pool may run, without having looked whether others have."""
     document = json.dumps({"pools": {pool.name: pool.document()}})
-    return Actor(name, lambda process: process.store.pools.publish(document, name, 0, [pool]) and None)
+    told = Act(name, TENANT).event("pools.published")
+    return Actor(name, lambda process: process.store.pools.publish(document, told, TENANT, 0, [pool]) and None)
 
 
 # -- time ----------------------------------------------------------------------------------------------------------

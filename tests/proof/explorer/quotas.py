@@ -55,9 +55,11 @@ def judge(move: Move) -> int:
 
 
 def _most(moment: Moment, quota: Quota) -> int:
-    """Its limit now: that of a pool may have changed since its jobs were decided."""
-    said = moment.pairs("pools").get(f"most:{quota.id}") if quota.kind is QuotaKind.POOL else None
-    return quota.most if said is None else int(said)
+    """Its limit now: that of a pool may have been changed, or taken away, since its jobs were decided."""
+    pools = moment.pairs("pools")
+    if quota.kind is not QuotaKind.POOL or "document" not in pools:
+        return quota.most
+    return int(pools.get(f"most:{quota.id}", 1000))
 
 
 def _held_by_the_living(moment: Moment, holders: Mapping[str, Mapping[str, Quota]]) -> None:
