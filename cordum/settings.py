@@ -172,7 +172,13 @@ class Settings:
         metadata=_rule("steps whose turn is known beforehand follow without a coordinator; `false`: each is planned"),
     )
     window_minimum: int = field(
-        default=32, metadata=_rule("smallest number of unfinished messages a topic may have", minimum=1)
+        default=32, metadata=_rule("unfinished messages a topic may have while no worker takes its jobs", minimum=1)
+    )
+    window_ahead: int = field(
+        default=0,
+        metadata=_rule(
+            "messages of a topic beyond its workers' slots; 0: an eighth as many as slots, and at least one", minimum=0
+        ),
     )
     default_job_timeout_sec: int = field(
         default=900, metadata=_rule("time limit of an attempt where nothing else says", minimum=1)

@@ -12,7 +12,7 @@ from cordum.domain.instances import Instance
 from cordum.domain.plan import ApprovalRequest, Job
 from cordum.domain.policy import NO_CONSTRAINTS, Constraints, Decision, PolicyRequest, Verdict
 from cordum.domain.policy_override import stricter
-from cordum.domain.quotas import Quota, QuotaKind
+from cordum.domain.quotas import Quota, QuotaKind, pool_quota
 from cordum.domain.retry import backoff_ms, chance_of
 from cordum.domain.routing import PREFERRED_POOL, PREFERRED_WORKER, Route, priority_number
 from cordum.domain.run import WORKER_LEFT, Failure, OutcomeClass, StepState
@@ -200,9 +200,17 @@ def _own_quotas(turn: Turn, instance: Instance) -> tuple[Quota, ...]:
     return (Quota(QuotaKind.KEY, key, concurrency.limit, turn.run.tenant),)
 
 
+def _pool_quotas(turn: Turn, step: Step) -> tuple[Quota, ...]:
+    """What its pool allows, if there is only one that may run it."""
+    if turn.limits.pools is None:
+        return ()
+    pool = turn.limits.pools.only_pool(step.topic or "", step.route_labels.get(PREFERRED_POOL))
+    return () if pool is None or pool.max_parallel is None else (pool_quota(pool.name, pool.max_parallel),)
+
+
 def _quotas(turn: Turn, instance: Instance, decision: Decision, own: tuple[Quota, ...]) -> tuple[Quota, ...]:
     """All that an attempt needs a place in. A retry counts anew in a rule's window, a lost attempt's successor not."""
-    found = (*own, *decision.quotas)
+    found = (*own, *_pool_quotas(turn, instance.step), *decision.quotas)
     if not found:
         return ()
     state = turn.steps[instance.ref]
@@ -349,6 +357,7 @@ def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
     after = turn.steps[instance.ref]
     if after.status is StepStatus.READY:
         turn.steps[instance.ref] = after.but(queue_deadline=state.queue_deadline)
+        turn.event("step.ready", instance.ref, attempt=after.attempt, data={"reason": "policy_changed"})
 
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:

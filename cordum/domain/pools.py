@@ -12,7 +12,10 @@ from cordum.domain.ids import POOL, TOPIC_PATTERN
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`requires`: what each of its workers must be capable of, whatever the case. `max_parallel` is only told."""
+    """`requires`: what each of its workers must be capable of, whatever the case.
+
+    `max_parallel`: how many jobs that go to this pool for certain may be on their way at one time.
+    """
 
     name: str
     requires: tuple[str, ...] = ()
@@ -52,6 +55,13 @@ class PoolMap:
         fitting = (pools for pattern, pools in self.topics.items() if fnmatchcase(topic, pattern))
         names = self.topics.get(topic) or next(fitting, None)
         return None if names is None else tuple(self.pools[name] for name in names)
+
+    def only_pool(self, topic: str, wanted: str | None) -> Pool | None:
+        """The pool that is asked for by name, or the only one that serves a topic."""
+        if wanted is not None:
+            return self.pools.get(wanted)
+        serving = self.pools_of(topic)
+        return serving[0] if serving is not None and len(serving) == 1 else None
 
     def may_serve(self, topic: str, pools: Collection[str], capabilities: Collection[str]) -> bool:
         """Whether a worker that says this of itself may take jobs of a topic; one nobody knows is anybody's."""

@@ -15,6 +15,7 @@ class QuotaKind(StrEnum):
     TENANT = "tenant"  # all jobs of a tenant
     RULE = "rule"  # the jobs of a tenant that one policy rule lets run
     KEY = "key"  # the steps of a tenant that name one concurrency key
+    POOL = "pool"  # the jobs of all tenants that only one pool may run
     VELOCITY = "velocity"  # the jobs that begin within a policy rule's window
 
     @property
@@ -27,6 +28,7 @@ _REASONS = {
     QuotaKind.TENANT: "tenant_limit",
     QuotaKind.RULE: "tenant_limit",
     QuotaKind.KEY: "concurrency_key",
+    QuotaKind.POOL: "max_parallel",
     QuotaKind.VELOCITY: "policy_throttled",
 }
 
@@ -51,3 +53,10 @@ class Quota:
         """Short and safe in a key, whatever a user has named it."""
         text = "\n".join((self.kind.value, self.scope, self.name))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def pool_quota(name: str, most: int) -> Quota:
+    """The places of a pool, shared by all tenants. Its limit may change while jobs wait; the one in force is kept by
+    the script that publishes pools.
+    """
+    return Quota(QuotaKind.POOL, name, most, "")

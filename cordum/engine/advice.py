@@ -9,7 +9,7 @@ _ACTIONS: Mapping[str, str] = {
     "concurrency_key": "wait until a holder has ended; `cordum workers` shows who works",
     "delay": "wait, or `cordum skip {run} {step} --reason …`",
     "dependencies": "nothing: it begins when these have ended",
-    "max_parallel": "wait for a sibling to end; `max_parallel` of its group says how many may run",
+    "max_parallel": "wait for another one to end; `max_parallel` of its group or pool says how many may run",
     "no_worker": "start such a worker; `cordum workers` shows those there are",
     "policy_throttled": "wait; `cordum policy explain` shows the rule",
     "policy_unavailable": "`cordum policy publish FILE`",

@@ -37,6 +37,7 @@ _RULES = {
     QuotaKind.KEY: "the concurrency key {name} lets {most} {jobs} run at one time",
     QuotaKind.TENANT: "the policy lets {most} {jobs} of the tenant {name} run at one time",
     QuotaKind.RULE: "the policy rule {name} lets {most} {jobs} run at one time",
+    QuotaKind.POOL: "the pool {name} lets {most} {jobs} run at one time",
     QuotaKind.VELOCITY: "the policy rule {name} lets {most} {jobs} begin",
 }
 _MOST_NAMED = 3

@@ -155,15 +155,24 @@ class Coordinator:
                 _LOG.warning("the message of job %s was lost and is sent again", lost.job)
 
     def _set_windows(self, census: Sequence[Registered]) -> None:
-        """A topic may have twice as many unfinished messages as its workers have slots, and never less than the
-        minimum.
+        """A topic may have little more unfinished messages than its workers have slots.
+
+        Whoever submits later cannot be sent before what is on its way already.
         """
         slots: dict[str, int] = {}
         for one in census:
             for topic in one.info.get("topics", ()):
                 slots[topic] = slots.get(topic, 0) + int(one.info.get("slots", 0))
-        minimum = self._core.settings.window_minimum
-        self._store.queues.set_windows({topic: max(2 * count, minimum) for topic, count in slots.items()})
+        ahead = self._core.settings.window_ahead
+        self._store.queues.set_windows({topic: window_of(count, ahead) for topic, count in slots.items()})
+
+
+def window_of(slots: int, ahead: int) -> int:
+    """Unfinished messages of a topic that so many slots take jobs of; `ahead` 0: as many beyond them as keep them busy.
+
+    A record sends the next job and fetches it in one round trip, so little has to lie there.
+    """
+    return slots + (ahead or max(1, slots // 8))
 
 
 def _in_groups(topics: Sequence[str]) -> Iterator[Sequence[str]]:

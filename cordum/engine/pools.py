@@ -12,7 +12,7 @@ from typing import Any
 from cordum.config_files import read_mapping
 from cordum.domain.audit import Act
 from cordum.domain.plan import Event
-from cordum.domain.pools import PoolMap, read_pool, read_pool_map, read_topic
+from cordum.domain.pools import Pool, PoolMap, read_pool, read_pool_map, read_topic
 from cordum.engine.core import Core
 from cordum.engine.values import Caller
 from cordum.errors import ConfigurationRefused, NotFound, Problem, StateConflict, Unavailable, Unprocessable
@@ -37,9 +37,10 @@ class PoolSettings:
         found, wrong = read_pool_map(dict(read_mapping(file)))
         if found is None:
             raise ConfigurationRefused("\n".join(f"{file}: {one}" for one in wrong))
-        document = _text(found)
+        document, limited = _text(found), _limited(self.now(), found)
         told = Act(actor, self._tenant).event("pools.published", how="startup")
-        self._store.publish_file(document, told, self._tenant, hashlib.sha256(document.encode()).hexdigest())
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        self._store.publish_file(document, told, self._tenant, digest, limited)
 
     # -- pools ---------------------------------------------------------------------------------------------------
 
@@ -110,9 +111,18 @@ class PoolSettings:
         for _ in range(_MOST_ATTEMPTS):
             known = self.now()
             changed = change(known)
-            if self._store.publish(_text(changed), told, self._tenant, known.epoch):
+            limited = _limited(known, changed)
+            if self._store.publish(_text(changed), told, self._tenant, known.epoch, limited):
                 return changed
         raise Unavailable("the pools are changing too fast, try again", code="conflict_repeated")
+
+
+def _limited(before: PoolMap, after: PoolMap) -> list[Pool]:
+    """The pools that have a limit, as they are now, and those that had one."""
+    gone = (name for name, pool in before.pools.items() if pool.max_parallel and name not in after.pools)
+    had = {name for name, pool in before.pools.items() if pool.max_parallel}
+    kept = [pool for pool in after.pools.values() if pool.max_parallel or pool.name in had]
+    return [*kept, *(Pool(name) for name in gone)]
 
 
 def _text(known: PoolMap) -> str:

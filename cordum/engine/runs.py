@@ -198,7 +198,7 @@ class Runs:
         if not ready:
             return {}
         jobs = {str(JobId(look.run.id, ref, state.attempt)): (ref, state.quotas) for ref, state in ready.items()}
-        found = self._core.store.quotas.standings({job: quotas for job, (_, quotas) in jobs.items()})
+        found = self._core.store.quotas.standings(look.run.tenant, {job: quotas for job, (_, quotas) in jobs.items()})
         return {jobs[job][0]: standing for job, standing in found.items()}
 
     def list(self, tenant: str, workflow_id: str | None, status: str | None, limit: int, after: str | None) -> Page:

@@ -53,7 +53,7 @@ class Store:
         self.keys = CellKeys(cell)
         self.runs = Runs(self.connection, self.keys, window, weights, forward_dead_letters)
         self.jobs = Jobs(self.connection, self.keys, window)
-        self.pools = Pools(self.connection, self.keys)
+        self.pools = Pools(self.connection, self.keys, window)
         self.queues = Queues(self.connection, self.keys, window)
         self.figures = FigureReader(self.connection, self.keys)
         self.api_keys = ApiKeys(self.connection, self.keys)

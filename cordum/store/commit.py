@@ -22,7 +22,7 @@ from cordum.domain.plan import (
     Target,
     Withdrawal,
 )
-from cordum.domain.quotas import Quota
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.domain.routing import PRIORITIES, dead_letter_queue, direct_queue, queue_list
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
@@ -364,8 +364,10 @@ class CommitWriter:
 
     def _quota(self, quota: Quota) -> str:
         places, waiters = self._cell.places(quota.id), self._cell.waiters(quota.id)
-        registry = self._cell.quotas(self._run.tenant)
-        return f"{places} {waiters} {quota.most} {quota.window_ms} {quota.token or '-'} {registry} {quota.id}"
+        shared = quota.kind is QuotaKind.POOL
+        registry = self._cell.pool_quotas if shared else self._cell.quotas(self._run.tenant)
+        token = self._cell.pools if shared else quota.token or "-"
+        return f"{places} {waiters} {quota.most} {quota.window_ms} {token} {registry} {quota.id}"
 
     def _entry(self, job: Job, number: int, epoch: int | None) -> str:
         """What is needed to send a job on that waits for its quotas."""

@@ -276,6 +276,11 @@ class CellKeys:
         """Hash: quota -> kind, name and limit as JSON, of those that somebody holds or waits for."""
         return self._key("quotas", tenant)
 
+    @cached_property
+    def pool_quotas(self) -> str:
+        """Hash: the same of pools, which all tenants share."""
+        return self._key("pool_quotas")
+
     def approvals(self, tenant: str) -> str:
         """Sorted set: job ids of all approvals by the time they were requested."""
         return self._key("approvals", tenant)
@@ -447,7 +452,7 @@ RETENTION = {
     ),
     "places": "jobs on their way; of a rate what began within its window, and a day more",
     **dict.fromkeys(("waiters", "waiting", "alarms"), "as long as a job waits for a place"),
-    "quotas": "as long as somebody holds or waits for it",
+    **dict.fromkeys(("quotas", "pool_quotas"), "as long as somebody holds or waits for it"),
     "signal_waiting": _MARK,
     **dict.fromkeys(("kept_signals", "kept_index"), "until their step takes them, or until their time"),
     **dict.fromkeys(("schedules", "schedule", "hooks", "hook"), _KEPT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from cordum.api import serve
 from cordum.cli import main
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine import Caller, Engine, Outcome, WorkerInfo
+from cordum.engine.advice import REASONS
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from tests.cli.conftest import Cli
 
+ANN = Caller("default", "ann")
 WORKER = WorkerInfo("w1@h/7-1", "h", "w1", 7, 4, ("job.a",), 0, ("gpu",), {"region": "eu"}, ("cuda",))
 
 
@@ -63,6 +66,20 @@ def test_queues_are_shown_paused_and_resumed_and_why_says_so(cli: Cli, engine: E
 # -- why, for each reason ------------------------------------------------------------------------------------------
 
 RETRY = "{topic: job.a, retry: {max_retries: 1, initial_backoff_sec: 600}}"
+KEYED = "{topic: job.a, concurrency: {key: dock, limit: 1}}"
+SLOW = b"rules: [{id: slow, decision: throttle, velocity: {max_requests: 1, window_sec: 600}}]"
+FEW = b"{default_decision: allow, tenants: {default: {constraints: {budgets: {max_concurrent_jobs: 1}}}}}"
+# What makes a step wait that has nothing to wait for otherwise, but for the run before it.
+BEFORE: dict[str, Callable[[Engine], object]] = {
+    "queue_paused": lambda engine: engine.fleet.pause(ANN, "job.a", "moving"),
+    "tenant_limit": lambda engine: engine.publish_policy(FEW, "ann"),
+    "policy_throttled": lambda engine: engine.publish_policy(SLOW, "ann"),
+    "max_parallel of a pool": lambda engine: (
+        engine.pools.put_pool(ANN, "small", {"max_parallel": 1}),
+        engine.pools.put_topic(ANN, "job.*", "small"),
+    ),
+}
+SHARED = ("concurrency_key", "tenant_limit", "policy_throttled", "max_parallel of a pool")
 WAITS = {
     "approval": ("{a: {type: approval}}", "waits for a person's decision", "`cordum approve {run}:a@1`"),
     "signal": ("{a: {type: signal, name: paid}}", "waits for the signal paid", "`cordum signal {run} paid`"),
@@ -74,7 +91,19 @@ WAITS = {
     "max_parallel": (
         "{g: {type: parallel, steps: [a, b], max_parallel: 1}, a: {topic: job.a}, b: {topic: job.a}}",
         "its group g has no room yet",
-        "wait for a sibling to end",
+        "wait for another one to end",
+    ),
+    "max_parallel of a pool": ("{a: {topic: job.a}}", "the pool small lets 1 job run", "wait for another one to end"),
+    "concurrency_key": (f"{{a: {KEYED}}}", "the concurrency key dock lets 1 job run", "wait until a holder has ended"),
+    "tenant_limit": (
+        "{a: {topic: job.a}}",
+        "the policy lets 1 job of the tenant default run at one time",
+        "wait for another job of this tenant to end",
+    ),
+    "policy_throttled": (
+        "{a: {topic: job.a}}",
+        "the policy rule slow lets 1 job begin in 600 s",
+        "`cordum policy explain` shows the rule",
     ),
     "run_paused": ("{a: {topic: job.a}}", "the run is paused by ann", "`cordum resume {run} --reason …`"),
     "queue_paused": (
@@ -88,11 +117,10 @@ WAITS = {
 @pytest.mark.parametrize("reason", WAITS)
 def test_why_says_one_sentence_and_one_action(cli: Cli, engine: Engine, tmp_path: Path, reason: str) -> None:
     steps, sentence, action = WAITS[reason]
-    if reason == "queue_paused":
-        cli("queues", "pause", "job.a", "--as", "ann", "--reason", "disk full")
+    BEFORE.get(reason, lambda engine: None)(engine)
     (tmp_path / "w.yaml").write_text(f"id: w\nsteps: {steps}\n")
     assert cli("apply", str(tmp_path / "w.yaml")).exit_code == 0
-    run_id = json.loads(cli("run", "w", "--json").output)["run_id"]
+    run_id = [json.loads(cli("run", "w", "--json").output)["run_id"] for _ in range(1 + (reason in SHARED))][-1]
     if reason == "run_paused":
         cli("pause", run_id, "--as", "ann", "--reason", "lunch")
     if reason == "retry_backoff":
@@ -100,9 +128,13 @@ def test_why_says_one_sentence_and_one_action(cli: Cli, engine: Engine, tmp_path
         failed = Outcome(OutcomeClass.RETRYABLE, failure=Failure("error", "broke"))
         engine.jobs.record(f"{run_id}:a@1", "job.a", WORKER.incarnation, "n", failed)
         engine.coordinate()
-    (line,) = (one for one in cli("why", run_id).output.splitlines() if one.split()[1:2] == [reason])
+    (line,) = (one for one in cli("why", run_id).output.splitlines() if one.split()[1:2] == reason.split()[:1])
     assert sentence in line
     assert action.format(run=run_id) in line
+
+
+def test_every_reason_is_asked_about() -> None:
+    assert {reason.split()[0] for reason in WAITS} | {"policy_unavailable"} == REASONS
 
 
 def test_without_a_policy_why_says_so(redis_address: RedisAddress, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ one act and gives what the act is answered with; `rig.py` has the same methods o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.proof.model import cancel, conclude, dispatch, end_when_over, revoke
 from tests.proof.state import ENDED, JOB_TIMEOUT_MS, PRIORITY, RUN_ENDED, RUN_TIMEOUT_MS, Look, Policy, Run, Step
@@ -15,6 +15,15 @@ from tests.proof.state import ENDED, JOB_TIMEOUT_MS, PRIORITY, RUN_ENDED, RUN_TI
 Queue = tuple[str, int]  # topic, priority
 _ON_ITS_WAY = {"pending", "ready", "queued", "succeeded"}
 LEASE_MS, SWEEP_MS, GRACE_MS, ASIDE_MS, WINDOW = 5000, 1000, 3000, 2000, 3
+NEW, OLD = 0, 1
+
+
+class Turn(NamedTuple):
+    """When a tenant is next: those that are new first. `had`: jobs as a new one, or turns for which it is known."""
+
+    age: int
+    number: int
+    had: int = 0
 
 
 @dataclass
@@ -29,7 +38,7 @@ class Cell:
     dead: dict[str, tuple[Run, str]] = field(default_factory=dict)  # job id -> whose last attempt it was
     ready: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)  # topic, priority, tenant -> job ids
     parked: set[str] = field(default_factory=set)  # those of them that were not taken back
-    turns: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # topic -> priority, tenant: next first
+    turns: dict[str, dict[tuple[int, str], Turn]] = field(default_factory=dict)  # topic -> priority, tenant
     lists: dict[Queue, list[str]] = field(default_factory=dict)  # Celery's queues: job ids, oldest first
     sent: dict[Queue, dict[str, int]] = field(default_factory=dict)  # unclaimed messages, and when they were sent
     suspects: dict[Queue, dict[tuple[str, int], int]] = field(default_factory=dict)
@@ -368,21 +377,24 @@ class Cell:
             self.parked.discard(job)
             if worker is not None:
                 self.stops.setdefault(worker, []).append(job)
-        for name in look.new("ready"):
+        for name in sorted(look.new("ready"), key=lambda name: self.queue_of(run, name)[1]):
             topic, priority = self.queue_of(run, name)
-            self.ready.setdefault((topic, priority, run.tenant), []).append(run.job(name))
+            if not self.turns.get(topic) and len(self.unfinished(topic)) < WINDOW:
+                run.steps[name].status = "queued"
+                self._put_on_list(topic, priority, run.job(name))
+                continue
+            waiting = self.ready.setdefault((topic, priority, run.tenant), [])
+            waiting.append(run.job(name))
             self.parked.add(run.job(name))
-            if (priority, run.tenant) not in self.turns.setdefault(topic, []):
-                self.turns[topic].append((priority, run.tenant))
+            self._enter_turns(topic, (priority, run.tenant), len(waiting))
         for topic in sorted(topics):
             self.release(topic)
 
     def release(self, topic: str) -> None:
         """3.13: by priority, then tenants in turn, then time, while the topic has room."""
         while self.turns.get(topic) and len(self.unfinished(topic)) < WINDOW:
-            turn = min(self.turns[topic], key=lambda one: one[0])
-            self.turns[topic].remove(turn)
-            waiting = self.ready[topic, *turn]
+            turn = min(self.turns[topic], key=lambda one: (one[0], self.turns[topic][one], one[1]))
+            waiting, served = self.ready[topic, *turn], False
             while waiting:
                 job = waiting.pop(0)
                 if job not in self.parked:  # it has been taken back
@@ -394,9 +406,47 @@ class Cell:
                     self._put_on_list(topic, turn[0], job)
                 elif step:  # decided by an older policy: it is decided anew
                     self._signal(self.find(job)[0])
+                served = True
                 break
-            if waiting:
-                self.turns[topic].append(turn)
+            self._next_turn(topic, turn, served)
+
+    def _enter_turns(self, topic: str, who: tuple[int, str], waiting: int) -> None:
+        """Whoever is not known is new, and comes first; who has been away for a while goes on from where it was."""
+        turns = self.turns.setdefault(topic, {})
+        known = turns.get(who)
+        if known is None:
+            turns[who] = Turn(NEW, self._last_new(topic, who[0])[1] + 1)
+        elif waiting == 1 and known.age:
+            turns[who] = Turn(OLD, max(known.number - known.had, 0))
+
+    def _next_turn(self, topic: str, who: tuple[int, str], served: bool) -> None:
+        """One window of jobs as a new one, then one a turn; who has none left is known for another window of turns."""
+        turns = self.turns[topic]
+        turn = turns[who]
+        had = turn.had + 1
+        if not self.ready[topic, *who]:
+            if not served or len(turns) == 1:
+                del turns[who]
+            elif turn.age is NEW:
+                turns[who] = Turn(OLD, self._turn_of_all(topic, who[0]) + had, WINDOW)
+            else:
+                turns[who] = Turn(OLD, turn.number + 1 + WINDOW, WINDOW)
+        elif turn.age:
+            turns[who] = Turn(OLD, turn.number + 1)
+        elif had >= WINDOW:
+            turns[who] = Turn(OLD, self._turn_of_all(topic, who[0]))
+        else:
+            last, number = self._last_new(topic, who[0])
+            turns[who] = Turn(NEW, number if last == who else number + 1, had)
+
+    def _last_new(self, topic: str, priority: int) -> tuple[tuple[int, str] | None, int]:
+        new = [(turn, who) for who, turn in self.turns[topic].items() if turn.age is NEW and who[0] == priority]
+        last = max(new, key=lambda one: (one[0], one[1]), default=None)
+        return (None, -1) if last is None else (last[1], last[0].number)
+
+    def _turn_of_all(self, topic: str, priority: int) -> int:
+        regular = (turn.number for who, turn in self.turns[topic].items() if turn.age and who[0] == priority)
+        return min(regular, default=0)
 
     def _put_on_list(self, topic: str, priority: int, job: str) -> None:
         self.lists.setdefault((topic, priority), []).append(job)

@@ -11,6 +11,12 @@ local function quotas_of(text)
   return found
 end
 
+-- A limit that may change while jobs wait for it stands in a hash, whose key is the token of such a quota.
+local function most_of(quota)
+  if quota.span > 0 or quota.token == '-' then return quota.most end
+  return tonumber(redis.call('HGET', quota.token, 'most:' .. quota.id) or quota.most)
+end
+
 -- Whether it stands in a rate's window already; what has left the window is forgotten.
 local function has_begun(quota, now)
   if quota.span == 0 then return false end
@@ -27,7 +33,7 @@ end
 local function must_wait(quota, turn, now)
   if has_begun(quota, now) then return false end
   local taken = redis.call(quota.span > 0 and 'ZCARD' or 'SCARD', quota.places)
-  if taken >= quota.most then return true end -- guard: quota_room
+  if taken >= most_of(quota) then return true end -- guard: quota_room
   return redis.call('ZCOUNT', quota.waiters, '-inf', '(' .. turn) > 0
 end
 
@@ -67,17 +73,19 @@ local function take_places(job_id, entry, now)
   return record, head
 end
 
--- The waiters' key of the quota that it has to wait for, or nil.
-local function admit(job_id, entry, now, minimum)
+-- The waiters' key of the quota that it has to wait for, or nil. `cause`: why it may go now; it stands on the timeline before the start.
+local function admit(job_id, entry, now, minimum, cause)
   local record, way = take_places(job_id, entry, now)
   if not record then return way end
+  local _, _, step, attempt, _, _, timeline = parse_record(record)
+  tell(timeline, now, cause_event(job_id, step, attempt, cause))
   local topic, priority, window, turns, parked, ready, route, routes = string.match(way, '^%S+' .. string.rep(' (%S+)', 8) .. '$')
   if route == '-' then set_out(job_id, record, topic, tonumber(priority), window, turns, parked, ready, now, minimum)
   else set_out_on_route(job_id, record, tonumber(priority), turns, parked, ready, route, routes) end
 end
 
 -- Let those at the head of the line go, until one has to stay.
-local function serve(waiters, waiting, now, minimum)
+local function serve(waiters, waiting, now, minimum, cause)
   local stays
   repeat
     local job_id = redis.call('ZRANGE', waiters, 0, 0)[1]
@@ -85,7 +93,7 @@ local function serve(waiters, waiting, now, minimum)
     local entry = redis.call('HGET', waiting, job_id)
     redis.call('ZREM', waiters, job_id)
     redis.call('HDEL', waiting, job_id)
-    stays = admit(job_id, entry, now, minimum)
+    stays = admit(job_id, entry, now, minimum, cause)
   until stays == waiters
 end
 
@@ -98,10 +106,11 @@ local function leave_quotas(job_id, text)
   end
 end
 
-local function serve_quotas(text, now, minimum)
-  local waiting = string.match(text, '^(%S+)')
+-- `by`: the job that has left.
+local function serve_quotas(text, now, minimum, by)
+  local waiting, cause = string.match(text, '^(%S+)'), '{"reason":"place_released","by":"' .. by .. '"}'
   for _, quota in ipairs(quotas_of(text)) do
-    serve(quota.waiters, waiting, now, minimum)
+    serve(quota.waiters, waiting, now, minimum, cause)
     if quota.span == 0 and redis.call('EXISTS', quota.places, quota.waiters) == 0 then redis.call('HDEL', quota.registry, quota.id) end
   end
 end
@@ -110,5 +119,5 @@ end
 local function free_quotas(job_id, text, now, minimum)
   if not text or text == '' then return end
   leave_quotas(job_id, text)
-  serve_quotas(text, now, minimum)
+  serve_quotas(text, now, minimum, job_id)
 end

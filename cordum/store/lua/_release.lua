@@ -1,8 +1,10 @@
 -- release: put jobs onto their Celery queue while their topic has room.
 -- Highest priority first, tenants in turn, each tenant's jobs in order. A record carries the keys it needs, because the next job
 -- may belong to any run: `weight, run_key, steps_key, step, attempt, epoch, facts_key, timeline_key, list_key, sent_key, event, message`, one a line.
--- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score.
+-- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score. Whoever has not
+-- waited lately comes first, for one window: so what another has submitted before delays it by little more than that.
 -- MOVES ready>queued
+local MOST_NEW, NEW_ON_ROUTE = 900, 8
 local function parse_record(record)
   return string.match(record, '^[^\n]*\n' .. string.rep('([^\n]*)\n', 10) .. '(.*)$')
 end
@@ -12,30 +14,62 @@ local function cause_event(job_id, step, attempt, cause)
   return '{"type":"step.ready","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id .. '","data":' .. cause .. '}'
 end
 
-local function next_turn(turns, ready, score, weight)
-  if redis.call('LLEN', ready) == 0 then
-    redis.call('ZREM', turns, ready)
-    return
-  end
-  if weight > 1 and (score - math.floor(score)) * 1000 + 1.5 < weight then
-    redis.call('ZADD', turns, string.format('%.3f', score + 0.001), ready)
-    return
-  end
-  -- Behind every other list of the same priority: scores of one priority lie within 1e12 of each other.
+-- The lists of one priority lie between floor and floor + 1e12: up to the middle those in their first turn, from there on all others.
+local function zone(score)
   local floor = math.floor(score / 1e12) * 1e12
-  local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', floor + 1e12), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
-  if last[1] ~= ready then redis.call('ZADD', turns, string.format('%.0f', math.floor(last[2]) + 1), ready) end
+  return floor, floor + 5e11
 end
 
-local function enter_turns(turns, ready, priority)
-  if redis.call('ZSCORE', turns, ready) then return end
-  local floor = priority * 1e12
-  local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', floor + 1e12), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
-  redis.call('ZADD', turns, string.format('%.0f', last[2] and math.floor(last[2]) + 1 or floor), ready)
+local function last_newcomer(turns, floor, middle)
+  local last = redis.call('ZREVRANGEBYSCORE', turns, '(' .. string.format('%.0f', middle), string.format('%.0f', floor), 'WITHSCORES', 'LIMIT', 0, 1)
+  return last[1], last[2] and math.floor(last[2])
 end
 
+-- How far the turns of those are that are not new.
+local function turn_of_all(turns, middle)
+  local first = redis.call('ZRANGEBYSCORE', turns, string.format('%.0f', middle), string.format('%.0f', middle + 5e11), 'WITHSCORES', 'LIMIT', 0, 1)
+  return first[2] and math.floor(first[2]) or middle
+end
+
+local function set_turn(turns, ready, whole, thousandths)
+  redis.call('ZADD', turns, string.format('%.3f', whole + thousandths / 1000), ready)
+end
+
+-- A list has been served, or (no `record`) found empty. Its first turn is as long as the window is wide, taken in turn with other new
+-- ones. One that is empty stays known for as long as it would take to earn another: else a tenant could be new again and again.
+local function next_turn(turns, ready, score, record, width)
+  local floor, middle = zone(score)
+  local whole, had = math.floor(score), math.floor((score - math.floor(score)) * 1000 + 1.5)
+  local weight, is_new = tonumber(record and string.match(record, '^%d+') or 1), score < middle
+  if redis.call('LLEN', ready) == 0 then
+    if not record or redis.call('ZCARD', turns) == 1 then redis.call('ZREM', turns, ready)
+    elseif is_new then set_turn(turns, ready, turn_of_all(turns, middle) + had, width)
+    else set_turn(turns, ready, whole + 1 + width, width) end
+  elseif is_new and had >= width then set_turn(turns, ready, turn_of_all(turns, middle), 0)
+  elseif is_new and had % weight == 0 then
+    local last, place = last_newcomer(turns, floor, middle)
+    set_turn(turns, ready, last == ready and whole or place + 1, had)
+  elseif is_new or had < weight then set_turn(turns, ready, whole, had)
+  else set_turn(turns, ready, whole + 1, 0) end
+end
+
+-- `length` 1: the list was empty until now. If it is known still, it goes on from where it was.
+local function enter_turns(turns, ready, priority, length)
+  local known = tonumber(redis.call('ZSCORE', turns, ready) or nil)
+  local floor, middle = zone(known or priority * 1e12)
+  if not known then
+    local _, place = last_newcomer(turns, floor, middle)
+    set_turn(turns, ready, place and place + 1 or floor, 0)
+  elseif length == 1 and known >= middle then
+    local whole = math.floor(known)
+    set_turn(turns, ready, math.max(whole - math.floor((known - whole) * 1000 + 0.5), middle), 0)
+  end
+end
+
+-- How many more may be on their way, and how many at most.
 local function room(topic, window, minimum)
-  return tonumber(redis.call('HGET', k_windows, topic) or minimum) - redis.call('SCARD', window)
+  local width = tonumber(redis.call('HGET', k_windows, topic) or minimum)
+  return width - redis.call('SCARD', window), width
 end
 
 -- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
@@ -59,8 +93,7 @@ end
 
 local function wait_in_line(job_id, record, priority, turns, parked, ready)
   redis.call('HSET', parked, job_id, record)
-  redis.call('LPUSH', ready, job_id)
-  enter_turns(turns, ready, priority)
+  enter_turns(turns, ready, priority, redis.call('LPUSH', ready, job_id))
 end
 
 -- Straight onto its queue when nobody waits before it, else to the end of its line; whether it waits there.
@@ -94,10 +127,11 @@ end
 
 local function release(topic, window, turns, parked, now, minimum, cause)
   local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-  local left = turn[1] and room(topic, window, minimum) or 0
+  local left, width = 0
+  if turn[1] then left, width = room(topic, window, minimum) end
   while turn[1] and left > 0 do
     local job_id, record = next_record(turn[1], parked)
-    next_turn(turns, turn[1], tonumber(turn[2]), tonumber(record and string.match(record, '^%d+') or 1))
+    next_turn(turns, turn[1], tonumber(turn[2]), record, math.min(width, MOST_NEW))
     if record then left = left - send(job_id, record, window, now, cause) end
     turn = left > 0 and redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES') or {}
   end

@@ -15,7 +15,7 @@ local function release_route(topic, turns, parked, window, targets, now, cause)
   local target = free_target(targets, now)
   while turn[1] and target do
     local job_id, record = next_record(turn[1], parked)
-    next_turn(turns, turn[1], tonumber(turn[2]), tonumber(record and string.match(record, '^%d+') or 1))
+    next_turn(turns, turn[1], tonumber(turn[2]), record, NEW_ON_ROUTE)
     if record then send(job_id, record, window, now, cause, KEYS[target.list], KEYS[target.sent]) end
     turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
     target = turn[1] and free_target(targets, now)

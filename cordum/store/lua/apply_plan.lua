@@ -27,7 +27,7 @@ local now = clock_now()
 commit(plan, 7, now)
 -- What was taken back lets others in; what this plan itself sends stands behind those that waited before it.
 for _, gone in ipairs(plan.withdrawn) do
-  if gone.quotas then serve_quotas(gone.quotas, now, plan.window) end -- guard: quotas_served
+  if gone.quotas then serve_quotas(gone.quotas, now, plan.window, gone.job) end -- guard: quotas_served
 end
 -- The mark goes only if nothing was recorded since the snapshot: else somebody has to look again, and the mark is set again, because
 -- another commit may have taken it away that has seen the result but not what this one writes.

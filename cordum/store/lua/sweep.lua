@@ -35,7 +35,7 @@ for _, run_id in ipairs(due) do
 end
 for _, waiters in ipairs(redis.call('ZRANGEBYSCORE', k_alarms, '-inf', string.format('%.0f', now), 'LIMIT', 0, tonumber(a_limit))) do
   redis.call('ZREM', k_alarms, waiters)
-  serve(waiters, k_waiting, now, a_minimum) -- guard: rates_served
+  serve(waiters, k_waiting, now, a_minimum, '{"reason":"rate_allows"}') -- guard: rates_served
 end
 -- Nobody swept for longer than a lease: Redis or every coordinator was away, and so perhaps the workers' renewals. Give them one lease.
 if now - last > tonumber(a_lease_ms) then spare_until = now + tonumber(a_lease_ms) end

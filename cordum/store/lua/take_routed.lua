@@ -13,7 +13,7 @@ for i = 5, #ARGV do
   local turn = left > 0 and redis.call('HGET', k_windows, ARGV[i]) ~= '0' and redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES') or {}
   while left > 0 and turn[1] do
     local job_id, record = next_record(turn[1], parked)
-    next_turn(turns, turn[1], tonumber(turn[2]), tonumber(record and string.match(record, '^%d+') or 1))
+    next_turn(turns, turn[1], tonumber(turn[2]), record, NEW_ON_ROUTE)
     if record then left = left - send(job_id, record, window, now, a_cause, k_list, k_sent) end
     turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
   end

@@ -17,6 +17,7 @@ from unittest.mock import patch
 from cordum.domain.audit import Act
 from cordum.domain.ids import JobId, child_run_id
 from cordum.domain.policy_document import read_policy
+from cordum.domain.pools import Pool
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
@@ -509,6 +510,13 @@ def publisher(name: str, policy: str) -> Actor:
         process.store.policies.publish(digest, policy, name)
 
     return Actor(name, act)
+
+
+def pool_changer(name: str, pool: Pool) -> Actor:
+    """Says how many jobs a pool may run, without having looked whether others have."""
+    document = json.dumps({"pools": {pool.name: pool.document()}})
+    told = Act(name, TENANT).event("pools.published")
+    return Actor(name, lambda process: process.store.pools.publish(document, told, TENANT, 0, [pool]) and None)
 
 
 # -- time ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cordum.domain.ids import JobId
-from cordum.domain.quotas import Quota
+from cordum.domain.quotas import Quota, QuotaKind
 from cordum.store import codec
 from tests.proof.explorer.evidence import Move, demand
 from tests.proof.explorer.moment import CELL, Moment
@@ -47,11 +47,19 @@ def judge(move: Move) -> int:
                 holders.setdefault(quota.id, {})[job.job_id] = quota
     _held_by_the_living(move.after, holders)
     for held in holders.values():
-        most = max(quota.most for quota in held.values())
+        most = max(_most(move.after, quota) for quota in held.values())
         demand("P14", len(held) <= most, f"{sorted(held)} hold what has {most} places")
     for quota in {q.id: q for job in jobs for q in job.quotas if q.window_ms}.values():
         _rate_holds(move, quota, jobs)
     return _waits_for_reasons(move.after, jobs, holders) + _starts_hold(move)
+
+
+def _most(moment: Moment, quota: Quota) -> int:
+    """Its limit now: that of a pool may have been changed, or taken away, since its jobs were decided."""
+    pools = moment.pairs("pools")
+    if quota.kind is not QuotaKind.POOL or "document" not in pools:
+        return quota.most
+    return int(pools.get(f"most:{quota.id}", 1000))
 
 
 def _held_by_the_living(moment: Moment, holders: Mapping[str, Mapping[str, Quota]]) -> None:
@@ -61,7 +69,9 @@ def _held_by_the_living(moment: Moment, holders: Mapping[str, Mapping[str, Quota
             demand("P14", sorted(places) == alive, f"places are held by {sorted(places)}, on their way are {alive}")
     for quota_id, held in holders.items():
         demand("P14", moment.value("places", quota_id), f"{sorted(held)} hold no place")
-        demand("P14", quota_id in moment.pairs("quotas", TENANT), f"nobody can ask who holds {held}")
+        pool = next(iter(held.values())).kind is QuotaKind.POOL
+        known = moment.pairs("pool_quotas") if pool else moment.pairs("quotas", TENANT)
+        demand("P14", quota_id in known, f"nobody can ask who holds {held}")
 
 
 def _rate_holds(move: Move, quota: Quota, jobs: list[Limited]) -> None:
@@ -108,7 +118,7 @@ def _waits_for_reasons(moment: Moment, jobs: list[Limited], holders: Mapping[str
         if quota.window_ms:
             _room_is_noticed(moment, quota)
         else:
-            full = len(holders.get(quota_id, ())) >= quota.most
+            full = len(holders.get(quota_id, ())) >= _most(moment, quota)
             demand("P7", full, f"{line[0]} waits for {quota}, of which only {list(holders.get(quota_id, ()))} hold")
     return len(waiting)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cordum.domain.limits import Limits
+from cordum.domain.pools import Pool, PoolMap
 from tests.proof.explorer.cast import (
     FATAL,
     RETRYABLE,
@@ -10,6 +12,7 @@ from tests.proof.explorer.cast import (
     coordinator,
     freer,
     pauser,
+    pool_changer,
     publisher,
     resumer,
     revoker,
@@ -282,4 +285,45 @@ def a_rate_is_changed_while_jobs_wait() -> Scenario:
             coordinator("c1", 2),
         ),
         policy=rate(1),
+    )
+
+
+def one_pool(most: int) -> Limits:
+    """`job.t` belongs to a pool that may run so many."""
+    return Limits(jitter=False, pools=PoolMap({"small": Pool("small", max_parallel=most)}, {"job.t": ("small",)}))
+
+
+@scenario("publish_pools.waiters_served")
+def the_limit_of_a_pool_is_raised() -> Scenario:
+    """One of three may run, then two: whoever says so moves the next one; a holder dies, another is cancelled."""
+    return Scenario(
+        PLAIN,
+        (
+            pool_changer("admin", Pool("small", max_parallel=2)),
+            worker("w1", "r1:a@1"),
+            child_death("parent", "r1:a@1", "w1"),
+            worker("w2", "r2:a@1", incarnation="w2"),
+            coordinator("c1", 2, "r1"),
+            canceller("bob", "r3"),
+        ),
+        runs=RUNS,
+        limits=one_pool(1),
+    )
+
+
+@scenario()
+def the_limit_of_a_pool_is_taken_away() -> Scenario:
+    """Two of three may run; then all, or as many as there are: both count, in whatever order."""
+    return Scenario(
+        PLAIN,
+        (
+            pool_changer("admin", Pool("small", max_parallel=3)),
+            pool_changer("root", Pool("small")),
+            worker("w1", "r1:a@1"),
+            worker("w2", "r2:a@1", incarnation="w2"),
+            worker("w3", "r3:a@1"),
+            canceller("bob", "r2"),
+        ),
+        runs=RUNS,
+        limits=one_pool(2),
     )
