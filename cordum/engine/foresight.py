@@ -67,6 +67,7 @@ class Foresight:
             found = self._known[key] = self._work_out(workflow, run, policy, now, limits)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+        self._known.move_to_end(key)
         return found
 
     def _work_out(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits) -> _Alike:
