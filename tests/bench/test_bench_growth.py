@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from click.testing import CliRunner
 
 from cordum.bench import triage
 from cordum.bench.growth import Cost, Growth, measure_growth
 from cordum.bench.memory import measure_memory
 from cordum.bench.player import ME, player, started
+from cordum.cli import main
 
 
 def test_runs_are_played_to_their_ends() -> None:
@@ -46,3 +50,17 @@ def test_every_range_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_grows_too_much(commands: float, redis_us: float, over: list[str]) -> None:
     costs = (Cost("x", 1, 8, 10, 100, 100), Cost("x", 10, 8, commands, redis_us, 100), Cost("y", 1, 8, 1, 1, 1))
     assert Growth(costs).over() == over
+
+
+def test_what_runs_keep_is_told() -> None:
+    answered = CliRunner().invoke(main, ["bench", "memory", "--runs", "100", "--json"])
+    assert json.loads(answered.stdout)["runs"] == 100
+    assert answered.exit_code == 0
+
+
+def test_what_grows_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = (Cost("x", 1, 8, 10, 100, 100), Cost("x", 10, 8, 99, 100, 100))
+    monkeypatch.setattr("cordum.bench.measure_growth", lambda most_runs, on_cost: Growth(costs))
+    answered = CliRunner().invoke(main, ["bench", "growth"])
+    assert "grows too much: x" in answered.stderr
+    assert answered.exit_code == 1
