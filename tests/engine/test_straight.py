@@ -11,6 +11,7 @@ import pytest
 
 from cordum.domain.attempts import request_text
 from cordum.domain.definition import load_workflow
+from cordum.domain.ids import JobId
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Engine, Outcome
 from cordum.store.keys import RunKeys
@@ -245,6 +246,21 @@ def test_a_large_input_is_left_to_the_planner(engine: Engine, hands: Hands) -> N
     assert record(hands, run_id, "a", "x" * 70_000) == "ADVANCE"
     engine.coordinate()
     assert hands.claim(run_id, "b").input == {"x": "x" * 70_000}
+
+
+@pytest.mark.parametrize("text", ['1,"of":"evil"', "", "[1", '"a" "b"', "1}"])
+def test_what_is_no_json_value_is_put_into_nothing(engine: Engine, hands: Hands, text: str) -> None:
+    """A worker says it that is not ours, or means no good."""
+    for definition, step in ((TRIAGE, "classify"), ("steps: {a: {topic: job.t}}", "a")):
+        run_id = hands.start(definition, INPUT)
+        claim = hands.claim(run_id, step)
+        job = JobId(run_id, step, 1)
+        assert claim.word == "CLAIMED"
+        said = (OutcomeClass.SUCCESS, text, None, None)
+        word = engine.store.jobs.record(job, hands.topic(run_id, step), hands.worker.incarnation, "n", *said)
+        assert word == "ADVANCE"
+        assert kept(engine, run_id, "inputs").keys() <= {"classify"}
+        assert kept(engine, run_id, "run")["status"] == "running"
 
 
 def test_what_is_prepared_goes_with_its_step(engine: Engine, hands: Hands) -> None:

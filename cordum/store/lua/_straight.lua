@@ -33,16 +33,20 @@ end
 
 local outputs = {}
 
+-- What a worker said is put in as it is, so it must be one JSON value: else it could reach beyond its place. nil: it is not.
 local function assemble(pieces)
   for i = 2, #pieces, 2 do
     local step = pieces[i]
-    outputs[step] = outputs[step] or redis.call('HGET', k_outputs, step) or 'null'
+    if not outputs[step] then
+      outputs[step] = redis.call('HGET', k_outputs, step) or 'null'
+      if not pcall(cjson.decode, outputs[step]) then return nil end
+    end
     pieces[i] = outputs[step]
   end
   return table.concat(pieces)
 end
 
--- nil: its turn has not come; false: nothing is prepared of it.
+-- nil: its turn has not come; false: nothing is prepared of it, or it cannot be put together here.
 local function prepared_job(step)
   local text = redis.call('HGET', k_prepared, step)
   if not text then return false end
@@ -52,14 +56,15 @@ local function prepared_job(step)
   facts, at = counted(lines, 14)
   input, at = counted(lines, at)
   request, at = counted(lines, at)
-  local decision = lines[13]
+  local decision, given = lines[13], assemble(input)
+  if not given then return false end
   if #request > 0 then
     decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(request)) .. '"}}'
   end
   return {
     step = step, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6],
     parked = lines[7], ready = lines[8], audit = lines[9], audited = lines[10], tenant = lines[11], told = lines[12],
-    decision = decision, facts = facts, input = assemble(input), record = table.concat(lines, '\n', at),
+    decision = decision, facts = facts, input = given, record = table.concat(lines, '\n', at),
   }
 end
 
@@ -100,7 +105,7 @@ local function end_run(version, now)
   local counts, output, at
   counts, at = counted(lines, 11)
   output = assemble(counted(lines, at))
-  if #output > MOST_ASSEMBLED then return false end
+  if not output or #output > MOST_ASSEMBLED then return false end
   local moment = string.format('%.0f', now)
   redis.call('HSET', k_run, 'status', 'succeeded', 'output', output, 'version', string.format('%.0f', version + 1),
     'updated_at', moment, 'completed_at', moment)
