@@ -128,6 +128,7 @@ class TopicQueues(bootsteps.StartStopStep):
         self._warned: set[tuple[str, str]] = set()
 
         consumer.cordum_standing = Standing(draining=False, pools=NO_POOLS, routes=())
+        consumer.cordum_stir = _nothing  # until jobs are taken in batches
         consumer.cordum_follow = partial(self._follow, consumer)
         consumer.cordum_takes_jobs = bool(self._asked.topics or self._asked.patterns)
 
@@ -243,3 +244,7 @@ def _list_of(topics: set[str]) -> str:
     shown = sorted(topics)
     more = len(shown) - _MOST_NAMED
     return ", ".join(shown[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _nothing() -> None:
+    pass

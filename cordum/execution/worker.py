@@ -100,6 +100,9 @@ def _lease_of(consumer: Any) -> Lease:
 def _heed(consumer: Any, standing: Standing) -> None:
     """Read by the event loop, which alone may change what is consumed."""
     consumer.cordum_standing = standing
+    if standing.routes:
+        # Something waits that an idle worker would not look for.
+        consumer.cordum_stir()
 
 
 def _stopper_of(pool: Any) -> Callable[[Iterable[str]], None]:

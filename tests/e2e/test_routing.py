@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from cordum.domain.routing import direct_queue
 from cordum.engine import Caller
 from cordum.redis_address import RedisAddress
-from tests.cells import Cell, eventually
+from tests.cells import FAST, Cell, eventually
 
 ANN = Caller("acme", "ann")
 EACH = 200
@@ -75,3 +77,51 @@ def test_equal_workers_get_equal_shares_of_their_slots(cell: Cell, show: Callabl
     show(f"jobs of three equal workers: {sorted(shares.values())}")
     assert sum(shares.values()) == 1000
     assert max(shares.values()) <= 1.2 * min(shares.values())
+
+
+def given_at_once(cell: Cell) -> list[int]:
+    """For each worker: the jobs it holds and those on their way to it alone, at one moment."""
+    store = cell.engine.store
+    queues = {incarnation: direct_queue(incarnation) for incarnation in store.workers.known()}
+
+    def ask(client: Redis) -> list[int]:
+        with client.pipeline(transaction=True) as pipe:
+            for incarnation, queue in queues.items():
+                pipe.scard(store.keys.held(incarnation))
+                pipe.zcard(store.keys.sent(queue))
+            counts = pipe.execute()
+        return [held + sent for held, sent in zip(counts[::2], counts[1::2], strict=True)]
+
+    return store.connection.read(ask)
+
+
+@pytest.fixture
+def patient(redis_address: RedisAddress, tmp_path: Path) -> Iterator[Cell]:
+    """Its workers hear nothing by their leases while a test lasts, and nobody sweeps."""
+    timing = {"CORDUM_LEASE_MS": "600000", "CORDUM_LEASE_RENEW_MS": "60000", "CORDUM_SWEEP_MS": "3600000"}
+    one = Cell(redis_address, tmp_path, "placed_handlers", Path(__file__).parent, {**FAST, **timing})
+    yield one
+    one.end()
+
+
+def test_a_burst_gives_no_worker_more_than_its_slots_and_lets_none_idle(
+    patient: Cell, show: Callable[[str], None]
+) -> None:
+    cell = patient
+    # Workers that start know the topic already.
+    cell.engine.save_workflow("acme", b"id: w\nsteps: {a: {topic: job.place.slow}}", "yaml")
+    for name in ("one", "two", "three", "four"):
+        hire(cell, name, 4, "region=eu")
+    cell.coordinator()
+    steps = ", ".join(f"s{number}: {{topic: job.place.slow, route_labels: {{region: eu}}}}" for number in range(200))
+    run_id = cell.start(steps)
+    most, looks = 0, 0
+    while len(cell.lines()) < 200:
+        most, looks = max(most, *given_at_once(cell)), looks + 1
+    ended(cell, run_id)
+    shares = Counter(line.split()[1] for line in cell.lines())
+    show(f"200 jobs at once on 4 idle workers with 4 slots: {sorted(shares.values())}; at most {most} in {looks} looks")
+    assert most <= 4
+    assert sum(shares.values()) == 200
+    # Equal shares would be 50; one that idled after what it was first sent would have 4.
+    assert min(shares.values()) >= 25

@@ -58,6 +58,7 @@ class Pump:
         routes: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.dry = True  # the lists held less than there was room for
+        self.had_direct = False  # jobs have come to this worker alone, so more may wait for it on their route
         self._consumer = consumer
         self._port = port
         self._incarnation = incarnation
@@ -257,6 +258,7 @@ class Pump:
     def _expect(self, flight: Flight) -> None:
         if flight.id in state.revoked and flight.revoked():
             return
+        self.had_direct |= flight.direct
         flight.announce(self._consumer)
         self._waiting.append((flight, time.monotonic() + self._lease_sec))
 

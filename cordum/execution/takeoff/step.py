@@ -8,6 +8,8 @@ that shows, adds and cancels them.
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import replace
 from types import MethodType
 from typing import Any
 
@@ -28,6 +30,7 @@ __all__ = ["TakeOff"]
 _log = logging.getLogger(__name__)
 # For what frees or adds a slot without a word: a job that went Celery's way, a pool that grew.
 _LOOK_EVERY_SEC = 0.5
+_LEARN_EVERY_SEC = 0.05
 _POOLS = (prefork.TaskPool, thread.TaskPool, solo.TaskPool)
 
 
@@ -40,6 +43,7 @@ class TakeOff(bootsteps.StartStopStep):
         self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._pump: Pump | None = None
         self._timer: Any = None
+        self._learn_at = 0.0
 
     def include_if(self, consumer: Any) -> bool:
         able = consumer.hub is not None and isinstance(consumer.pool, _POOLS)
@@ -54,12 +58,13 @@ class TakeOff(bootsteps.StartStopStep):
                 process.settings(),
                 topics=lambda: self._topics(consumer),
                 listening=lambda: _is_listening(consumer),
-                routes=lambda: consumer.cordum_standing.routes,
+                routes=lambda: self._routes(consumer),
                 strange=lambda raw, topic: _channel(consumer).connection._deliver(raw, topic),
             )
         _channel(consumer).connection.first_to_hear = self._pump.deliver
         qos = _channel(consumer).qos
         qos.can_consume = MethodType(lambda _: self._may_listen(consumer), qos)
+        consumer.cordum_stir = self._pump.call
         self._pump.restart()
         self._timer = consumer.timer.call_repeatedly(_LOOK_EVERY_SEC, self._pump.look)
 
@@ -84,6 +89,21 @@ class TakeOff(bootsteps.StartStopStep):
         if consumer.disable_rate_limits or not any(consumer.task_buckets.values()):
             return topics
         return tuple(topic for topic in topics if not consumer.task_buckets[topic])
+
+    def _routes(self, consumer: Any) -> tuple[str, ...]:
+        """Those that this worker may serve: as its lease has heard, or, once a job came to it alone, as they are now.
+
+        Many jobs at once come on a route that nobody has heard of yet, and there are more than were sent to workers.
+        """
+        pump, now = self._pump, time.monotonic()
+        if pump is not None and pump.had_direct and now >= self._learn_at:
+            worker = replace(
+                consumer.controller.cordum, slots=consumer.pool.num_processes, topics=self._topics(consumer)
+            )
+            routes = tuple(process.engine().jobs.routes(worker))
+            consumer.cordum_standing = consumer.cordum_standing._replace(routes=routes)
+            pump.had_direct, self._learn_at = False, now + _LEARN_EVERY_SEC
+        return tuple(consumer.cordum_standing.routes)
 
 
 def _channel(consumer: Any) -> Any:
