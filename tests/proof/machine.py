@@ -303,7 +303,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         decision=st.sampled_from(["approved", "approved", "rejected"]),
-        policy=st.sampled_from(list(POLICIES)),
+        policy=st.sampled_from(["asking", "asking_more", *POLICIES]),
     )
     def decide_while_the_policy_changes(self, pick: int, decision: str, policy: str) -> None:
         """Somebody answers a question, and before the answer is there it is asked by another policy, or not at all."""
