@@ -67,7 +67,8 @@ class Transport(redis.Transport):
     first_to_hear: Callable[[Any, str], bool] | None = None
 
     def _deliver(self, message: Any, queue: str) -> None:
-        if self.first_to_hear is not None and self.first_to_hear(message, queue):
+        # Without a callback the queue is not consumed any more, and kombu puts back what has come too late.
+        if self.first_to_hear is not None and queue in self._callbacks and self.first_to_hear(message, queue):
             return
         # The message says its topic, wherever it lies; who handles it has to know that it came to this worker alone.
         if is_direct(queue):

@@ -27,7 +27,11 @@ def test_a_retry_falls_due_by_the_beat(cell: Any, eventually: Callable[..., Any]
 def test_without_a_beat_a_finished_step_releases_the_next(cell: Any, eventually: Callable[..., Any]) -> None:
     cell.worker("job.t.echo")
     cell.coordinator(beat=False)
-    steps = "a: {topic: job.t.echo}, b: {topic: job.t.echo, depends_on: [a]}, c: {topic: job.t.echo, depends_on: [b]}"
+    # With conditions, a step does not go straight on.
+    steps = (
+        "a: {topic: job.t.echo}, b: {topic: job.t.echo, depends_on: [a], condition: 'true'}, "
+        "c: {topic: job.t.echo, depends_on: [b], condition: 'true'}"
+    )
     run_id = cell.start(steps)
     run = eventually(lambda: cell.ended_now(run_id), "the end of the run")
     assert run["status"] == "succeeded"
@@ -40,7 +44,7 @@ def test_a_coordinator_can_run_in_the_callers_process(cell: Any, eventually: Cal
         "sys.exit(run_coordinator(load_settings(), beat=True))"
     )
     coordinator = cell.python("-c", program)
-    run_id = cell.start("a: {topic: job.t.echo}, b: {topic: job.t.echo, depends_on: [a]}")
+    run_id = cell.start("a: {topic: job.t.echo}, b: {topic: job.t.echo, depends_on: [a], condition: 'true'}")
     assert eventually(lambda: cell.ended_now(run_id), "the end of the run")["status"] == "succeeded"
     coordinator.terminate()
     assert coordinator.wait(30) == 0

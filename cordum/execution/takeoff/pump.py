@@ -139,7 +139,7 @@ class Pump:
 
     def deliver(self, raw: Any, queue: str) -> bool:
         """A message that kombu has heard. If it is a plain job, more is fetched at once; False: it is for Celery."""
-        flight = self.flight_of(raw, queue) if isinstance(raw, dict) else None
+        flight = self.flight_of(raw, queue) if isinstance(raw, dict) and not self._over else None
         if flight is None:
             return False
         self._expect(flight)
@@ -149,7 +149,8 @@ class Pump:
 
     def turn(self, heard: bool = False) -> None:
         """`heard`: it is kombu that calls, so it is not listening now."""
-        if self._over:
+        if self._over or _is_ending():
+            # What has been taken goes back when the pump is closed, and what has ended is recorded then.
             return
         try:
             self._turn(heard)
@@ -339,6 +340,11 @@ class Pump:
 
     def _insist_on(self, recordings: Sequence[Recording]) -> Exchanged:
         return insist(lambda: self._port.exchange(self._incarnation, recordings, [], (), 0), _PATIENCE_SEC)
+
+
+def _is_ending() -> bool:
+    """Whether Celery has been told to stop, and its loop may not have noticed yet; 0 is an exit code."""
+    return any(word is not None and word is not False for word in (state.should_stop, state.should_terminate))
 
 
 def _topic_of(raw: Any) -> str:
