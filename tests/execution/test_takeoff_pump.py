@@ -412,6 +412,24 @@ def test_the_end_waits_for_claimed_jobs_to_begin(place: Callable[[int], Place]) 
     assert closed == [True]
 
 
+@pytest.mark.parametrize("told", [{"should_stop": 0}, {"should_terminate": 1}, {"should_stop": True}])
+def test_a_worker_that_is_told_to_end_takes_and_claims_nothing_more(
+    place: Callable[[int], Place], monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
+    one = place(2)
+    one.engine.queue = [message("b"), message("c"), message("d")]
+    one.settle()
+    for name, value in told.items():
+        monkeypatch.setattr(state, name, value)
+    one.land("b")
+    one.hear("late")
+    one.settle()
+    assert one.engine.queue == [message("d")]
+    assert one.in_flight() == ["r:c@1"]
+    assert [flight.id for flight in one.pump.close()] == ["r:late@1"]
+    assert not one.pump.deliver(json.loads(message("later")), TOPIC)
+
+
 def test_what_is_not_claimed_at_the_end_is_given_back(place: Callable[[int], Place]) -> None:
     here = place(2)
     here.engine.queue = [message("a"), message("b")]
