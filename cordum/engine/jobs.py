@@ -89,13 +89,14 @@ class Jobs:
     def give_back(self, incarnation: str, reason: str) -> int:
         """Take what lies on a worker's own queue for others, oldest first: what is overdue, or all when it is gone."""
         given = 0
+        hold_ms = 0 if reason == STALE_WORKER else HOLD_MS
         for job, sent_at in self._store.workers.reserved(incarnation):
             look = self._core.look(job.run_id)
             state = look.run.steps.get(job.step) if look else None
             if state is None or state.topic is None:
                 continue
             reply = self._store.jobs.give_back(
-                job, state.topic, state.priority or 0, incarnation, sent_at, HOLD_MS, reason
+                job, state.topic, state.priority or 0, incarnation, sent_at, hold_ms, reason
             )
             given += reply is GiveBackReply.GIVEN_BACK
         return given

@@ -172,6 +172,18 @@ def test_a_reservation_that_is_not_claimed_in_time_is_given_back(timed: Engine) 
     assert [*direct(timed, "w1"), *direct(timed, "w2")] == [run_id]
 
 
+def test_each_cause_gives_back_only_what_it_is_true_of(timed: Engine) -> None:
+    """A lease that runs out between a sweep's look and its script makes no job overdue, and being overdue no worker dead."""
+    hands = join(timed, "w1", labels={"region": "eu"})
+    at(timed, 1_001_000)
+    run_id = hands.start(ROUTED)
+    assert timed.jobs.give_back("w1", "stale_worker") == 0
+    at(timed, 1_000_000 + timed.settings.lease_ms + 1)
+    assert timed.jobs.give_back("w1", "reservation_expired") == 0
+    assert direct(timed, "w1") == [run_id]
+    assert timed.jobs.give_back("w1", "stale_worker") == 1
+
+
 def test_a_worker_that_is_gone_is_given_nothing_however_old_the_look_at_it(engine: Engine) -> None:
     """The registry still shows it: the script that commits looks at its lease."""
     hands = join(engine, "w1", labels={"region": "eu"})

@@ -9,7 +9,9 @@ if redis.call('ZSCORE', k_sent, a_job_id) ~= a_sent_at then return {'STALE'} end
 local now = clock_now()
 local lease = redis.call('ZSCORE', k_workers, a_incarnation)
 local alive = lease and tonumber(lease) >= now
-if alive and now - tonumber(a_sent_at) < tonumber(a_hold_ms) then return {'HELD'} end
+-- `hold_ms` 0: only because its worker is gone. The reason on the timeline is the caller's, so one never stands in for the other.
+if a_hold_ms == '0' and alive then return {'HELD'} end
+if now - tonumber(a_sent_at) < tonumber(a_hold_ms) then return {'HELD'} end
 redis.call('ZREM', k_sent, a_job_id)
 redis.call('LREM', k_list, 0, a_text)
 redis.call('HSET', k_steps, a_step, 'pending:' .. string.format('%.0f', a_attempt - 1))
