@@ -408,7 +408,7 @@ class Jobs:
     def give_back(
         self, job: JobId, topic: str, priority: int, incarnation: str, sent_at: str, hold_ms: int, reason: str
     ) -> GiveBackReply:
-        """Take a job from a worker's own queue for another worker: it has not claimed it in `hold_ms`; 0: it is gone."""
+        """Take a job from a worker's own queue for another: it was not claimed in `hold_ms`; 0: its worker is gone."""
         queue = direct_queue(incarnation)
         data: dict[str, JSON] = {"reason": reason, "worker": incarnation}
         event = Event("step.ready", job.step, job.attempt, source="queued", target="pending", data=data)

@@ -173,7 +173,7 @@ def test_a_reservation_that_is_not_claimed_in_time_is_given_back(timed: Engine) 
 
 
 def test_each_cause_gives_back_only_what_it_is_true_of(timed: Engine) -> None:
-    """A lease that runs out between a sweep's look and its script makes no job overdue, and being overdue no worker dead."""
+    """A lease that runs out between a sweep's look and its script makes no job overdue, nor the other way round."""
     hands = join(timed, "w1", labels={"region": "eu"})
     at(timed, 1_001_000)
     run_id = hands.start(ROUTED)
