@@ -173,6 +173,24 @@ def language(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(0 if found.within_budget else 1)
 
 
+@bench.command("http")
+@click.option("--requests", type=click.IntRange(100), default=2_000, show_default=True, help="How many of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def http_api(requests: int, as_json: bool) -> None:
+    """Say how many submissions and looks at a run the HTTP API answers in a second."""
+    from cordum.bench import measure_http
+
+    found = measure_http(requests)
+    if as_json:
+        print_json([one.document() for one in found])
+    else:
+        rows = [
+            (one.what, *(f"{figure:.1f}" for figure in (one.per_sec, one.p50_ms, one.p99_ms, one.api_cpu_ms)))
+            for one in found
+        ]
+        table(("request", "per second", "p50 ms", "p99 ms", "processor ms"), rows)
+
+
 @bench.command()
 @click.option("--choices", type=click.IntRange(100), default=500, show_default=True, help="How many of each kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
