@@ -19,7 +19,7 @@ _POOLS = click.Choice(["prefork", "threads", "solo"])
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
 @click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
 @click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Slots of each worker.")
-@click.option("--peers", is_flag=True, help="Measure eight works beside Celery, Dramatiq and BullMQ instead.")
+@click.option("--peers", is_flag=True, help="Measure nine works beside Celery, Dramatiq and BullMQ instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw times.")
 @click.pass_context
 def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, peers: bool, as_json: bool) -> None:
