@@ -25,9 +25,9 @@ from cordum.domain.surroundings import upstream
 from cordum.domain.workflow import JSON, Step, Workflow
 
 _MOST_LAST = 16  # steps that each result of one of them looks at
-# What is foreseen is kept for each step of each run, and worked out anew where it depends on the run's input. The next
-# look prepares what lies beyond.
-_MOST_AHEAD = 32
+# How many steps are prepared at a time: each is kept with the run and may have to be worked out for it. What lies
+# beyond is prepared by the next look, and a look at many steps costs more, so of many more are prepared.
+_AHEAD, _SHARE_AHEAD = 32, 8
 _DONE = StepState(status=StepStatus.SUCCEEDED, attempt=1)
 # Of each of these somebody will tell: by a result that goes straight, or to a look.
 _ON_ITS_WAY = frozenset(
@@ -79,12 +79,13 @@ def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
 
 def ahead(following: Mapping[str, tuple[str, ...]], begun: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Of what `follows`, that which lies next behind the steps that have `begun`, to be prepared together."""
+    most = max(_AHEAD, len(following) // _SHARE_AHEAD)
     found: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
     open_ = deque(begun)
     while open_:
         step = open_.popleft()
-        if step not in found and step in following and len(seen.union(following[step])) <= _MOST_AHEAD:
+        if step not in found and step in following and len(seen.union(following[step])) <= most:
             found[step] = following[step]
             open_ += found[step]
             seen.update(found[step])

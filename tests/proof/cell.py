@@ -123,7 +123,7 @@ class Cell:
         first_look = self.look(run_id)
         if meanwhile is not None:
             self.publish(meanwhile)
-        if self.commit(first_look, foresees=True) == "POLICY_CHANGED":
+        if self.commit(first_look) == "POLICY_CHANGED":
             self.advance(run_id)
         self.runs[run_id].due = None  # nobody was called before it was there
         return "CREATED", run_id
@@ -336,7 +336,7 @@ class Cell:
 
     def look(self, run_id: str, revoked: str | None = None) -> Look:
         """What follows for a run now; `revoked`: a job of its that somebody wants cancelled."""
-        look = Look(self.runs[run_id], self.policy, self.now)
+        look = Look(self.runs[run_id], self.policy, self.now, foresees=revoked is None)
         if revoked is not None:
             run, name, attempt = self.find(revoked)
             step = run.steps[name]
@@ -346,13 +346,10 @@ class Cell:
         return look
 
     def advance(self, run_id: str) -> None:
-        self.commit(self.look(run_id), foresees=True)
+        self.commit(self.look(run_id))
 
-    def commit(self, look: Look, *, foresees: bool = False) -> str:
-        """A look counts only if nobody has changed the run, or a step that it changes, since; else nothing happens.
-
-        `foresees`: it was no person's act, so that what follows from it can be known beforehand.
-        """
+    def commit(self, look: Look) -> str:
+        """A look counts only if nobody has changed the run, or a step that it changes, since; else nothing happens."""
         run, changed = self.runs[look.run.id], look.changed()
         marks = ((run.steps[name], look.seen.steps[name]) for name in changed)
         if run.version != look.seen.version or any((a.status, a.attempt) != (b.status, b.attempt) for a, b in marks):
@@ -362,7 +359,7 @@ class Cell:
         run.version += bool(changed) or look.run.status != look.seen.status
         run.status, run.output, run.error = look.run.status, look.run.output, look.run.error
         run.steps |= {name: replace(look.run.steps[name]) for name in changed}
-        if foresees:
+        if look.foresees:
             self._foresee(look, run)
         self._send(run, look)
         self.approvals |= {job: (why, None) for job, why in look.closed.items()}
