@@ -7,13 +7,13 @@
 local MOST_NEW, NEW_ON_ROUTE = 900, 8
 -- (A pattern takes twice as long.)
 local function lines_of(text)
-  local find, sub, lines, at = string.find, string.sub, {}, 1
-  local stop = find(text, '\n', at, true)
+  local find, sub, lines, count, at = string.find, string.sub, {}, 1, 1
+  local stop = find(text, '\n', 1, true)
   while stop do
-    lines[#lines + 1], at = sub(text, at, stop - 1), stop + 1
+    lines[count], count, at = sub(text, at, stop - 1), count + 1, stop + 1
     stop = find(text, '\n', at, true)
   end
-  lines[#lines + 1] = sub(text, at)
+  lines[count] = sub(text, at)
   return lines
 end
 

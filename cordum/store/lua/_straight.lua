@@ -69,17 +69,16 @@ local function prepared_job(step)
   }
 end
 
--- How the run ends, if this was the last of its steps. What is prepared of that: the steps it needs, the keys
--- `timers open_runs_of ended keepers`, audit and tenant as above, the facts that are spent, one event, counters, and pieces of the output.
+-- How the run ends, if this was the last of its steps. What is prepared of that: the steps it needs, the keys `timers open_runs_of ended
+-- keepers`, audit and tenant as above, the facts that are spent and whose, one event, counters, and pieces of the output.
 local function prepared_end(version)
   local text = redis.call('HGET', k_prepared, '*')
   if not text then return nil end
   if not all_succeeded(text) then return {version = version, jobs = {}} end -- guard: last_succeeded
   local lines = lines_of(text)
-  local first, last = counted(lines, 11)
-  local output = assemble(lines, counted(lines, last + 1))
+  local output = assemble(lines, 13, #lines)
   if not output or #output > MOST_ASSEMBLED then return nil end
-  return {version = version, jobs = {}, ending = lines, counts = first, last_count = last, output = output}
+  return {version = version, jobs = {}, ending = lines, output = output}
 end
 
 -- All that follows from this success; nil: somebody has to look. `following`: `epoch step …`, all that wait for it.
@@ -143,30 +142,24 @@ local function set_out_prepared(jobs, marks, facts, events, moment)
 end
 
 -- As a commit would end the run.
-local function end_run(found, moment)
-  local lines, event = found.ending, found.ending[10]
-  tell(k_timeline, moment, event)
-  audit_prepared(lines[6], lines[7], lines[8], {event}, moment)
-  for i = found.counts, found.last_count, 2 do redis.call('HINCRBY', k_stats, lines[i], lines[i + 1]) end
+local function end_run(found, version, moment)
+  local lines = found.ending
+  redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
+  audit_prepared(lines[6], lines[7], lines[8], {lines[11]}, moment)
   redis.call('ZADD', lines[4], moment, a_run_id)
   redis.call('ZADD', lines[5], 'NX', moment, lines[8])
   redis.call('SREM', lines[3], a_run_id)
   redis.call('ZREM', lines[2], a_run_id)
   redis.call('DEL', k_prepared)
-  drop_spent(words_of(lines[9]))
+  drop_spent(words_of(lines[9]), words_of(lines[10]))
 end
 
 -- The rest of what was foreseen, when the result is written down.
 local function go_straight(found, moment)
-  local jobs, version = found.jobs, string.format('%.0f', found.version + 1)
-  if found.ending then
-    redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
-    end_run(found, moment)
-  else
-    redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', moment)
-    for _, job in ipairs(jobs) do
-      if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
-    end
+  local version = string.format('%.0f', found.version + 1)
+  if found.ending then return end_run(found, version, moment) end
+  redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', moment)
+  for _, job in ipairs(found.jobs) do
+    if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
   end
-  count('commits:straight')
 end

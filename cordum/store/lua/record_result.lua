@@ -40,19 +40,21 @@ local written = {a_step .. '#recorded', a_nonce, a_step .. '#completed_at', mome
 if not (done and a_attempt == '1') then
   for i, text in ipairs({a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms}) do written[4 + i] = text end
 end
-if found and #found.jobs > 0 then set_out_prepared(found.jobs, marks, written, events, moment) end
+local straight = found and (found.ending or #found.jobs > 0)
+if straight and found.ending then events[#events + 1] = found.ending[11]
+elseif straight then set_out_prepared(found.jobs, marks, written, events, moment) end
 redis.call('HSET', k_steps, unpack(marks))
 redis.call('HSET', k_facts, unpack(written))
-if done then
-  redis.call('HSET', k_outputs, a_step, a_output)
-  count('steps_ended:succeeded:' .. a_topic)
-end
+if done then redis.call('HSET', k_outputs, a_step, a_output) end
 if #events > 0 then tell(k_timeline, moment, unpack(events)) end
-count('attempts_ended:' .. outcome .. ':' .. a_topic)
-if found and (found.ending or #found.jobs > 0) then
+local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
+if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
+if straight then
+  count((found.ending and found.ending[12] .. '|' or '') .. counted .. '|commits:straight')
   go_straight(found, moment)
   return {'RECORDED'}
 end
+count(counted)
 -- Of many children most need nobody to look: the planner has said how many results it can do without.
 if done and a_fan ~= '' then
   local results = redis.call('HINCRBY', k_facts, a_fan .. '#results', 1)
