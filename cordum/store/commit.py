@@ -29,6 +29,7 @@ from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
 from cordum.store.codec import (
     ALL_FACTS,
+    SCRIPTS_OWN,
     SPENT_FACTS,
     archived_text,
     changed_facts,
@@ -209,9 +210,17 @@ class CommitWriter:
         return {"timeline": timeline, "run": self._compensated, "tenant": self._run.tenant}
 
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
-        """Which instances leave the run's open state, and which facts they may have."""
+        """Which instances leave the run's open state, and which facts they may have.
+
+        What is not in the snapshot is not there: whatever writes a fact moves the step on, or the run.
+        """
         refs = [ref for ref in plan.archived if ref in self._run.steps]
-        return {"refs": refs, "facts": ALL_FACTS} if refs else None
+        known = {name for ref in refs for name in self._run.steps[ref].facts}
+        return (
+            {"refs": refs, "facts": [name for name in ALL_FACTS if name in known or name in SCRIPTS_OWN]}
+            if refs
+            else None
+        )
 
     def _awaited(self, step: str, name: str, correlation: str) -> dict[str, Any]:
         """A step that begins or ceases to wait for a signal by its correlation."""
