@@ -64,12 +64,12 @@ def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
     """
     if len(workflow.steps) > _MOST_STEPS:
         return {}
-    plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
+    plain = {step.id for step in workflow.steps.values() if is_plain(workflow, step)}
     waiting = {step: tuple(s.id for s in workflow.steps.values() if step in s.depends_on) for step in plain}
     return {step: those for step, those in waiting.items() if set(those) <= plain}
 
 
-def _is_plain(workflow: Workflow, step: Step) -> bool:
+def is_plain(workflow: Workflow, step: Step) -> bool:
     """A job that begins when all that it depends on has succeeded, and whose success means nothing but that."""
     instance = workflow.instances.initial.get(step.id)
     return (
@@ -104,7 +104,7 @@ def foresee(
     """The dispatch of a plain step in `run`; None: it has to wait for its turn. `mark`: what stand-ins begin with."""
     own, before = workflow.steps[step], set(upstream(workflow.steps, step))
     outputs = frozenset() if own.input is None else own.input.whole_outputs()
-    if outputs is None or not outputs <= before or _asks_input(workflow, policy, own):
+    if outputs is None or not outputs <= before or asks_input(workflow, policy, own):
         return None
     alone = replace(workflow, steps={s: one for s, one in workflow.steps.items() if s == step or s in before})
     supposed = replace(
@@ -129,7 +129,7 @@ def foresee_end(
 ) -> ForeseenEnd | None:
     """How `run` ends when all goes well; None: somebody has to look then. Only where all steps are plain."""
     outputs = frozenset(workflow.sinks) if workflow.output is None else workflow.output.whole_outputs()
-    plain = all(_is_plain(workflow, step) for step in workflow.steps.values())
+    plain = all(is_plain(workflow, step) for step in workflow.steps.values())
     if not plain or outputs is None or len(workflow.sinks) > _MOST_LAST:
         return None
     supposed = replace(
@@ -149,7 +149,8 @@ def stand_in(mark: str, step: str) -> str:
     return f"{mark}{step}"
 
 
-def _asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+def asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+    """Whether what is decided about a step may depend on its input."""
     topic, own = step.topic or "", workflow.policy_override
     return policy.asks_input(topic) or (own is not None and own.asks_input(topic))
 
@@ -159,7 +160,10 @@ def _is_plain_dispatch(found: Plan) -> bool:
     alone = Plan(changes=found.changes, jobs=found.jobs, events=found.events, epoch=found.epoch)
     if found != alone or len(found.changes) != 1 or len(found.jobs) != 1:
         return False
-    (job,) = found.jobs
+    return is_plain_job(found.jobs[0])
+
+
+def is_plain_job(job: Job) -> bool:
     return not job.quotas and job.route is None and job.worker is None
 
 
