@@ -69,7 +69,7 @@ def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
 
     Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`).
     """
-    plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
+    plain = {step.id for step in workflow.steps.values() if is_plain(workflow, step)}
     waiting: dict[str, list[str]] = {step: [] for step in workflow.steps if step in plain}
     for step in workflow.steps.values():
         for one in plain.intersection(step.depends_on):
@@ -92,7 +92,7 @@ def ahead(following: Mapping[str, tuple[str, ...]], begun: Iterable[str]) -> dic
     return found
 
 
-def _is_plain(workflow: Workflow, step: Step) -> bool:
+def is_plain(workflow: Workflow, step: Step) -> bool:
     """A job that begins when all that it depends on has succeeded, and whose success means nothing but that."""
     instance = workflow.instances.initial.get(step.id)
     return (
@@ -131,12 +131,12 @@ def foresee(
     """The dispatch of a plain step in `run`; None: it has to wait for its turn. `mark`: what stand-ins begin with."""
     own = workflow.steps[step]
     outputs = frozenset() if own.input is None else own.input.whole_outputs()
-    if outputs is None or _asks_input(workflow, policy, own):
+    if outputs is None or asks_input(workflow, policy, own):
         return None
     needed = outputs.union(own.depends_on)
     if not outputs <= {*own.depends_on} and not outputs <= {*upstream(workflow.steps, step)}:
         return None
-    if not all(_is_plain(workflow, workflow.steps[one]) for one in needed):
+    if not all(is_plain(workflow, workflow.steps[one]) for one in needed):
         return None
     before = {one: replace(workflow.steps[one], depends_on=()) for one in workflow.steps if one in needed}
     alone = replace(workflow, steps={**before, step: own})
@@ -162,7 +162,7 @@ def foresee_end(
 ) -> ForeseenEnd | None:
     """How `run` ends when all goes well; None: somebody has to look then. Only where all steps are plain."""
     outputs = frozenset(workflow.sinks) if workflow.output is None else workflow.output.whole_outputs()
-    plain = all(_is_plain(workflow, step) for step in workflow.steps.values())
+    plain = all(is_plain(workflow, step) for step in workflow.steps.values())
     if not plain or outputs is None or len(workflow.sinks) > _MOST_LAST:
         return None
     supposed = replace(
@@ -182,7 +182,8 @@ def stand_in(mark: str, step: str) -> str:
     return f"{mark}{step}"
 
 
-def _asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+def asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+    """Whether what is decided about a step may depend on its input."""
     topic, own = step.topic or "", workflow.policy_override
     return policy.asks_input(topic) or (own is not None and own.asks_input(topic))
 
@@ -192,7 +193,10 @@ def _is_plain_dispatch(found: Plan) -> bool:
     alone = Plan(changes=found.changes, jobs=found.jobs, events=found.events, epoch=found.epoch)
     if found != alone or len(found.changes) != 1 or len(found.jobs) != 1:
         return False
-    (job,) = found.jobs
+    return is_plain_job(found.jobs[0])
+
+
+def is_plain_job(job: Job) -> bool:
     return not job.quotas and job.route is None and job.worker is None
 
 

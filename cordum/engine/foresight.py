@@ -54,7 +54,7 @@ class Foresight:
         if policy is None or decided.empty or (decided.run is not None and decided.run.status.terminal):
             return None
         alike = self._alike(workflow, run, policy)
-        next_ = ahead(alike.following, (job.step for job in decided.jobs))
+        next_ = _ahead(alike, decided)
         if not (next_ or run.foreseen) or not may_go_straight(run, decided, policy.epoch, limits):
             return None
         wanted = dict.fromkeys(one for those in next_.values() for one in those)
@@ -65,12 +65,15 @@ class Foresight:
         steps = {step: text for step, text in texts.items() if step in needed}
         return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
 
+    def varies(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> bool:
+        """Whether something that may be foreseen of a run that begins like this depends on its input."""
+        alike = self._alike(workflow, run, policy)
+        return not all(_is_same(alike, workflow, step) for those in _ahead(alike, decided).values() for step in those)
+
     def _text_of(
         self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
     ) -> str | None:
-        if step not in alike.same:
-            alike.same[step] = _is_alike(workflow, step)
-        if not alike.same[step]:
+        if not _is_same(alike, workflow, step):
             return self._text(workflow, run, policy, now, limits, step)
         if step not in alike.texts:
             alike.texts[step] = self._text(workflow, replace(run, id=self._run), policy, now, limits, step)
@@ -98,5 +101,11 @@ class Foresight:
         return None if found is None else self._runs.foreseen(run, found, self._output)
 
 
-def _is_alike(workflow: Workflow, step: str) -> bool:
-    return ends_the_same_for_all(workflow) if step == END else is_same_for_all(workflow, step)
+def _ahead(alike: _Alike, decided: Plan) -> dict[str, tuple[str, ...]]:
+    return ahead(alike.following, (job.step for job in decided.jobs))
+
+
+def _is_same(alike: _Alike, workflow: Workflow, step: str) -> bool:
+    if step not in alike.same:
+        alike.same[step] = ends_the_same_for_all(workflow) if step == END else is_same_for_all(workflow, step)
+    return alike.same[step]
