@@ -40,6 +40,7 @@ class Cell:
     parked: set[str] = field(default_factory=set)  # those of them that were not taken back
     turns: dict[str, dict[tuple[int, str], Turn]] = field(default_factory=dict)  # topic -> priority, tenant
     lists: dict[Queue, list[str]] = field(default_factory=dict)  # Celery's queues: job ids, oldest first
+    answered: dict[str, tuple[str, str, Any]] = field(default_factory=dict)  # what was answered
     sent: dict[Queue, dict[str, int]] = field(default_factory=dict)  # unclaimed messages, and when they were sent
     suspects: dict[Queue, dict[tuple[str, int], int]] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)  # worker -> end
@@ -209,6 +210,23 @@ class Cell:
         run.steps[name] = replace(queued, status="running", until=until, worker=worker, nonce=nonce)
         run.timer = until if run.timer is None else min(run.timer, until)
         return "CLAIMED", run.input_of(name)
+
+    def turn(self, topic: str, worker: str, turn: int) -> tuple[str, str, Any]:
+        """A worker takes the oldest message of the highest priority, and has its claim if that may be granted.
+
+        Asked for the same turn again it is told the same, and takes nothing.
+        """
+        nonce = f"{worker}#{turn}"
+        if nonce in self.answered:
+            return self.answered[nonce]
+        job = self.pop(*min(queue for queue, jobs in self.lists.items() if queue[0] == topic and jobs))
+        queued = self.step_in(job, "queued")
+        decided = queued is not None and self.policy is not None and queued.epoch == self.policy.epoch
+        answer = job, "", None
+        if decided and self.alive(worker):
+            answer = job, *self.claim(job, worker, nonce)
+            self.answered[nonce] = answer
+        return answer
 
     def record(self, job: str, worker: str, nonce: str, kind: str, output: Any = None, pause: int | None = None) -> str:
         run, name, _ = self.find(job)

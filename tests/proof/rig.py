@@ -20,6 +20,7 @@ from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine import Caller, Engine, Outcome, WorkerInfo
 from cordum.engine.core import Look
+from cordum.engine.jobs import read_claim
 from cordum.errors import CordumError, IdempotencyKeyReused
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
@@ -123,9 +124,15 @@ class Rig:
         spec = self._spec(job)
         priority = PRIORITY[spec.get("priority", "interactive")]
         claim = self.worker.jobs.claim(job, spec["topic"], priority, worker, nonce)
-        if isinstance(claim.input, dict) and "error" in claim.input:
-            claim.input["error"].pop("message")
-        return claim.word.value, claim.input
+        return claim.word.value, _without_words(claim.input)
+
+    def turn(self, topic: str, worker: str, turn: int) -> tuple[str, str, Any]:
+        answer = self.worker.jobs.exchange(worker, [], [], (topic,), 1, turn=turn)
+        for one, claimed in answer.begun:
+            return str(one.job), "CLAIMED", _without_words(read_claim(one.job, claimed).input)
+        for _, text in answer.taken:
+            return str(json.loads(text)["headers"]["id"]), "", None
+        return "", "", None
 
     def record(self, job: str, worker: str, nonce: str, kind: str, output: Any = None, pause: int | None = None) -> str:
         failure = None if kind == "success" else Failure(kind, "broke")
@@ -238,6 +245,13 @@ class Rig:
 
     def timeline(self, run_id: str) -> list[dict[str, Any]]:
         return self.store.runs.timeline(run_id, 1, 100_000)
+
+
+def _without_words(input: Any) -> Any:
+    """An input without the words in which a handler is told of an error."""
+    if isinstance(input, dict) and "error" in input:
+        input["error"].pop("message")
+    return input
 
 
 def _scores(flat: list[str]) -> dict[str, int]:

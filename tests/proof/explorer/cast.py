@@ -24,7 +24,7 @@ from cordum.domain.states import RunStatus
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store import names
-from cordum.store.jobs import ClaimReply
+from cordum.store.jobs import ClaimReply, Delivered
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW, info_of
@@ -154,6 +154,29 @@ def worker(
         process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(outcome, {"by": name}, failure, after_ms))
 
     return Actor(name, act, 1, sent(job_id))
+
+
+def turn(name: str, number: int, *, incarnation: str = "w1", want: int = 2, heard: bool = True) -> Actor:
+    """A turn of the fast path: takes and claims, claims singly what came unclaimed, runs user code, and records.
+
+    `heard` False: nobody waits for its answer any more.
+    """
+    queue = queue_list(TOPIC, INTERACTIVE)
+
+    def act(process: Process) -> None:
+        answer = process.jobs.exchange(incarnation, [], [], (TOPIC,), want, turn=number)
+        if not heard:
+            return
+        begun = [delivered for delivered, _ in answer.begun]
+        for _, text in answer.taken:
+            job = _job(json.loads(text)["headers"]["id"])
+            claim = process.store.jobs.claim(job, TOPIC, INTERACTIVE, incarnation, name)
+            begun += [Delivered(job, TOPIC, INTERACTIVE, name)] if claim.word is ClaimReply.CLAIMED else []
+        for one in begun:
+            process.note("ran", str(one.job))
+            process.jobs.record(str(one.job), TOPIC, incarnation, one.nonce, Outcome(SUCCESS, {"by": name}))
+
+    return Actor(name, act, 1, lambda moment: bool(moment.raw(queue)))
 
 
 def direct_worker(name: str, job_id: str, incarnation: str) -> Actor:
