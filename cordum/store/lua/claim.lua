@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt incarnation nonce topic event changed_event paused_event minimum message
 -- REPLY CLAIMED STALE NO_LEASE POLICY_CHANGED PAUSED
 -- MOVES queued>running queued>pending
--- include clock timeline count wake release quota
+-- include clock timeline count wake release+quota:release,free_quotas
 local now = clock_now()
 local facts = redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#epoch', a_step .. '#timeout_ms', a_step .. '#retries_left',
   a_step .. '#shape', a_step .. '#decision', a_step .. '#places')
