@@ -59,10 +59,6 @@ class Foresight:
         steps = {step: text for step, text in texts.items() if step in wanted}
         return Prepared(policy.epoch, steps, following) if steps else None
 
-    def varies(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits) -> bool:
-        """Whether something that is foreseen depends on the input of a run."""
-        return bool(self._alike(workflow, run, policy, now, limits).varying)
-
     def _alike(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits) -> _Alike:
         labels = tuple(sorted(run.labels.items()))
         key = (run.tenant, workflow.id, run.digest, run.created_by, labels, policy.epoch)
