@@ -57,7 +57,7 @@ class Core:
         self.settings = settings
         self.limits = limits
         self._foresight = Foresight(store.runs)
-        self._patterns = Patterns(store.runs, self._foresight)
+        self._patterns = Patterns(store.runs)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None

@@ -54,7 +54,7 @@ class Foresight:
         if policy is None or decided.empty or (decided.run is not None and decided.run.status.terminal):
             return None
         alike = self._alike(workflow, run, policy)
-        next_ = _ahead(alike, decided)
+        next_ = ahead(alike.following, (job.step for job in decided.jobs))
         if not (next_ or run.foreseen) or not may_go_straight(run, decided, policy.epoch, limits):
             return None
         wanted = dict.fromkeys(one for those in next_.values() for one in those)
@@ -64,11 +64,6 @@ class Foresight:
         needed = {one for those in following.values() for one in those}
         steps = {step: text for step, text in texts.items() if step in needed}
         return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
-
-    def varies(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> bool:
-        """Whether something that may be foreseen of a run that begins like this depends on its input."""
-        alike = self._alike(workflow, run, policy)
-        return not all(_is_same(alike, workflow, step) for those in _ahead(alike, decided).values() for step in those)
 
     def _text_of(
         self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
@@ -99,10 +94,6 @@ class Foresight:
             return None if end is None else self._runs.foreseen_end(run, end, self._output)
         found = foresee(workflow, run, policy, now, limits, step, self._output)
         return None if found is None else self._runs.foreseen(run, found, self._output)
-
-
-def _ahead(alike: _Alike, decided: Plan) -> dict[str, tuple[str, ...]]:
-    return ahead(alike.following, (job.step for job in decided.jobs))
 
 
 def _is_same(alike: _Alike, workflow: Workflow, step: str) -> bool:

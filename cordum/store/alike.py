@@ -52,7 +52,7 @@ class Pattern:
     marks: Marks
     control: str
     keys: Sequence[str]
-    texts: Sequence[str]
+    texts: Sequence[str | bytes]
     holes: Sequence[int]
     decisions: Sequence[str]  # one for each job
     digest: str
@@ -83,7 +83,7 @@ class Pattern:
         texts: list[Argument] = [*self.texts]
         if len(beginnings) == 1:  # there is nobody to share them with: say them in full
             for place in self.holes:
-                texts[place] = self.texts[place].replace(self.marks.run, beginnings[0].run_id)
+                texts[place] = str(self.texts[place]).replace(self.marks.run, beginnings[0].run_id)
         return texts
 
 
@@ -109,7 +109,10 @@ def pattern_of(run: RunState, plan: Plan, commit: Commit, first_key: int, marks:
     }
     events = [event_text(run.id, event) if asked.get(event.step) != n else "" for n, event in enumerate(plan.events, 1)]
     jobs = [_step_of(job["id"]) for job in control["jobs"]]
-    records = [str(text) for text in commit.values[-len(jobs) :]]
+    records = [_text(value) for value in commit.values[-len(jobs) :]]
+    # What is packed cannot be filled in.
+    if any(marks.run.encode() in packed for packed in prepared.values() if isinstance(packed, bytes)):
+        return None
     texts = [*_flat(fields), *_flat(steps), *_flat(facts), *_flat(prepared), *events, *records]
     if len(texts) > _MOST_TEXTS or run.deadline is None:
         return None
@@ -153,27 +156,36 @@ def pattern_of(run: RunState, plan: Plan, commit: Commit, first_key: int, marks:
         control=own_json({**said, "first_key": first_key + len(shared)}),
         keys=list(shared),
         texts=texts,
-        holes=[place for place, text in enumerate(texts) if marks.run in text],
+        holes=[place for place, text in enumerate(texts) if isinstance(text, str) and marks.run in text],
         decisions=[decisions[step] for step in jobs],
         digest=run.digest,
     )
 
 
-def _hashes(run: RunState, control: Mapping[str, Any], commit: Commit, first_key: int) -> list[dict[str, str]] | None:
+def _hashes(
+    run: RunState, control: Mapping[str, Any], commit: Commit, first_key: int
+) -> list[dict[str, str | bytes]] | None:
     """What is written into the hashes of a run; None: something is written elsewhere. Inputs are each run's own."""
     own = keys.RunKeys.of(run.id)
-    found: dict[str, dict[str, str]] = {key: {} for key in (own.run, own.steps, own.facts, own.prepared, own.inputs)}
+    found: dict[str, dict[str, str | bytes]] = {
+        key: {} for key in (own.run, own.steps, own.facts, own.prepared, own.inputs)
+    }
     at = 0
     for number, count in control["hashes"]:
-        key, part = commit.more_keys[number - first_key], [str(text) for text in commit.values[at : at + 2 * count]]
+        key, part = commit.more_keys[number - first_key], [_text(value) for value in commit.values[at : at + 2 * count]]
         at += 2 * count
         if key not in found:
             return None
-        found[key].update(zip(part[::2], part[1::2], strict=True))
+        found[key].update(zip(map(str, part[::2]), part[1::2], strict=True))
     return [*found.values()][:4]
 
 
-def _flat(pairs: Mapping[str, str]) -> list[str]:
+def _text(value: Argument) -> str | bytes:
+    """Numbers as they come to Redis."""
+    return str(value) if isinstance(value, int) else value
+
+
+def _flat(pairs: Mapping[str, str | bytes]) -> list[str | bytes]:
     return [text for pair in pairs.items() for text in pair]
 
 

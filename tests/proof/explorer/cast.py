@@ -21,10 +21,13 @@ from cordum.domain.pools import Pool
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
+from cordum.engine.patterns import Known, Patterns
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store import names
+from cordum.store.alike import Marks
 from cordum.store.jobs import ClaimReply, Delivered
+from cordum.store.runs import Runs
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW, info_of
@@ -456,17 +459,26 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
     return Actor(name, act, 1, lambda moment: job_id in moment.approvals(job.run_id))
 
 
+class _Patterns(Patterns):
+    """Has a pattern for the first start already, and always the same."""
+
+    def __init__(self, runs: Runs) -> None:
+        super().__init__(runs)
+        self._marks = Marks("a-run", "a-hash")
+
+    def of(self, *args: Any, **_: Any) -> Known | None:
+        return super().of(*args, alone=False)
+
+
 def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: bool = False) -> Actor:
     """Starts a run, and notes the answer when it used an idempotency key. `alike`: it has started such runs before."""
     body = json.dumps(input_)
 
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
-        genuine = process.core._patterns.of
-        with (
-            patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"),
-            patch.object(process.core._patterns, "of", lambda *args, **_: genuine(*args, alone=False)),
-        ):
+        # Its own: epochs of the policy are given once, but not across the courses that things can take here.
+        process.core._patterns = _Patterns(process.store.runs)
+        with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
             try:
                 started = process.runs.start(
                     Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels, show=not alike
@@ -479,7 +491,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: b
                 process.note("refused", key or "", body, refused.code)
             else:
                 if key is not None:
-                    process.note("started", key, body, started.id)
+                    process.note("started", key, body, started.id if alike else started.run["id"])
 
     return Actor(name, act)
 

@@ -15,6 +15,7 @@ from tests.proof.explorer.cast import (
 from tests.proof.explorer.scenario import ALLOW, Scenario, scenario
 
 CHAIN = "steps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a]}}"
+ALIKE = "steps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a], input: {}}}"
 DENY = "{version: '1', default_decision: deny, rules: []}"
 ELSE = "{version: '1', default_decision: allow, rules: [{id: x, match: {topics: [job.x]}, decision: deny}]}"
 
@@ -171,7 +172,7 @@ def two_runs_are_advanced_together() -> Scenario:
 def submits_of_a_pattern_with_one_key() -> Scenario:
     """The same request twice and another one, under one key, and a third under a key of its own."""
     return Scenario(
-        CHAIN,
+        ALIKE,
         (
             submitter("s1", "k", {"n": 1}, alike=True),
             submitter("s2", "k", {"n": 2}, alike=True),
@@ -187,7 +188,7 @@ def submits_of_a_pattern_with_one_key() -> Scenario:
 def submits_of_a_pattern_while_the_policy_changes() -> Scenario:
     """Two submits of different keys; the policy is changed twice; what they start is claimed."""
     return Scenario(
-        CHAIN,
+        ALIKE,
         (
             submitter("s1", "k", {"n": 1}, alike=True),
             submitter("s2", "k2", {"n": 1}, alike=True),
@@ -204,10 +205,11 @@ def submits_of_a_pattern_while_the_policy_changes() -> Scenario:
 def submits_of_a_pattern_without_a_key() -> Scenario:
     """A lost reply must not start the run again: its step may be claimed, recorded and planned by then."""
     return Scenario(
-        CHAIN,
+        ALIKE,
         (
             submitter("s1", None, {"n": 1}, alike=True),
             submitter("s2", None, {"n": 1}, alike=True),
+            submitter("s3", None, {"n": 2}, alike=True),
             worker("w", "c1-s1:a@1"),
             coordinator("c1", 2, "c1-s1"),
             canceller("bob", "c1-s2"),
