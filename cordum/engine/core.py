@@ -57,7 +57,7 @@ class Core:
         self.settings = settings
         self.limits = limits
         self._foresight = Foresight(store.runs)
-        self._patterns = Patterns(store.runs)
+        self._patterns = Patterns(store.runs, self._foresight)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
@@ -199,14 +199,14 @@ class Core:
 
     def advance(self, run_id: str) -> None:
         """Plan and commit until nobody has moved the run in between."""
-        self.change(lambda: self.look(run_id), self._plan)
+        self.change(lambda: self.look(run_id), self._plan, self._foreseen)
 
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        plans = [(look.run, self.dispatch.placed(self._plan(look))) for look in looks]
+        plans = [(look.run, *self._placed(look, self._plan(look), self._foreseen)) for look in looks]
         replies = self.store.runs.apply_all(plans)
-        for (run, decided), reply in zip(plans, replies, strict=True):
+        for (run, decided, _), reply in zip(plans, replies, strict=True):
             if reply is CommitReply.COMMITTED:
                 self._start_children(run, decided)
             else:
@@ -223,9 +223,15 @@ class Core:
         decided = decide(look)
         return preview(look.run, Plan() if decided is None else decided)
 
-    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan | None]) -> None:
+    def change(
+        self,
+        look: Callable[[], Look | None],
+        decide: Callable[[Look], Plan | None],
+        foresee: Callable[[Look, Plan], Prepared | None] = lambda *_: None,
+    ) -> None:
         """Look, decide, commit; when the run has moved meanwhile, do it again. No plan: nothing has to be done.
 
+        `foresee`: what follows from the plan without a look; by default nothing, as after whatever a person does.
         Someone else's progress is the only reason to repeat, so this ends; the bound is there for what nobody thought
         of.
         """
@@ -236,14 +242,22 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
-            decided = self.dispatch.placed(decided)
-            if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
+            decided, prepared = self._placed(seen, decided, foresee)
+            if self.store.runs.apply(seen.run, decided, prepared) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
         return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits_for(look.workflow))
+
+    def _placed(
+        self, look: Look, decided: Plan, foresee: Callable[[Look, Plan], Prepared | None]
+    ) -> tuple[Plan, Prepared | None]:
+        return self.dispatch.placed(decided), foresee(look, decided)
+
+    def _foreseen(self, look: Look, decided: Plan) -> Prepared | None:
+        return self._prepare(look.workflow, look.run, decided, look.policy, look.snapshot.now, self.limits)
 
     # -- beginning -----------------------------------------------------------------------------------------------
 

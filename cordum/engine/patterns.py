@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from cordum.domain.alike import FirstJob, begin_alike
 from cordum.domain.decision_point import Guarded
 from cordum.domain.limits import Limits
-from cordum.domain.straight import foreseen_the_same_for_all
 from cordum.domain.workflow import JSON
+from cordum.engine.foresight import Foresight
 from cordum.engine.starting import Start
 from cordum.errors import CordumError, ExpressionError
 from cordum.store.alike import Beginning, Marks, Pattern
@@ -48,8 +48,9 @@ class Known:
 
 
 class Patterns:
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, foresight: Foresight) -> None:
         self._runs = runs
+        self._foresight = foresight
         self._known: OrderedDict[tuple[object, ...], Known | str] = OrderedDict()
         # Nobody who writes an input can know what stands for an id or a hash.
         mark = os.urandom(16).hex()
@@ -105,7 +106,7 @@ class Patterns:
         if jobs is None or creation.rate is not None:
             # What has failed may have failed for this input alone.
             return _SEEN if creation.plan.dead_letters else _NONE
-        if not foreseen_the_same_for_all(start.workflow):
+        if self._foresight.varies(start.workflow, run, creation.plan, policy):
             return _NONE
         pattern = self._runs.pattern(creation, self._marks)
         own = {job.step for job in creation.plan.jobs if job.own_input}

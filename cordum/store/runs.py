@@ -264,18 +264,21 @@ class Runs:
         weight = self._weights.get(run.tenant, 1)
         return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
-    def apply(self, run: RunState, plan: Plan) -> CommitReply:
-        """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
-        return self.apply_all([(run, plan)])[0]
+    def apply(self, run: RunState, plan: Plan, prepared: Prepared | None = None) -> CommitReply:
+        """Commit what was planned from `run`; CONFLICT when the run is not what it was then.
 
-    def apply_all(self, planned: Sequence[tuple[RunState, Plan]]) -> list[CommitReply]:
+        `prepared`: what is foreseen from there on; None: what was foreseen before holds no more.
+        """
+        return self.apply_all([(run, plan, prepared)])[0]
+
+    def apply_all(self, planned: Sequence[tuple[RunState, Plan, Prepared | None]]) -> list[CommitReply]:
         """Commit the plans of several runs, each for itself."""
-        replies = self._connection.run_all([self._apply_call(run, plan) for run, plan in planned])
+        replies = self._connection.run_all([self._apply_call(*one) for one in planned])
         return [CommitReply(reply[0]) for reply in replies]
 
-    def _apply_call(self, run: RunState, plan: Plan) -> Call:
+    def _apply_call(self, run: RunState, plan: Plan, prepared: Prepared | None) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = self._writer(run, script).write(plan)
+        commit = self._writer(run, script).write(plan, prepared=prepared)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},

@@ -6,10 +6,14 @@ A script's header says what it takes and gives:
     -- ARGV plan version ...   names of its arguments; `...` likewise
     -- REPLY COMMITTED ...     the first element of every reply is one of these words
     -- MOVES queued>running    the state changes it writes (`planned`: those of the planner)
-    -- include clock wake      fragments (`_clock.lua` ...) put in front of it
+    -- include clock wake      fragments (`_clock.lua` ...) put in front of it; `quota:free_quotas`: one whose functions
+                               are made only when this one of them is called
 
 In the script a key is `k_<name>` and an argument `a_<name>`. A line that refuses carries `-- guard: <name>`; a
 Library can be made without some of them, for the tests that show what each guard is there for.
+
+Each call makes all functions of its script anew, and what they capture is most of the cost: so fragments look for keys
+and arguments where Redis puts them, and what is seldom needed waits until it is called.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any, NamedTuple, TypeAlias
 Argument: TypeAlias = str | int | bytes
 
 _HEADER = re.compile(r"^-- (KEYS|ARGV|REPLY|MOVES|include)\b *(.*)$", re.MULTILINE)
+_NAME = re.compile(r"\b[ka]_\w+")
 _GUARD = re.compile(r"-- guard: (\w+)\s*$")
 _LUA = files("cordum.store") / "lua"
 
@@ -70,23 +75,29 @@ class Script:
         """Keys and arguments in the order of the header; anything missing or unknown is a programming error."""
         if len(keys) != len(self.keys) or len(args) != len(self.args):
             raise self._misfit(keys, args)
-        if (more_keys and not self.more_keys) or (more_args and not self.more_args):
-            raise TypeError(f"{self.name} takes no further keys or arguments")
+        self._refuse_more(more_keys, more_args)
         try:
             return [*self._pick_keys(keys), *more_keys], [*self._pick_args(args), *more_args]
         except KeyError:
             raise self._misfit(keys, args) from None
 
-    def form(self, **fixed: Argument) -> Form:
+    def form(self, more_keys: Sequence[str] = (), more_args: Sequence[Argument] = (), **fixed: Argument) -> Form:
         """A call of which this much is always the same; keys and arguments are named as in the script."""
-        names = (*(f"k_{name}" for name in self.keys), *(f"a_{name}" for name in self.args))
-        if not fixed.keys() <= set(names):
-            raise TypeError(f"{self.name} has no {', '.join(sorted(fixed.keys() - set(names)))}")
+        keys, args = [f"k_{name}" for name in self.keys], [f"a_{name}" for name in self.args]
+        if not fixed.keys() <= {*keys, *args}:
+            raise TypeError(f"{self.name} has no {', '.join(sorted(fixed.keys() - {*keys, *args}))}")
+        self._refuse_more(more_keys, more_args)
+        given = ((name, fixed.get(name, "")) for name in keys), ((name, fixed.get(name, "")) for name in args)
+        places = [*given[0], *((None, key) for key in more_keys), *given[1], *((None, one) for one in more_args)]
         return Form(
             self,
-            (len(self.keys), *(fixed.get(name, "") for name in names)),
-            tuple((name, number) for number, name in enumerate(names, 1) if name not in fixed),
+            (len(keys) + len(more_keys), *(value for _, value in places)),
+            tuple((name, number) for number, (name, _) in enumerate(places, 1) if name and name not in fixed),
         )
+
+    def _refuse_more(self, more_keys: Sequence[str], more_args: Sequence[Argument]) -> None:
+        if (more_keys and not self.more_keys) or (more_args and not self.more_args):
+            raise TypeError(f"{self.name} takes no further keys or arguments")
 
     def _misfit(self, keys: Mapping[str, str], args: Mapping[str, Argument]) -> TypeError:
         wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))
@@ -145,9 +156,14 @@ class Library:
         keys, args = header.get("KEYS", []), header.get("ARGV", [])
         more_keys, more_args = "..." in keys, "..." in args
         keys, args = [k for k in keys if k != "..."], [a for a in args if a != "..."]
-        parts = [_names("k", keys, "KEYS"), _names("a", args, "ARGV")]
-        included = header.get("include", [])
-        parts += [self._fragments[fragment] for fragment in included]
+        names = _places("k", keys, "KEYS") | _places("a", args, "ARGV")
+        included = [fragment for fragment, _, _ in (word.partition(":") for word in header.get("include", []))]
+        entries = [entry for _, _, entry in (word.partition(":") for word in header.get("include", []))]
+        parts = [_locals(names, text)]
+        parts += [
+            _when_called(entry, _in_place(names, self._fragments[fragment]))
+            for fragment, entry in zip(included, entries, strict=True)
+        ]
         moves = [*header.get("MOVES", [])]
         for fragment in included:
             moves += dict(_HEADER.findall(self._fragments[fragment])).get("MOVES", "").split()
@@ -164,13 +180,24 @@ class Library:
         )
 
 
-def _names(prefix: str, names: Sequence[str], table: str) -> str:
-    """`local k_run, k_steps = KEYS[1], KEYS[2]`: inside a script nothing is known by its position."""
-    if not names:
-        return ""
-    left = ", ".join(f"{prefix}_{name}" for name in names)
-    right = ", ".join(f"{table}[{number}]" for number in range(1, len(names) + 1))
-    return f"local {left} = {right}"
+def _places(prefix: str, names: Sequence[str], table: str) -> dict[str, str]:
+    """{`k_run`: `KEYS[1]`}: inside a script nothing is known by its position."""
+    return {f"{prefix}_{name}": f"{table}[{number}]" for number, name in enumerate(names, 1)}
+
+
+def _locals(places: Mapping[str, str], text: str) -> str:
+    used = [name for name in places if re.search(rf"\b{name}\b", text)]
+    return f"local {', '.join(used)} = {', '.join(places[name] for name in used)}" if used else ""
+
+
+def _in_place(places: Mapping[str, str], text: str) -> str:
+    """A fragment that looks for its keys and arguments where Redis puts them."""
+    return _NAME.sub(lambda match: places.get(match[0], match[0]), text)
+
+
+def _when_called(entry: str, text: str) -> str:
+    """A fragment whose functions exist only within a call of this one of them."""
+    return f"local function {entry}(...)\n{text}\nreturn {entry}(...)\nend" if entry else text
 
 
 def _without(source: str, guard: str) -> str:

@@ -22,6 +22,7 @@ from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 from hypothesis.stateful import run_state_machine_as_test
 
 from cordum.redis_address import RedisAddress
+from cordum.store.jobs import ClaimReply
 from cordum.store.scripts import Library
 from tests.proof import cell, model, state
 from tests.proof.definitions import POLICIES, TOPICS
@@ -117,7 +118,8 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("trim_bulk_retries", "TRIMMED"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_routed", "TAKEN"): _OPERATORS,
-    ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
+    **{("take_jobs", word.value): "said of one job, not of a turn" for word in ClaimReply},
+    ("take_jobs", "OVERTAKEN"): "nothing comes late here; the explorer has such a turn",
 }
 
 # The explorer's planted bugs, and two coarser ones.

@@ -21,12 +21,13 @@ from cordum.domain.pools import Pool
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
+from cordum.engine.foresight import Foresight
 from cordum.engine.patterns import Known, Patterns
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store import names
 from cordum.store.alike import Marks
-from cordum.store.jobs import ClaimReply
+from cordum.store.jobs import ClaimReply, Delivered
 from cordum.store.runs import Runs
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
@@ -157,6 +158,29 @@ def worker(
         process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(outcome, {"by": name}, failure, after_ms))
 
     return Actor(name, act, 1, sent(job_id))
+
+
+def turn(name: str, number: int, *, incarnation: str = "w1", want: int = 2, heard: bool = True) -> Actor:
+    """A turn of the fast path: takes and claims, claims singly what came unclaimed, runs user code, and records.
+
+    `heard` False: nobody waits for its answer any more.
+    """
+    queue = queue_list(TOPIC, INTERACTIVE)
+
+    def act(process: Process) -> None:
+        answer = process.jobs.exchange(incarnation, [], [], (TOPIC,), want, turn=number)
+        if not heard:
+            return
+        begun = [delivered for delivered, _ in answer.begun]
+        for _, text in answer.taken:
+            job = _job(json.loads(text)["headers"]["id"])
+            claim = process.store.jobs.claim(job, TOPIC, INTERACTIVE, incarnation, name)
+            begun += [Delivered(job, TOPIC, INTERACTIVE, name)] if claim.word is ClaimReply.CLAIMED else []
+        for one in begun:
+            process.note("ran", str(one.job))
+            process.jobs.record(str(one.job), TOPIC, incarnation, one.nonce, Outcome(SUCCESS, {"by": name}))
+
+    return Actor(name, act, 1, lambda moment: bool(moment.raw(queue)))
 
 
 def direct_worker(name: str, job_id: str, incarnation: str) -> Actor:
@@ -439,8 +463,8 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
 class _Patterns(Patterns):
     """Has a pattern for the first start already, and always the same."""
 
-    def __init__(self, runs: Runs) -> None:
-        super().__init__(runs)
+    def __init__(self, runs: Runs, foresight: Foresight) -> None:
+        super().__init__(runs, foresight)
         self._marks = Marks("a-run", "a-hash")
 
     def of(self, *args: Any, **_: Any) -> Known | None:
@@ -454,7 +478,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: b
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
         # Its own: epochs of the policy are given once, but not across the courses that things can take here.
-        process.core._patterns = _Patterns(process.store.runs)
+        process.core._patterns = _Patterns(process.store.runs, process.core._foresight)
         with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
             try:
                 started = process.runs.start(
