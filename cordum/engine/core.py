@@ -353,7 +353,9 @@ class Core:
             lambda run_id: self._creation(first, run_id, check, policy, now),
             alone=len(inputs) == 1,
         )
-        return {} if pattern is None else self._patterns.create(pattern, start, inputs, idempotency)
+        return (
+            {} if pattern is None else self._patterns.create(pattern, start, inputs, idempotency, (policy, now), limits)
+        )
 
     def _creation(
         self,

@@ -65,10 +65,11 @@ class Foresight:
         steps = {step: text for step, text in texts.items() if step in needed}
         return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
 
-    def varies(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> bool:
-        """Whether something that may be foreseen of a run that begins like this depends on its input."""
+    def varying(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> list[str]:
+        """Of what may be foreseen of a run that begins like this, what depends on its input."""
         alike = self._alike(workflow, run, policy)
-        return not all(_is_same(alike, workflow, step) for those in _ahead(alike, decided).values() for step in those)
+        steps = dict.fromkeys(step for those in _ahead(alike, decided).values() for step in those)
+        return [step for step in steps if not _is_same(alike, workflow, step)]
 
     def _text_of(
         self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
