@@ -216,11 +216,5 @@ def ends_the_same_for_all(workflow: Workflow) -> bool:
     return workflow.output is None or _reads_outputs_only(workflow.output)
 
 
-def foreseen_the_same_for_all(workflow: Workflow) -> bool:
-    """Whether nothing that may be foreseen of a run depends on its input."""
-    steps = {one for those in follows(workflow).values() for one in those}
-    return ends_the_same_for_all(workflow) and all(is_same_for_all(workflow, step) for step in steps)
-
-
 def _reads_outputs_only(template: Template) -> bool:
     return all(path[0] == "steps" for path in template.references())

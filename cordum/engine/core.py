@@ -57,7 +57,7 @@ class Core:
         self.settings = settings
         self.limits = limits
         self._foresight = Foresight(store.runs)
-        self._patterns = Patterns(store.runs)
+        self._patterns = Patterns(store.runs, self._foresight)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
@@ -353,7 +353,9 @@ class Core:
             lambda run_id: self._creation(first, run_id, check, policy, now),
             alone=len(inputs) == 1,
         )
-        return {} if pattern is None else self._patterns.create(pattern, start, inputs, idempotency)
+        return (
+            {} if pattern is None else self._patterns.create(pattern, start, inputs, idempotency, (policy, now), limits)
+        )
 
     def _creation(
         self,

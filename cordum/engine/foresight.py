@@ -54,7 +54,7 @@ class Foresight:
         if policy is None or decided.empty or (decided.run is not None and decided.run.status.terminal):
             return None
         alike = self._alike(workflow, run, policy)
-        next_ = ahead(alike.following, (job.step for job in decided.jobs))
+        next_ = _ahead(alike, decided)
         if not (next_ or run.foreseen) or not may_go_straight(run, decided, policy.epoch, limits):
             return None
         wanted = dict.fromkeys(one for those in next_.values() for one in those)
@@ -64,6 +64,12 @@ class Foresight:
         needed = {one for those in following.values() for one in those}
         steps = {step: text for step, text in texts.items() if step in needed}
         return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
+
+    def varying(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> list[str]:
+        """Of what may be foreseen of a run that begins like this, what depends on its input."""
+        alike = self._alike(workflow, run, policy)
+        steps = dict.fromkeys(step for those in _ahead(alike, decided).values() for step in those)
+        return [step for step in steps if not _is_same(alike, workflow, step)]
 
     def _text_of(
         self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
@@ -94,6 +100,10 @@ class Foresight:
             return None if end is None else self._runs.foreseen_end(run, end, self._output)
         found = foresee(workflow, run, policy, now, limits, step, self._output)
         return None if found is None else self._runs.foreseen(run, found, self._output)
+
+
+def _ahead(alike: _Alike, decided: Plan) -> dict[str, tuple[str, ...]]:
+    return ahead(alike.following, (job.step for job in decided.jobs))
 
 
 def _is_same(alike: _Alike, workflow: Workflow, step: str) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cordum.domain.alike import FirstJob, begin_alike
 from cordum.domain.decision_point import Guarded
 from cordum.domain.limits import Limits
-from cordum.domain.straight import foreseen_the_same_for_all
 from cordum.domain.workflow import JSON
+from cordum.engine.foresight import Foresight
 from cordum.engine.starting import Start
 from cordum.errors import CordumError, ExpressionError
 from cordum.store.alike import Beginning, Marks, Pattern
 from cordum.store.codec import to_json
+from cordum.store.prepared import Prepared
 from cordum.store.runs import Created, Creation, Idempotency, Runs
 
 _REMEMBERED = 256
@@ -27,11 +28,16 @@ Make = Callable[[str], Creation]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A pattern, the jobs with which its runs begin, and which of these have an input of their own."""
+    """A pattern, the jobs with which its runs begin, and which of these have an input of their own.
+
+    `creation` is what it was made of, `varying` the steps of which each run has foreseen something of its own.
+    """
 
     pattern: Pattern
     jobs: tuple[FirstJob, ...]
     own: tuple[bool, ...]
+    creation: Creation
+    varying: tuple[str, ...]
 
     def filled(self, run_id: str, input_: JSON) -> Beginning | None:
         """The run with this input; None: it does not begin like the others."""
@@ -46,10 +52,20 @@ class Known:
             return None
         return Beginning(run_id, to_json(input_), jobs)
 
+    def with_foreseen(self, beginning: Beginning, prepared: Prepared | None) -> Beginning | None:
+        """With what is foreseen of this very run; None: not as much as of others."""
+        like = self.creation.prepared
+        if prepared is None or like is None:
+            return None
+        if prepared.steps.keys() != like.steps.keys() or prepared.following != like.following:
+            return None
+        return beginning._replace(foreseen=[prepared.steps[step] for step in self.varying])
+
 
 class Patterns:
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, foresight: Foresight) -> None:
         self._runs = runs
+        self._foresight = foresight
         self._known: OrderedDict[tuple[object, ...], Known | str] = OrderedDict()
         # Nobody who writes an input can know what stands for an id or a hash.
         mark = os.urandom(16).hex()
@@ -83,9 +99,16 @@ class Patterns:
         start: Start,
         inputs: Mapping[str, JSON],
         idempotency: Sequence[Idempotency | None],
+        known_now: tuple[Guarded | None, int],
+        limits: Limits,
     ) -> dict[str, Created]:
         """Of the runs {id: input} store those that begin like the others: {id: what was answered}."""
         filled = {run_id: known.filled(run_id, input_) for run_id, input_ in inputs.items()}
+        if known.varying:
+            for run_id, one in filled.items():
+                if one is not None:
+                    prepared = self._foreseen(known, replace(start, input=inputs[run_id]), run_id, *known_now, limits)
+                    filled[run_id] = known.with_foreseen(one, prepared)
         beginnings = [one for one in filled.values() if one is not None]
         used = [one for one, beginning in zip(idempotency, filled.values(), strict=True) if beginning is not None]
         if not beginnings:
@@ -94,6 +117,12 @@ class Patterns:
             known.pattern, start.tenant, start.workflow.id, beginnings, used if any(used) else ()
         )
         return {beginning.run_id: answer for beginning, answer in zip(beginnings, answers, strict=True)}
+
+    def _foreseen(
+        self, known: Known, start: Start, run_id: str, policy: Guarded | None, now: int, limits: Limits
+    ) -> Prepared | None:
+        run = start.run(run_id, now, limits)
+        return self._foresight.prepare(start.workflow, run, known.creation.plan, policy, now, limits)
 
     def _work_out(self, start: Start, policy: Guarded, limits: Limits, make: Make) -> Known | str:
         try:
@@ -105,8 +134,14 @@ class Patterns:
         if jobs is None or creation.rate is not None:
             # What has failed may have failed for this input alone.
             return _SEEN if creation.plan.dead_letters else _NONE
-        if not foreseen_the_same_for_all(start.workflow):
-            return _NONE
-        pattern = self._runs.pattern(creation, self._marks)
+        varying = self._foresight.varying(start.workflow, run, creation.plan, policy)
+        foreseen = {} if creation.prepared is None else creation.prepared.steps
+        if any(step not in foreseen for step in varying):
+            return _NONE  # perhaps for this input alone
+        pattern = self._runs.pattern(creation, self._marks, varying)
         own = {job.step for job in creation.plan.jobs if job.own_input}
-        return _NONE if pattern is None else Known(pattern, jobs, tuple(job.step in own for job in jobs))
+        return (
+            _NONE
+            if pattern is None
+            else Known(pattern, jobs, tuple(job.step in own for job in jobs), creation, tuple(varying))
+        )

@@ -31,11 +31,15 @@ _MOST_TEXTS = 600  # so many go into one command of the script
 
 
 class Beginning(NamedTuple):
-    """What one run has of its own. `jobs`: for each, in the pattern's order, its input (None: the run's) and hash."""
+    """What one run has of its own.
+
+    `jobs`: for each, in the pattern's order, its input (None: the run's) and hash. `foreseen`: of the steps that vary.
+    """
 
     run_id: str
     input: str
     jobs: Sequence[tuple[str | None, str]]
+    foreseen: Sequence[str | bytes] = ()
 
 
 class Marks(NamedTuple):
@@ -66,7 +70,7 @@ class Pattern:
         """
         mark, hash_mark = self.marks
         names, values = [*self.keys], self._texts(beginnings)
-        for number, (run_id, input_, jobs) in enumerate(beginnings):
+        for number, (run_id, input_, jobs, foreseen) in enumerate(beginnings):
             own = keys.RunKeys.of(run_id)
             names += (own.run, own.steps, own.facts, own.inputs, own.timeline, own.prepared)
             values += (run_id, input_)
@@ -76,6 +80,7 @@ class Pattern:
             for decision, (payload, hash_) in zip(self.decisions, jobs, strict=True):
                 text = decision.replace(mark, run_id).replace(hash_mark, hash_)
                 values += ("" if payload is None else payload, text)
+            values += foreseen
         said = {"runs": len(beginnings), **({"keyed": True} if used else {})}
         return f"{self.control[:-1]},{own_json(said)[1:]}", names, values
 
@@ -87,16 +92,20 @@ class Pattern:
         return texts
 
 
-def pattern_of(run: RunState, plan: Plan, commit: Commit, first_key: int, marks: Marks) -> Pattern | None:
+def pattern_of(
+    run: RunState, plan: Plan, commit: Commit, first_key: int, marks: Marks, varying: Sequence[str]
+) -> Pattern | None:
     """What other runs share with this one, whose id is a mark; its plan sends plain jobs and nothing else.
 
-    `first_key`: the number of the first further key, in the commit and in what is made here.
+    `first_key`: the number of the first further key, in the commit and in what is made here. `varying`: the steps of
+    which each run has foreseen something of its own.
     """
     control = json.loads(commit.control)
     hashes = _hashes(run, control, commit, first_key)
     if hashes is None or any(value for name, value in control.items() if name not in _CONTROL):
         return None
     fields, steps, facts, prepared = hashes
+    prepared = {step: text for step, text in prepared.items() if step not in varying}
     fields = {name: text for name, text in fields.items() if name not in _OWN_FIELDS} | {"version": "1"}
     steps |= {step: after for step, _, after in control["moves"]}
     facts = {name: text for name, text in facts.items() if not name.endswith("#ready_at")}
@@ -110,9 +119,6 @@ def pattern_of(run: RunState, plan: Plan, commit: Commit, first_key: int, marks:
     events = [event_text(run.id, event) if asked.get(event.step) != n else "" for n, event in enumerate(plan.events, 1)]
     jobs = [_step_of(job["id"]) for job in control["jobs"]]
     records = [_text(value) for value in commit.values[-len(jobs) :]]
-    # What is packed cannot be filled in.
-    if any(marks.run.encode() in packed for packed in prepared.values() if isinstance(packed, bytes)):
-        return None
     texts = [*_flat(fields), *_flat(steps), *_flat(facts), *_flat(prepared), *events, *records]
     if len(texts) > _MOST_TEXTS or run.deadline is None:
         return None
@@ -132,6 +138,7 @@ def pattern_of(run: RunState, plan: Plan, commit: Commit, first_key: int, marks:
         "steps": 2 * len(steps),
         "facts": 2 * len(facts),
         "prepared": 2 * len(prepared),
+        "varying": list(varying),
         "events": len(events),
         "audited": [place + 1 for place in control["audited"]["events"]],
         "topics": [

@@ -201,11 +201,14 @@ class Runs:
             tick=tick.control(run.tenant) if tick else "",
         )
 
-    def pattern(self, creation: Creation, marks: Marks) -> Pattern | None:
-        """What runs that begin like this one have in common; its id is a mark. None: too much for a pattern."""
+    def pattern(self, creation: Creation, marks: Marks, varying: Sequence[str] = ()) -> Pattern | None:
+        """What runs that begin like this one have in common; its id is a mark. None: too much for a pattern.
+
+        `varying`: the steps of which each run has foreseen something of its own.
+        """
         run, script = creation.run, self._connection.library["create_alike"]
         commit = self._writer(run, script).write(creation.plan, codec.run_fields(run), prepared=creation.prepared)
-        return pattern_of(run, creation.plan, commit, len(script.keys) + 1, marks)
+        return pattern_of(run, creation.plan, commit, len(script.keys) + 1, marks, varying)
 
     def create_alike(
         self,

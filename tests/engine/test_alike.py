@@ -150,6 +150,26 @@ def test_what_is_filled_in_is_what_would_have_been_planned(rig: Rig, window: int
     assert same(rig, [triage], inputs, window=window, straight=straight, policy=RULES.encode()) == 4
 
 
+def test_so_is_what_is_foreseen_by_the_input_of_the_run(rig: Rig) -> None:
+    steps = {
+        "first": {"topic": "job.t", "input": {"n": "${input.n}"}},
+        "whole": {"topic": "job.t", "depends_on": ["first"]},
+        "part": {"topic": "job.u", "depends_on": ["first"], "input": {"l": ["${steps.first.output}", "a ${input.n}"]}},
+        "last": {"topic": "job.u", "depends_on": ["part", "whole"], "input": {"run": "${run.id}", "n": "${input.n}"}},
+    }
+    inputs = [{"n": 1}, ODD, {}, {"n": "x"}]
+    assert same(rig, [{"id": "wf", "steps": steps}], inputs) == 4
+    short = {
+        "id": "wf",
+        "steps": {"only": {"topic": "job.t"}},
+        "output": {"n": "${input.n}", "o": "${steps.only.output}"},
+    }
+    assert same(rig, [short], inputs) == 4
+    picky = {**steps, "part": {**steps["part"], "input": {"n": "${upper(input.n)}"}}}
+    assert same(rig, [{"id": "wf", "steps": picky}], [{"n": "a"}, {"n": "b"}]) == 2
+    assert same(rig, [{"id": "wf", "steps": picky}], [{"n": 1}, {"n": "b"}]) == 0
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 def test_so_it_is_for_every_scenario(rig: Rig, scenario: Any) -> None:
     policy = ALLOW if scenario.policy is None else json.dumps(scenario.policy).encode()

@@ -42,7 +42,7 @@ for _, job in ipairs(plan.jobs) do
 end
 
 -- Its arguments are its id and its input, what was asked for if its submitter named a key, then for each job its input (empty: that
--- of the run) and its decision.
+-- of the run) and its decision, and what is foreseen of steps that vary.
 local ids, by_time, by_deadline, subjects, told, waits = {}, {}, {}, {}, {}, {}
 local function create(run_id, fingerprint)
   local run, steps, facts_of, inputs, timeline, prepared_of = unpack(KEYS, key, key + 5)
@@ -50,13 +50,17 @@ local function create(run_id, fingerprint)
   redis.call('HSET', run, 'input', ARGV[at + 1], 'deadline', deadline, 'created_at', moment, 'updated_at', moment, unpack(of_run(fields, run_id)))
   redis.call('HSET', steps, unpack(of_run(marks, run_id)))
   redis.call('HSET', facts_of, unpack(of_run(facts, run_id)))
-  if plan.prepared > 0 then redis.call('HSET', prepared_of, unpack(of_run(prepared, run_id))) end
   of_run(events, run_id)
   for i, job in ipairs(plan.jobs) do
     if job.given then redis.call('HSET', inputs, job.step, ARGV[own]) end
     events.texts[job.decision] = ARGV[own + 1]
     own = own + 2
   end
+  local foreseen = of_run(prepared, run_id)
+  for i, step in ipairs(plan.varying) do
+    foreseen[plan.prepared + 2 * i - 1], foreseen[plan.prepared + 2 * i] = step, ARGV[own + i - 1]
+  end
+  if #foreseen > 0 then redis.call('HSET', prepared_of, unpack(foreseen)) end
   tell(timeline, now, unpack(events.texts))
   for _, number in ipairs(plan.audited) do
     subjects[#subjects + 1] = 'run:' .. run_id
@@ -82,7 +86,7 @@ for _ = 1, plan.runs do
   if not known then create(run_id, fingerprint) end
   answers[#answers + 1] = known and known[1] or 'CREATED'
   answers[#answers + 1] = known and known[2] or run_id
-  at = at + (plan.keyed and 3 or 2) + 2 * #plan.jobs
+  at = at + (plan.keyed and 3 or 2) + 2 * #plan.jobs + #plan.varying
   key = key + (plan.keyed and 7 or 6)
 end
 if #ids == 0 then return {'ANSWERED', unpack(answers)} end

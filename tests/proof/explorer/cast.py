@@ -21,6 +21,7 @@ from cordum.domain.pools import Pool
 from cordum.domain.routing import queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.domain.states import RunStatus
+from cordum.engine.foresight import Foresight
 from cordum.engine.patterns import Known, Patterns
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
@@ -462,8 +463,8 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
 class _Patterns(Patterns):
     """Has a pattern for the first start already, and always the same."""
 
-    def __init__(self, runs: Runs) -> None:
-        super().__init__(runs)
+    def __init__(self, runs: Runs, foresight: Foresight) -> None:
+        super().__init__(runs, foresight)
         self._marks = Marks("a-run", "a-hash")
 
     def of(self, *args: Any, **_: Any) -> Known | None:
@@ -477,7 +478,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: b
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
         # Its own: epochs of the policy are given once, but not across the courses that things can take here.
-        process.core._patterns = _Patterns(process.store.runs)
+        process.core._patterns = _Patterns(process.store.runs, process.core._foresight)
         with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
             try:
                 started = process.runs.start(
