@@ -31,7 +31,7 @@ class _Alike:
     """What runs of one version, submitter and policy have in common. `varying`: steps to be foreseen for each run."""
 
     following: Mapping[str, Sequence[str]]
-    texts: Mapping[str, bytes]
+    texts: Mapping[str, str]
     varying: Sequence[str]
 
 
@@ -50,7 +50,7 @@ class Foresight:
         if policy is None or not may_go_straight(run, decided, limits):
             return None
         alike = self._alike(workflow, run, policy, now, limits)
-        texts = {**alike.texts}
+        texts = {step: text.replace(self._run, run.id) for step, text in alike.texts.items()}
         for step in alike.varying:
             if (text := self._text(workflow, run, policy, now, limits, step)) is not None:
                 texts[step] = text
@@ -75,14 +75,12 @@ class Foresight:
         steps = dict.fromkeys(one for those in following.values() for one in those)
         any_run = replace(run, id=self._run)
         alike = {s: self._text(workflow, any_run, policy, now, limits, s) for s in steps if _is_alike(workflow, s)}
-        # Where an id of a run stands in anything that is not told, it is no matter of all runs.
-        own = {step for step, text in alike.items() if text is not None and self._run.encode() in text}
-        texts = {step: text for step, text in alike.items() if text is not None and step not in own}
-        return _Alike(following, texts, [step for step in steps if step not in alike or step in own])
+        texts = {step: text for step, text in alike.items() if text is not None}
+        return _Alike(following, texts, [step for step in steps if step not in alike])
 
     def _text(
         self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
-    ) -> bytes | None:
+    ) -> str | None:
         if step == END:
             end = foresee_end(workflow, run, policy, now, limits, self._output)
             return None if end is None else self._runs.foreseen_end(run, end, self._output)
