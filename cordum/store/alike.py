@@ -39,7 +39,7 @@ class Beginning(NamedTuple):
     run_id: str
     input: str
     jobs: Sequence[tuple[str | None, str]]
-    foreseen: Sequence[str | bytes] = ()
+    foreseen: Sequence[str] = ()
 
 
 class Marks(NamedTuple):
@@ -56,7 +56,7 @@ class Pattern:
     marks: Marks
     control: str
     keys: Sequence[str]
-    texts: Sequence[str | bytes]
+    texts: Sequence[str]
     holes: Sequence[int]
     decisions: Sequence[str]  # one for each job
     digest: str
@@ -88,7 +88,7 @@ class Pattern:
         texts: list[Argument] = [*self.texts]
         if len(beginnings) == 1:  # there is nobody to share them with: say them in full
             for place in self.holes:
-                texts[place] = str(self.texts[place]).replace(self.marks.run, beginnings[0].run_id)
+                texts[place] = self.texts[place].replace(self.marks.run, beginnings[0].run_id)
         return texts
 
 
@@ -163,36 +163,32 @@ def pattern_of(
         control=own_json({**said, "first_key": first_key + len(shared)}),
         keys=list(shared),
         texts=texts,
-        holes=[place for place, text in enumerate(texts) if isinstance(text, str) and marks.run in text],
+        holes=[place for place, text in enumerate(texts) if marks.run in text],
         decisions=[decisions[step] for step in jobs],
         digest=run.digest,
     )
 
 
-def _hashes(
-    run: RunState, control: Mapping[str, Any], commit: Commit, first_key: int
-) -> list[dict[str, str | bytes]] | None:
+def _hashes(run: RunState, control: Mapping[str, Any], commit: Commit, first_key: int) -> list[dict[str, str]] | None:
     """What is written into the hashes of a run; None: something is written elsewhere. Inputs are each run's own."""
     own = keys.RunKeys.of(run.id)
-    found: dict[str, dict[str, str | bytes]] = {
-        key: {} for key in (own.run, own.steps, own.facts, own.prepared, own.inputs)
-    }
+    found: dict[str, dict[str, str]] = {key: {} for key in (own.run, own.steps, own.facts, own.prepared, own.inputs)}
     at = 0
     for number, count in control["hashes"]:
         key, part = commit.more_keys[number - first_key], [_text(value) for value in commit.values[at : at + 2 * count]]
         at += 2 * count
         if key not in found:
             return None
-        found[key].update(zip(map(str, part[::2]), part[1::2], strict=True))
+        found[key].update(zip(part[::2], part[1::2], strict=True))
     return [*found.values()][:4]
 
 
-def _text(value: Argument) -> str | bytes:
-    """Numbers as they come to Redis."""
-    return str(value) if isinstance(value, int) else value
+def _text(value: Argument) -> str:
+    """As it comes to Redis."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _flat(pairs: Mapping[str, str | bytes]) -> list[str | bytes]:
+def _flat(pairs: Mapping[str, str]) -> list[str]:
     return [text for pair in pairs.items() for text in pair]
 
 

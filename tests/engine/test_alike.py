@@ -14,7 +14,6 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.client import NEVER_DECODE
 
 from cordum.domain.decision_point import Guarded
 from cordum.engine import Engine, Started
@@ -110,8 +109,7 @@ class Rig:
 
 def _everything(client: Any) -> dict[str, Any]:
     read: dict[str, Callable[[str], Any]] = {
-        # What is prepared is packed, so it is no text.
-        "hash": lambda key: client.execute_command("HGETALL", key, **{NEVER_DECODE: []}),
+        "hash": client.hgetall,
         "list": lambda key: client.lrange(key, 0, -1),
         "set": client.smembers,
         "zset": lambda key: dict(client.zrange(key, 0, -1, withscores=True)),
