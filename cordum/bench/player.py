@@ -6,21 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
-
 from cordum.bench import triage
-from cordum.domain.ids import JobId
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Caller, Engine, WorkerInfo
 from cordum.errors import Unavailable
 from cordum.ops.redis_server import RedisServer
 from cordum.settings import load_settings
-from cordum.store.jobs import ClaimReply, Delivered, Recording
-from cordum.store.unique import unique
+from cordum.store.jobs import Recording
 
 ME = Caller("bench", "bench")
 _AT_ONCE = 32
@@ -49,6 +46,7 @@ class Player:
         self.engine = connect()
         self._worker = WorkerInfo("player", "nowhere", "player", 1, _AT_ONCE, (), 0)
         self._renew_at = 0.0
+        self._turns = count(1)
 
     def play(self, topics: Sequence[str], runs: int, *, coordinates: bool = True) -> int:
         """Work until so many runs more have ended well; the number of jobs that took.
@@ -73,14 +71,8 @@ class Player:
             self.engine.jobs.renew(self._worker)
             self._renew_at = time.monotonic() + _RENEW_SEC
         jobs, me = 0, self._worker.incarnation
-        while taken := self.engine.jobs.exchange(me, [], [], topics, _AT_ONCE).taken:
-            flown = [_delivered(topic, text) for topic, text in taken]
-            claimed = self.engine.jobs.exchange(me, [], flown, (), 0).claimed
-            done = [
-                Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT)
-                for one, answer in zip(flown, claimed, strict=True)
-                if not isinstance(answer, Exception) and answer.word is ClaimReply.CLAIMED
-            ]
+        while begun := self.engine.jobs.exchange(me, [], [], topics, _AT_ONCE, turn=next(self._turns)).begun:
+            done = [Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT) for one, _ in begun]
             self.engine.jobs.exchange(me, done, [], (), 0)
             jobs += len(done)
         return jobs
@@ -124,10 +116,3 @@ def started(engine: Engine, workflow_id: str, count: int) -> list[str]:
     """The ids of runs that are started with numbers as incidents."""
     found = engine.start_runs(ME, workflow_id, [{"incident": number} for number in range(count)])
     return [str(one) for one in found]
-
-
-def _delivered(topic: str, text: str) -> Delivered:
-    message = orjson.loads(text)
-    job = JobId.parse(message["headers"]["id"])
-    assert job is not None
-    return Delivered(job, topic, message["properties"]["priority"], unique())

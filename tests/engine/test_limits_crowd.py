@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from itertools import count
 
 import pytest
 
@@ -78,14 +79,16 @@ class Crowd:
         me = hands.worker.incarnation
         recordings: list[Recording] = []
         deliveries: list[Delivered] = []
+        turns = count(1)
         while not self._stop.wait(0.002):
             engine.jobs.renew(hands.worker)
             ended = recordings if self.most >= self._hold else []
             with self._lock:
                 self._at_work.difference_update(str(one.job) for one in ended)
-            done = engine.jobs.exchange(me, ended, deliveries, ["job.t"], 2 - len(recordings) + len(ended))
+            room = 2 - len(recordings) + len(ended)
+            done = engine.jobs.exchange(me, ended, deliveries, ["job.t"], room, turn=next(turns))
             recordings = recordings[len(ended) :]
-            for delivery, claimed in zip(deliveries, done.claimed, strict=True):
+            for delivery, claimed in [*done.begun, *zip(deliveries, done.claimed, strict=True)]:
                 assert not isinstance(claimed, Exception)
                 if claimed.word is ClaimReply.CLAIMED:
                     self._begin(str(delivery.job))
