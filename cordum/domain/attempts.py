@@ -362,11 +362,17 @@ def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
     """SHA-256 over what would be done."""
-    return "sha256:" + hashlib.sha256(request_text(step, payload, constraints).encode()).hexdigest()
+    return hash_of(request_text(step, payload, constraints))
 
 
 def request_text(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
     """What would be done: topic, input, meta and constraints, as canonical JSON."""
+    before, after = request_frame(step, constraints)
+    return f"{before}{canonical(payload)}{after}"
+
+
+def request_frame(step: Step, constraints: Constraints) -> tuple[str, str]:
+    """What stands around the input in the text of a request."""
     meta = {
         "risk_tags": sorted(step.meta.risk_tags),
         "requires": sorted(step.meta.requires),
@@ -374,8 +380,15 @@ def request_text(step: Step, payload: JSON, constraints: Constraints = NO_CONSTR
         "actor": [step.meta.actor_id, step.meta.actor_type],
         "labels": dict(step.meta.labels),
     }
-    request = [step.topic, payload, meta, constraints.document()]
-    return json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"[{canonical(step.topic)},", f",{canonical(meta)},{canonical(constraints.document())}]"
+
+
+def hash_of(request: str) -> str:
+    return "sha256:" + hashlib.sha256(request.encode()).hexdigest()
+
+
+# json.dumps would make one for each call.
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def shape_of(step: Step) -> JSON:

@@ -65,9 +65,10 @@ def of_all(turn: Turn, steps: Iterable[str]) -> Standing:
     return Standing.ABSENT
 
 
-def mark_rescues(turn: Turn) -> None:
-    """Dead letters of steps whose handler has succeeded are marked `rescued`, once."""
-    for ref, state in list(turn.steps.items()):
+def mark_rescues(turn: Turn, refs: Iterable[str] | None = None) -> None:
+    """Dead letters of steps (of all, if none are named) whose handler has succeeded are marked `rescued`, once."""
+    for ref in list(turn.steps) if refs is None else refs:
+        state = turn.steps[ref]
         unmarked = state.status.unsuccessful and state.dead_letter and not (state.rescued or state.discarded)
         if unmarked and standing(turn, ref) is Standing.SATISFIED:
             turn.mark_rescued(ref)

@@ -17,7 +17,7 @@ from cordum.domain import context
 from cordum.domain.context import Write
 from cordum.domain.decision_point import DecisionPoint
 from cordum.domain.ids import JobId
-from cordum.domain.instances import Instance, is_child
+from cordum.domain.instances import Instance, Role, is_child
 from cordum.domain.limits import Limits
 from cordum.domain.pinned import BLOCK, blocks_of
 from cordum.domain.plan import (
@@ -129,6 +129,8 @@ class Turn:
 
     def inside(self, ref: str) -> list[str]:
         """What exists only within this instance, however deep."""
+        if self.instances[ref].role is Role.UNIT:
+            return []
         return [child for child in self.steps if is_child(child) and ref in self._contexts(child)]
 
     def companions(self, ref: str) -> list[str]:
@@ -179,10 +181,14 @@ class Turn:
 
         Its output can still be asked for.
         """
-        for gone in (*self.inside(ref), *self.companions(ref), ref):
-            if gone in self.steps:
-                self._archived[gone] = self.steps.pop(gone)
-                self.undoable |= has_compensation(self.instances[gone], self._archived[gone])
+        for gone in self.belongings(ref):
+            self._archived[gone] = self.steps.pop(gone)
+            self.undoable |= has_compensation(self.instances[gone], self._archived[gone])
+
+    def belongings(self, ref: str) -> list[str]:
+        """A child with all that came into being with it and is there."""
+        found = dict.fromkeys((*self.inside(ref), *self.companions(ref), ref))
+        return [one for one in found if one in self.steps]
 
     def pin(self, fan: str, items: list[JSON]) -> None:
         self._items.update({(fan, number): block for number, block in enumerate(blocks_of(items))})

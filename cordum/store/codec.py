@@ -165,17 +165,18 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
     for field, text in facts.items():
         step, _, name = field.rpartition("#")
         read = FACTS.get(name)
-        if text and read is not None and step in grouped:
-            grouped[step][name] = read(text)
+        if read is not None and step in grouped:
+            # What has been emptied is there, too: it has to go when the step is put away.
+            grouped[step][name] = read(text) if text else _DEFAULTS[name]
     return {step: StepState.made(found) for step, found in grouped.items()}
 
 
 # What scripts keep of a step beside its facts.
-_SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after", "next")
+SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after", "next")
 
 
 # Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
-ALL_FACTS = (*FACTS, *_SCRIPTS_OWN)
+ALL_FACTS = (*FACTS, *SCRIPTS_OWN)
 
 
 # Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
@@ -299,6 +300,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         definition=run.get("definition"),
         compensates=run.get("compensates"),
         compensation=run.get("compensation"),
+        foreseen=(int(run["prepared"]), int(run["prepared_by"])) if "prepared" in run else None,
     )
 
 

@@ -29,6 +29,7 @@ from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
 from cordum.store.codec import (
     ALL_FACTS,
+    SCRIPTS_OWN,
     SPENT_FACTS,
     archived_text,
     changed_facts,
@@ -85,7 +86,7 @@ class CommitWriter:
     ) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         if prepared is not None:
-            run_fields["prepared"] = _FIRST_VERSION
+            run_fields |= {"prepared": str(self._run.version + 1), "prepared_by": str(prepared.epoch)}
             self._hash(self._own.facts, prepared.facts())
             self._hash(self._own.prepared, [part for pair in prepared.steps.items() for part in pair])
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
@@ -209,9 +210,17 @@ class CommitWriter:
         return {"timeline": timeline, "run": self._compensated, "tenant": self._run.tenant}
 
     def _gone(self, plan: Plan) -> dict[str, Any] | None:
-        """Which instances leave the run's open state, and which facts they may have."""
+        """Which instances leave the run's open state, and which facts they may have.
+
+        What is not in the snapshot is not there: whatever writes a fact moves the step on, or the run.
+        """
         refs = [ref for ref in plan.archived if ref in self._run.steps]
-        return {"refs": refs, "facts": ALL_FACTS} if refs else None
+        known = {name for ref in refs for name in self._run.steps[ref].facts}
+        return (
+            {"refs": refs, "facts": [name for name in ALL_FACTS if name in known or name in SCRIPTS_OWN]}
+            if refs
+            else None
+        )
 
     def _awaited(self, step: str, name: str, correlation: str) -> dict[str, Any]:
         """A step that begins or ceases to wait for a signal by its correlation."""
@@ -485,7 +494,6 @@ class CommitWriter:
         ]
 
 
-_FIRST_VERSION = "1"  # that of a run which has just been created
 _AGES_MS = 4 * 10**12  # longer than anybody waits
 _MOST_TOLD_APART = 512
 

@@ -36,13 +36,12 @@ def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, ma
     tenant = run.tenant
     way = (
         *(cell.timers, cell.open_runs_of(tenant, run.workflow_id), cell.ended(tenant), cell.keepers),
-        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS)),
+        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS), " ".join(run.steps)),
     )
     (told,) = (event_text(run.id, event) for event in found.plan.events)
     counts = stats.counts_of(replace(run, status=RunStatus.RUNNING), found.plan, new=False)
-    moved = [part for name, count in counts.items() if name != "commits:committed" for part in (name, str(count))]
-    counted = ([str(len(part)), *part] for part in (moved, _pieces(to_json(found.output), mark)))
-    return "\n".join((" ".join(found.needs), *way, told, *(line for part in counted for line in part)))
+    moved = stats.together({name: count for name, count in counts.items() if name != "commits:committed"})
+    return "\n".join((" ".join(found.needs), *way, told, moved, *_pieces(to_json(found.output), mark)))
 
 
 def _pieces(text: str, mark: str) -> list[str]:

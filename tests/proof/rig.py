@@ -25,6 +25,7 @@ from cordum.errors import CordumError, IdempotencyKeyReused
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.prepared import Prepared
 from cordum.store.scripts import Library
 from tests.proof.cell import GRACE_MS, LEASE_MS, SWEEP_MS, WINDOW, Queue
 from tests.proof.state import ENDED, PRIORITY
@@ -174,22 +175,24 @@ class Rig:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
-    def look(self, run_id: str, revoked: str | None = None) -> tuple[Look, Plan]:
+    def look(self, run_id: str, revoked: str | None = None) -> tuple[Look, Plan, Prepared | None]:
         look = self.coordinator._core.look(run_id)
         assert look is not None
         seen = look.workflow, look.run, look.policy, look.snapshot.now, LIMITS
         if revoked is None:
-            return look, plan(*seen)
+            decided = plan(*seen)
+            return look, decided, self.coordinator._core._foreseen(look, decided)
         job = JobId.parse(revoked)
         assert job is not None
-        reason = "celery-control", "revoked"
-        return look, plan_cancel_step(*seen, step=job.step, attempt=job.attempt, actor=reason[0], reason=reason[1])
+        by = {"actor": "celery-control", "reason": "revoked"}
+        return look, plan_cancel_step(*seen, step=job.step, attempt=job.attempt, **by), None
 
     def advance(self, run_id: str) -> None:
         self.coordinator._core.advance(run_id)
 
-    def commit(self, look: tuple[Look, Plan]) -> str:
-        return self.store.runs.apply(look[0].run, look[1]).value
+    def commit(self, looked: tuple[Look, Plan, Prepared | None]) -> str:
+        look, decided, prepared = looked
+        return self.store.runs.apply(look.run, decided, prepared).value
 
     def ring(self) -> bool:
         return self.store.wakeups.ring()

@@ -100,5 +100,5 @@ def all_over(turn: Turn, child: str) -> bool:
 
 def put_away(turn: Turn, child: str) -> None:
     """A child that has been counted leaves the open state; its dead letters say first whether they were made good."""
-    mark_rescues(turn)
+    mark_rescues(turn, turn.belongings(child))
     turn.archive(child)

@@ -456,15 +456,21 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
     return Actor(name, act, 1, lambda moment: job_id in moment.approvals(job.run_id))
 
 
-def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
-    """Starts a run, and notes the answer when it used an idempotency key."""
+def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: bool = False) -> Actor:
+    """Starts a run, and notes the answer when it used an idempotency key. `alike`: it has started such runs before."""
     body = json.dumps(input_)
 
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
-        with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
+        genuine = process.core._patterns.of
+        with (
+            patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"),
+            patch.object(process.core._patterns, "of", lambda *args, **_: genuine(*args, alone=False)),
+        ):
             try:
-                started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
+                started = process.runs.start(
+                    Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels, show=not alike
+                )
             except NotFound:
                 process.note("gone", key or "", body)
             except TooManyRequests as throttled:
@@ -473,7 +479,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
                 process.note("refused", key or "", body, refused.code)
             else:
                 if key is not None:
-                    process.note("started", key, body, started.run["id"])
+                    process.note("started", key, body, started.id)
 
     return Actor(name, act)
 
