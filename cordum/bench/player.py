@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,7 @@ from cordum.engine import Caller, Engine, WorkerInfo
 from cordum.errors import Unavailable
 from cordum.ops.redis_server import RedisServer
 from cordum.settings import load_settings
-from cordum.store.jobs import ClaimReply, Recording
+from cordum.store.jobs import Recording
 
 ME = Caller("bench", "bench")
 _AT_ONCE = 32
@@ -45,7 +46,7 @@ class Player:
         self.engine = connect()
         self._worker = WorkerInfo("player", "nowhere", "player", 1, _AT_ONCE, (), 0)
         self._renew_at = 0.0
-        self._turns = 0
+        self._turns = count(1)
 
     def play(self, topics: Sequence[str], runs: int, *, coordinates: bool = True) -> int:
         """Work until so many runs more have ended well; the number of jobs that took.
@@ -77,13 +78,9 @@ class Player:
 
     def _exchange(self, done: Sequence[Recording], topics: Sequence[str]) -> list[Recording]:
         """Say what has been done, and do what is next."""
-        self._turns += 1
-        replies = self.engine.jobs.exchange(self._worker.incarnation, done, [], topics, _AT_ONCE, turn=self._turns)
-        return [
-            Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT)
-            for one, answer in replies.begun
-            if answer.word is ClaimReply.CLAIMED
-        ]
+        turn = next(self._turns)
+        begun = self.engine.jobs.exchange(self._worker.incarnation, done, [], topics, _AT_ONCE, turn=turn).begun
+        return [Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT) for one, _ in begun]
 
     def spent(self) -> Spent:
         stats: Any = self._info("commandstats")

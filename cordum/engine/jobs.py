@@ -154,7 +154,7 @@ class Jobs:
         topics: Sequence[str],
         want: int,
         routes: Sequence[str] = (),
-        turn: int = 1,
+        turn: int = 0,
     ) -> Exchanged:
         """Record, claim, and take and claim new jobs, many in one round trip; safe to repeat as the single calls are.
 

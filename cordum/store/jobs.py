@@ -240,7 +240,7 @@ class Jobs:
         topics: Sequence[str],
         want: int,
         routes: Sequence[str] = (),
-        turn: int = 1,
+        turn: int = 0,
     ) -> Exchanged:
         """What a worker has to say and to ask, in one round trip: record, claim, take and claim up to `want` new jobs.
 
@@ -253,6 +253,8 @@ class Jobs:
         ]
         first, last = len(recordings), len(recordings) + len(deliveries)
         takes = bool(topics) and want > 0
+        if takes and turn < 1:
+            raise ValueError("who takes jobs says in which of its turns")
         if routes and takes:
             calls.append(self._take_routed_call(incarnation, routes, want))
         if takes:

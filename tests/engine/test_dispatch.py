@@ -94,7 +94,7 @@ def test_jobs_that_wait_are_taken_in_order_by_a_worker_with_a_free_slot(engine: 
     assert routes == ["job.t?region=eu"]
     engine.store.connection.read(lambda client: client.delete(direct_queue("w1")))
     assert claim(hands, runs[0]) == "CLAIMED"
-    taken = engine.jobs.exchange("w1", [], [], (direct_queue("w1"), "job.t"), 1, routes).taken
+    taken = engine.jobs.exchange("w1", [], [], (direct_queue("w1"), "job.t"), 1, routes, turn=1).taken
     assert [(queue, runs[1] in text) for queue, text in taken] == [(direct_queue("w1"), True)]
     events = [e for e in engine.timeline("default", runs[1]).items if e["step_id"] == "a"]
     assert [event["type"] for event in events][-2:] == ["step.ready", "step.queued"]

@@ -80,7 +80,7 @@ def test_one_exchange_records_claims_and_takes_each_for_itself(world: World) -> 
     late: Any = Recording(JobId("r1", "b", 1), TOPIC, "nobody's", OutcomeClass.SUCCESS, "[]")
     claims = [Delivered(JobId("r1", "b", 1), TOPIC, 3, "nb"), Delivered(JobId("r1", "nowhere", 1), TOPIC, 3, "nx")]
     world.client.rpop(QUEUE)  # the message of `a`, which was claimed above
-    reply = world.store.jobs.exchange("w1", [record, late], claims, (TOPIC,), 2)
+    reply = world.store.jobs.exchange("w1", [record, late], claims, (TOPIC,), 2, turn=1)
     assert reply.recorded == [RecordReply.ADVANCE, RecordReply.STALE]
     assert [one.word for one in reply.claimed if not isinstance(one, Exception)] == [
         ClaimReply.CLAIMED,
