@@ -32,7 +32,7 @@ from cordum.errors import CordumError, NotFound, TooManyRequests, Unavailable, U
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
-from cordum.store.prepared import Prepared
+from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.runs import CommitReply, Created, CreateReply, Creation, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
 
@@ -199,9 +199,13 @@ class Core:
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        plans = [(look.run, self.dispatch.placed(self._plan(look))) for look in looks]
-        replies = self.store.runs.apply_all(plans)
-        for (run, decided), reply in zip(plans, replies, strict=True):
+        plans = [self._plan(look) for look in looks]
+        planned = [
+            (look.run, self.dispatch.placed(decided), self._ahead(look, decided))
+            for look, decided in zip(looks, plans, strict=True)
+        ]
+        replies = self.store.runs.apply_all(planned)
+        for (run, decided, _), reply in zip(planned, replies, strict=True):
             if reply is CommitReply.COMMITTED:
                 self._start_children(run, decided)
             else:
@@ -231,14 +235,17 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
-            decided = self.dispatch.placed(decided)
-            if self.store.runs.apply(seen.run, decided) is CommitReply.COMMITTED:
+            decided, ahead = self.dispatch.placed(decided), self._ahead(seen, decided)
+            if self.store.runs.apply(seen.run, decided, ahead) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
         return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits_for(look.workflow))
+
+    def _ahead(self, look: Look, decided: Plan) -> list[PreparedChildren]:
+        return self._foresight.children(look, decided, self.limits) if self.settings.straight else []
 
     # -- beginning -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from cordum.domain.ahead import Dispatch
 from cordum.domain.ids import JobId
 from cordum.domain.run import RunState
 from cordum.domain.states import RunStatus
@@ -29,6 +30,21 @@ def prepared_text(cell: keys.CellKeys, writer: CommitWriter, run: RunState, foun
     counted = ([str(len(part)), *part] for part in (facts, given, asked))
     lines = (" ".join(found.needs), *way, told, decided, *(line for part in counted for line in part))
     return "\n".join((*lines, writer.record_of(job, found.epoch)))
+
+
+def children_text(
+    cell: keys.CellKeys, writer: CommitWriter, run: RunState, child: Dispatch, epoch: int, mark: str
+) -> str:
+    """Lines, of which `_ahead.lua` says what they are. `mark` stands for the index; it is the first line."""
+    job = child.job
+    ready, decided = (event_text(run.id, event) for event in child.events)
+    way = (
+        *(str(JobId(run.id, job.step, job.attempt)), job.topic, str(job.priority), cell.window(job.topic)),
+        *(cell.turns(job.topic), cell.parked(job.topic), cell.ready(job.topic, job.priority, run.tenant)),
+        *(cell.audit(run.tenant), cell.audited, run.tenant, ready, decided),
+    )
+    facts = [f"{job.step}#alike", str(epoch), *map(str, writer.facts_of_job(child.change, job))]
+    return "\n".join((mark, writer.record_of(job, epoch), *way, *facts))
 
 
 def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> str:

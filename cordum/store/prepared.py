@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cordum.domain.ahead import Ahead
 from cordum.store.scripts import Argument
 
 END = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChildren:
+    """What is known of a fan-out's next children, as `_ahead.lua` reads it; see `domain.ahead.Ahead`.
+
+    `text` is alike for all of them; empty: it is there, or nothing is.
+    """
+
+    known: Ahead
+    text: str = ""
+
+    @property
+    def fact(self) -> str:
+        known = self.known
+        return "" if known.nothing else f"{known.epoch} {known.until} {known.counted} {known.low}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from cordum.domain.ahead import Dispatch
 from cordum.domain.plan import Event, Plan
 from cordum.domain.quotas import Quota
 from cordum.domain.run import RunState, StepState
@@ -22,8 +23,8 @@ from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
-from cordum.store.foreseen import prepared_end_text, prepared_text
-from cordum.store.prepared import Prepared
+from cordum.store.foreseen import children_text, prepared_end_text, prepared_text
+from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
 
@@ -216,18 +217,24 @@ class Runs:
         weight = self._weights.get(run.tenant, 1)
         return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
-    def apply(self, run: RunState, plan: Plan) -> CommitReply:
-        """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
-        return self.apply_all([(run, plan)])[0]
+    def children_text(self, run: RunState, child: Dispatch, epoch: int, mark: str) -> str:
+        """How it is kept what all children of a fan-out have alike; `mark` stands for the index."""
+        return children_text(
+            self._cell, self._writer(run, self._connection.library["create_run"]), run, child, epoch, mark
+        )
 
-    def apply_all(self, planned: Sequence[tuple[RunState, Plan]]) -> list[CommitReply]:
-        """Commit the plans of several runs, each for itself."""
-        replies = self._connection.run_all([self._apply_call(run, plan) for run, plan in planned])
+    def apply(self, run: RunState, plan: Plan, ahead: Sequence[PreparedChildren] = ()) -> CommitReply:
+        """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
+        return self.apply_all([(run, plan, ahead)])[0]
+
+    def apply_all(self, planned: Sequence[tuple[RunState, Plan, Sequence[PreparedChildren]]]) -> list[CommitReply]:
+        """Commit the plans of several runs, each for itself, with what is known of the children that begin next."""
+        replies = self._connection.run_all([self._apply_call(*one) for one in planned])
         return [CommitReply(reply[0]) for reply in replies]
 
-    def _apply_call(self, run: RunState, plan: Plan) -> Call:
+    def _apply_call(self, run: RunState, plan: Plan, ahead: Sequence[PreparedChildren]) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = self._writer(run, script).write(plan)
+        commit = self._writer(run, script).write(plan, ahead=ahead)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},
@@ -460,6 +467,7 @@ def _snapshot(parts: list[Any]) -> Snapshot:
         epoch=epoch,
         looked_at=now,
         recorded=codec.read_recorded(facts),
+        ahead=codec.read_ahead(facts),
         writes=codec.read_writes(codec.pairs(parts[6])),
         inbox=codec.read_inbox(codec.pairs(parts[7])),
     )

@@ -1,12 +1,13 @@
 -- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
--- KEYS run steps facts inputs outputs prepared timeline clock held window turns parked windows policy wakeups coordinator stats
+-- KEYS run steps facts inputs outputs prepared children timeline clock held window turns parked windows policy wakeups coordinator stats
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count wake release quota spent straight
+-- include clock timeline count wake release quota spent straight ahead
 local now = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
+  if is_put_away_with(a_nonce) then return {'RECORDED'} end -- guard: own_child
   count('results_stale')
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, now, a_ignored_event) end
   return {'STALE'}
@@ -41,9 +42,9 @@ release(a_topic, k_window, k_turns, k_parked, now, a_minimum)
 free_quotas(a_job_id, facts[2], now, a_minimum) -- guard: quotas_freed
 -- Of many children most need nobody to look: the planner has said how many results it can do without.
 if done and a_fan ~= '' then
-  local results = redis.call('HINCRBY', k_facts, a_fan .. '#results', 1)
-  local wake_after = redis.call('HGET', k_facts, a_fan .. '#wake_after')
-  if wake_after and results < tonumber(wake_after) then return {'RECORDED'} end
+  local word = go_ahead(now)
+  if word then return {word} end
+  if not has_enough() then return {'RECORDED'} end
 end
 -- A signal even if nobody has to look: a plan that was made before this result must not clear a mark.
 redis.call('HINCRBY', k_run, 'signals', 1)
