@@ -21,6 +21,7 @@ from cordum.domain.planner import plan
 from cordum.domain.policy import Constraints
 from cordum.domain.run import RunState, StepState
 from cordum.domain.states import RunStatus, StepStatus
+from cordum.domain.steps.fan_out import SENT, places_of
 from cordum.domain.surroundings import upstream
 from cordum.domain.turn import Turn
 from cordum.domain.workflow import JSON, Step, Workflow
@@ -45,7 +46,8 @@ class Dispatch:
 class Ahead:
     """What is known of a fan-out's next children once a plan is committed.
 
-    `until`: the first index of which nothing is known. `counted`: the results that the plan has seen. `hashes` and
+    `until`: the first index of which nothing is known. `counted`: the results that the plan has seen. `most`: so many
+    may be at work; `idle`: so many are open and are not, because they wait to be tried again. `hashes` and
     `inputs` (those that are not the run's) of those that were worked out just now, `child` for all of them; None:
     there are none. `begun`: children that this plan lets begin, alike as well.
     """
@@ -55,6 +57,8 @@ class Ahead:
     until: int = 0
     counted: int = 0
     total: int = 0
+    most: int = 0
+    idle: int = 0
     child: Dispatch | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, JSON] = field(default_factory=dict)
@@ -166,6 +170,7 @@ class _Fan:
         )
         self._known = run.ahead.get(ref)
         self._counted = run.recorded.get(ref, 0)
+        self._idle = sum(one.startswith(f"{ref}[") and other.status not in SENT for one, other in states.items())
         self._policy, self._now, self._limits = policy, now, limits
         self._ref, self._state = ref, state
         assert state.total is not None
@@ -176,7 +181,16 @@ class _Fan:
         is_known = self._known is not None and self._known.epoch == self._policy.epoch
         if is_known and self._known is not None:
             first = max(first, self._known.until)
-        own = Ahead(self._ref, self._policy.epoch, first, self._counted, self._total, begun=tuple(self._begun(decided)))
+        own = Ahead(
+            self._ref,
+            self._policy.epoch,
+            first,
+            self._counted,
+            self._total,
+            most=places_of(self._workflow.steps[self._ref]),
+            idle=self._idle,
+            begun=tuple(self._begun(decided)),
+        )
         if first >= last or (is_known and last - first < min(MOST_AHEAD // 2, self._total - first)):
             return own if is_known else Ahead(self._ref)
         self._bring(decided, blocks_of, first, last)
@@ -242,7 +256,7 @@ def _of_any(child: Dispatch, ref: str) -> Dispatch:
     """The same of a child whose index is not known yet."""
     return Dispatch(
         replace(child.change, step=ref),
-        replace(child.job, step=ref),
+        replace(child.job, step=ref, input=None, own_input=False),
         tuple(replace(event, step=ref, data=_without_hash(event.data)) for event in child.events),
     )
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cordum.domain.ahead import Ahead, BlocksOf, ahead_of
+from cordum.domain.ahead import BlocksOf, ahead_of
 from cordum.domain.decision_point import Guarded
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
@@ -68,12 +68,7 @@ class Foresight:
         found = ahead_of(
             look.workflow, run, decided, look.policy, look.snapshot.now, limits, self._blocks(run.id), self._index
         )
-        return [self._children(run, one) for one in found]
-
-    def _children(self, run: RunState, known: Ahead) -> PreparedChildren:
-        if known.child is None:
-            return PreparedChildren(known)
-        return PreparedChildren(known, self._runs.children_text(run, known.child, known.epoch, self._index))
+        return [self._runs.prepared_children(run, look.workflow.steps[one.fan], one, self._index) for one in found]
 
     def _blocks(self, run_id: str) -> BlocksOf:
         return lambda blocks: self._runs.brought(run_id, Wants(items=tuple(blocks))).items

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 
 from cordum.domain.routing import PRIORITIES, queue_list
-from cordum.store import codec, keys
+from cordum.store import codec, keys, stats
 from cordum.store.connection import Connection
 
 
@@ -47,7 +47,7 @@ class FigureReader:
     def counters(self) -> dict[str, int]:
         """How often what happened."""
         found: Any = self._connection.read(lambda client: client.hgetall(self._cell.stats))
-        return {name: int(count) for name, count in found.items()}
+        return stats.told_apart(found)
 
     def read(self) -> Figures:
         cell = self._cell
@@ -67,7 +67,7 @@ class FigureReader:
         answers = iter(self._details(topics, workers))
         return Figures(
             now=int(reply[1]),
-            counters={name: int(count) for name, count in codec.pairs(reply[2]).items()},
+            counters=stats.told_apart(codec.pairs(reply[2])),
             topics={topic: _topic_figures(answers) for topic in topics},
             workers=len(workers),
             slots=sum(json.loads(text).get("slots", 0) for text in answers if text),

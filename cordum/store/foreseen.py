@@ -35,16 +35,8 @@ def prepared_text(cell: keys.CellKeys, writer: CommitWriter, run: RunState, foun
 def children_text(
     cell: keys.CellKeys, writer: CommitWriter, run: RunState, child: Dispatch, epoch: int, mark: str
 ) -> str:
-    """Lines, of which `_ahead.lua` says what they are. `mark` stands for the index; it is the first line."""
-    job = child.job
-    ready, decided = (event_text(run.id, event) for event in child.events)
-    way = (
-        *(str(JobId(run.id, job.step, job.attempt)), job.topic, str(job.priority), cell.window(job.topic)),
-        *(cell.turns(job.topic), cell.parked(job.topic), cell.ready(job.topic, job.priority, run.tenant)),
-        *(cell.audit(run.tenant), cell.audited, run.tenant, ready, decided),
-    )
-    facts = [f"{job.step}#alike", str(epoch), *map(str, writer.facts_of_job(child.change, job))]
-    return "\n".join((mark, writer.record_of(job, epoch), *way, *facts))
+    """What all children of a fan-out have alike, as it is kept of one step that needs nothing but an index: `mark`."""
+    return prepared_text(cell, writer, run, Foreseen((mark,), child.change, child.job, child.events, epoch), "")
 
 
 def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> str:
@@ -52,13 +44,12 @@ def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, ma
     tenant = run.tenant
     way = (
         *(cell.timers, cell.open_runs_of(tenant, run.workflow_id), cell.ended(tenant), cell.keepers),
-        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS)),
+        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS), " ".join(run.steps)),
     )
     (told,) = (event_text(run.id, event) for event in found.plan.events)
     counts = stats.counts_of(replace(run, status=RunStatus.RUNNING), found.plan, new=False)
-    moved = [part for name, count in counts.items() if name != "commits:committed" for part in (name, str(count))]
-    counted = ([str(len(part)), *part] for part in (moved, _pieces(to_json(found.output), mark)))
-    return "\n".join((" ".join(found.needs), *way, told, *(line for part in counted for line in part)))
+    moved = stats.together({name: count for name, count in counts.items() if name != "commits:committed"})
+    return "\n".join((" ".join(found.needs), *way, told, moved, *_pieces(to_json(found.output), mark)))
 
 
 def _pieces(text: str, mark: str) -> list[str]:

@@ -15,16 +15,18 @@ END = "*"
 class PreparedChildren:
     """What is known of a fan-out's next children, as `_ahead.lua` reads it; see `domain.ahead.Ahead`.
 
-    `text` is alike for all of them; empty: it is there, or nothing is.
+    `text` is alike for all of them; empty: it is there, or nothing is. `ready`: the list in which they wait.
     """
 
     known: Ahead
+    ready: str = ""
     text: str = ""
 
     @property
     def fact(self) -> str:
-        known = self.known
-        return "" if known.nothing else f"{known.epoch} {known.until} {known.counted} {known.low}"
+        one = self.known
+        said = (one.epoch, one.until, one.counted, one.low, one.most, one.idle, self.ready)
+        return "" if one.nothing else " ".join(map(str, said))
 
 
 @dataclass(frozen=True, slots=True)

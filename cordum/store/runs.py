@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 import redis
 
-from cordum.domain.ahead import Dispatch
+from cordum.domain.ahead import Ahead
 from cordum.domain.plan import Event, Plan
 from cordum.domain.quotas import Quota
+from cordum.domain.routing import priority_number
 from cordum.domain.run import RunState, StepState
 from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.domain.wants import Wants
+from cordum.domain.workflow import Step
 from cordum.store import codec, keys
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
@@ -217,11 +219,14 @@ class Runs:
         weight = self._weights.get(run.tenant, 1)
         return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
-    def children_text(self, run: RunState, child: Dispatch, epoch: int, mark: str) -> str:
-        """How it is kept what all children of a fan-out have alike; `mark` stands for the index."""
-        return children_text(
-            self._cell, self._writer(run, self._connection.library["create_run"]), run, child, epoch, mark
-        )
+    def prepared_children(self, run: RunState, step: Step, known: Ahead, mark: str) -> PreparedChildren:
+        """How it is kept what is known of the next children of a fan-out; `mark` stands for the index."""
+        ready = self._cell.ready(step.topic or "", priority_number(step.priority), run.tenant)
+        if known.child is None:
+            return PreparedChildren(known, ready)
+        writer = self._writer(run, self._connection.library["create_run"])
+        text = children_text(self._cell, writer, run, known.child, known.epoch, mark)
+        return PreparedChildren(known, ready, text)
 
     def apply(self, run: RunState, plan: Plan, ahead: Sequence[PreparedChildren] = ()) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""

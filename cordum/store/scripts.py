@@ -6,10 +6,14 @@ A script's header says what it takes and gives:
     -- ARGV plan version ...   names of its arguments; `...` likewise
     -- REPLY COMMITTED ...     the first element of every reply is one of these words
     -- MOVES queued>running    the state changes it writes (`planned`: those of the planner)
-    -- include clock wake      fragments (`_clock.lua` ...) put in front of it
+    -- include clock wake      fragments (`_clock.lua` ...) put in front of it; `quota:free_quotas`: one whose functions
+                               are made only when this one of them is called
 
 In the script a key is `k_<name>` and an argument `a_<name>`. A line that refuses carries `-- guard: <name>`; a
 Library can be made without some of them, for the tests that show what each guard is there for.
+
+Each call makes all functions of its script anew, and what they capture is most of the cost: so fragments look for keys
+and arguments where Redis puts them, and what is seldom needed waits until it is called.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any, NamedTuple, TypeAlias
 Argument: TypeAlias = str | int | bytes
 
 _HEADER = re.compile(r"^-- (KEYS|ARGV|REPLY|MOVES|include)\b *(.*)$", re.MULTILINE)
+_NAME = re.compile(r"\b[ka]_\w+")
 _GUARD = re.compile(r"-- guard: (\w+)\s*$")
 _LUA = files("cordum.store") / "lua"
 
@@ -145,9 +150,14 @@ class Library:
         keys, args = header.get("KEYS", []), header.get("ARGV", [])
         more_keys, more_args = "..." in keys, "..." in args
         keys, args = [k for k in keys if k != "..."], [a for a in args if a != "..."]
-        parts = [_names("k", keys, "KEYS"), _names("a", args, "ARGV")]
-        included = header.get("include", [])
-        parts += [self._fragments[fragment] for fragment in included]
+        names = _places("k", keys, "KEYS") | _places("a", args, "ARGV")
+        included = [fragment for fragment, _, _ in (word.partition(":") for word in header.get("include", []))]
+        entries = [entry for _, _, entry in (word.partition(":") for word in header.get("include", []))]
+        parts = [_locals(names, text)]
+        parts += [
+            _when_called(entry, _in_place(names, self._fragments[fragment]))
+            for fragment, entry in zip(included, entries, strict=True)
+        ]
         moves = [*header.get("MOVES", [])]
         for fragment in included:
             moves += dict(_HEADER.findall(self._fragments[fragment])).get("MOVES", "").split()
@@ -164,13 +174,24 @@ class Library:
         )
 
 
-def _names(prefix: str, names: Sequence[str], table: str) -> str:
-    """`local k_run, k_steps = KEYS[1], KEYS[2]`: inside a script nothing is known by its position."""
-    if not names:
-        return ""
-    left = ", ".join(f"{prefix}_{name}" for name in names)
-    right = ", ".join(f"{table}[{number}]" for number in range(1, len(names) + 1))
-    return f"local {left} = {right}"
+def _places(prefix: str, names: Sequence[str], table: str) -> dict[str, str]:
+    """{`k_run`: `KEYS[1]`}: inside a script nothing is known by its position."""
+    return {f"{prefix}_{name}": f"{table}[{number}]" for number, name in enumerate(names, 1)}
+
+
+def _locals(places: Mapping[str, str], text: str) -> str:
+    used = [name for name in places if re.search(rf"\b{name}\b", text)]
+    return f"local {', '.join(used)} = {', '.join(places[name] for name in used)}" if used else ""
+
+
+def _in_place(places: Mapping[str, str], text: str) -> str:
+    """A fragment that looks for its keys and arguments where Redis puts them."""
+    return _NAME.sub(lambda match: places.get(match[0], match[0]), text)
+
+
+def _when_called(entry: str, text: str) -> str:
+    """A fragment whose functions exist only within a call of this one of them."""
+    return f"local function {entry}(...)\n{text}\nreturn {entry}(...)\nend" if entry else text
 
 
 def _without(source: str, guard: str) -> str:

@@ -1,6 +1,7 @@
 """The counters: what is counted where something is committed, and how it is read.
 
-Fields are `<name>[:<label>[:<topic>]]`. The scripts count what they decide themselves; what a plan does is counted
+Fields are `<name>[:<label>[:<topic>]]`, or several of these with `|` between that move together, one that falls with `-`
+before it: what happens with each job is counted by one command. The scripts count what they decide themselves; what a plan does is counted
 here and added by the script that commits it. So a counter moves exactly when the state does, in whatever process.
 """
 
@@ -41,6 +42,21 @@ def counts_of(run: RunState, plan: Plan, *, new: bool) -> Mapping[str, int]:
     handled = len(plan.rescued) + len(plan.replayed) + len(plan.discarded)
     counts["dead_letters_open"] += len(plan.dead_letters) - handled
     return {field: count for field, count in counts.items() if count}
+
+
+def together(counts: Mapping[str, int]) -> str:
+    """The field of counters that move together, each by one; those that rise stand first."""
+    names = [f"-{name}" if count < 0 else name for name, count in counts.items() for _ in range(abs(count))]
+    return "|".join(sorted(names, reverse=True))
+
+
+def told_apart(fields: Mapping[str, str]) -> dict[str, int]:
+    """The hash of counters as it is read: each of them by its name."""
+    counts: Counter[str] = Counter()
+    for field, count in fields.items():
+        for name in field.split("|"):
+            counts[name.removeprefix("-")] += -int(count) if name.startswith("-") else int(count)
+    return dict(counts)
 
 
 def _count_run(counts: Counter[str], run: RunState, plan: Plan, new: bool) -> None:

@@ -103,6 +103,8 @@ def test_it_is_what_a_look_would_have_done(engine: Engine, hands: Hands, order: 
     for part in ("facts", "run"):
         one, other = kept(engine, straight_run, part), kept(engine, planned_run, part)
         one.pop("prepared", None)
+        # Who has seen an older version commits nothing, so that a signal would say nothing more.
+        assert (one.pop("signals", None), other.pop("signals", None)) in (("1", "5"), (None, None))
         assert one.keys() == other.keys()
         alike = {name for name in one if not name.endswith(("_at", "#worker", "deadline", "#recorded", "id"))}
         assert {name: one[name] for name in alike} == {name: other[name] for name in alike}

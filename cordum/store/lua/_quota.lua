@@ -77,7 +77,7 @@ end
 local function admit(job_id, entry, now, minimum, cause)
   local record, way = take_places(job_id, entry, now)
   if not record then return way end
-  local _, _, step, attempt, _, _, timeline = parse_record(record)
+  local _, _, _, step, attempt, _, _, timeline = unpack(lines_of(record))
   tell(timeline, now, cause_event(job_id, step, attempt, cause))
   local topic, priority, window, turns, parked, ready, route, routes = string.match(way, '^%S+' .. string.rep(' (%S+)', 8) .. '$')
   if route == '-' then set_out(job_id, record, topic, tonumber(priority), window, turns, parked, ready, now, minimum)

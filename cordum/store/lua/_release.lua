@@ -5,8 +5,16 @@
 -- waited lately comes first, for one window: so what another has submitted before delays it by little more than that.
 -- MOVES ready>queued
 local MOST_NEW, NEW_ON_ROUTE = 900, 8
-local function parse_record(record)
-  return string.match(record, '^[^\n]*\n' .. string.rep('([^\n]*)\n', 10) .. '(.*)$')
+-- (A pattern takes twice as long.)
+local function lines_of(text)
+  local find, sub, lines, count, at = string.find, string.sub, {}, 1, 1
+  local stop = find(text, '\n', 1, true)
+  while stop do
+    lines[count], count, at = sub(text, at, stop - 1), count + 1, stop + 1
+    stop = find(text, '\n', at, true)
+  end
+  lines[count] = sub(text, at)
+  return lines
 end
 
 -- What `cause` says stands on the timeline before the job is sent; JSON text of our own.
@@ -72,9 +80,16 @@ local function room(topic, window, minimum)
   return width - redis.call('SCARD', window), width
 end
 
+-- Onto its queue, and among those that are on their way.
+local function dispatch(job_id, window, sent, list, message, now)
+  redis.call('SADD', window, job_id)
+  redis.call('ZADD', sent, now, job_id)
+  redis.call('LPUSH', list, message)
+end
+
 -- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
 local function send(job_id, record, window, now, cause, direct, held)
-  local run, steps, step, attempt, epoch, facts, timeline, list, sent, event, message = parse_record(record)
+  local _, run, steps, step, attempt, epoch, facts, timeline, list, sent, event, message = unpack(lines_of(record))
   if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
   -- Decided by a policy that does not hold any more: it stays where it is, and the planner decides it anew.
   if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then
@@ -83,9 +98,7 @@ local function send(job_id, record, window, now, cause, direct, held)
     return 0
   end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
-  redis.call('SADD', window, job_id)
-  redis.call('ZADD', held or sent, string.format('%.0f', now), job_id)
-  redis.call('LPUSH', direct or list, message)
+  dispatch(job_id, window, held or sent, direct or list, message, now)
   if direct then redis.call('HSET', facts, step .. '#direct', direct) end
   if cause then tell(timeline, now, cause_event(job_id, step, attempt, cause), event) else tell(timeline, now, event) end
   return 1
@@ -96,14 +109,15 @@ local function wait_in_line(job_id, record, priority, turns, parked, ready)
   enter_turns(turns, ready, priority, redis.call('LPUSH', ready, job_id))
 end
 
--- Straight onto its queue when nobody waits before it, else to the end of its line; whether it waits there.
+-- Whether a job may go straight onto its queue: nobody waits before it, and there is room.
+local function may_go(topic, turns, window, minimum)
+  return redis.call('EXISTS', turns) == 0 and room(topic, window, minimum) > 0
+end
+
+-- There, or to the end of its line.
 local function set_out(job_id, record, topic, priority, window, turns, parked, ready, now, minimum)
-  if redis.call('EXISTS', turns) == 0 and room(topic, window, minimum) > 0 then
-    send(job_id, record, window, now)
-  else
-    wait_in_line(job_id, record, priority, turns, parked, ready)
-    return true
-  end
+  if may_go(topic, turns, window, minimum) then send(job_id, record, window, now)
+  else wait_in_line(job_id, record, priority, turns, parked, ready) end
 end
 
 -- To the line of those whom only some workers may have; those take it from there.

@@ -6,27 +6,24 @@
 -- MOVES pending>ready
 local MOST_ASSEMBLED = 65536
 
-local function lines_of(text)
-  local lines = {}
-  for line in string.gmatch(text .. '\n', '([^\n]*)\n') do lines[#lines + 1] = line end
-  return lines
-end
-
 local function words_of(line)
   local words = {}
   for word in string.gmatch(line, '%S+') do words[#words + 1] = word end
   return words
 end
 
+-- The first and the last of as many lines as this one says.
 local function counted(lines, at)
-  local last = at + tonumber(lines[at])
-  return {unpack(lines, at + 1, last)}, last + 1
+  return at + 1, at + tonumber(lines[at])
 end
 
-local function all_succeeded(steps)
-  local marks = redis.call('HMGET', k_steps, unpack(steps))
-  for _, mark in ipairs(marks) do
-    if not mark or string.sub(mark, 1, 10) ~= 'succeeded:' then return false end
+-- Of the steps that something needs this one has: its own mark is not written yet.
+local function all_succeeded(text)
+  local line = string.sub(text, 1, string.find(text, '\n', 1, true) - 1)
+  if line == a_step then return true end
+  local steps = words_of(line)
+  for i, mark in ipairs(redis.call('HMGET', k_steps, unpack(steps))) do
+    if steps[i] ~= a_step and (not mark or string.sub(mark, 1, 10) ~= 'succeeded:') then return false end
   end
   return true
 end
@@ -34,121 +31,135 @@ end
 local outputs = {}
 
 -- What a worker said is put in as it is, so it must be one JSON value: else it could reach beyond its place. nil: it is not.
-local function assemble(pieces)
-  for i = 2, #pieces, 2 do
-    local step = pieces[i]
-    if not outputs[step] then
-      outputs[step] = redis.call('HGET', k_outputs, step) or 'null'
-      if not pcall(cjson.decode, outputs[step]) then return nil end
-    end
-    pieces[i] = outputs[step]
+local function output_of(step)
+  if not outputs[step] then
+    local said = step == a_step and a_output or redis.call('HGET', k_outputs, step) or 'null'
+    if not pcall(cjson.decode, said) then return nil end
+    outputs[step] = said
   end
-  return table.concat(pieces)
+  return outputs[step]
+end
+
+local function assemble(lines, first, last)
+  for i = first + 1, last, 2 do
+    lines[i] = output_of(lines[i])
+    if not lines[i] then return nil end
+  end
+  return table.concat(lines, '', first, last)
 end
 
 -- nil: its turn has not come; false: nothing is prepared of it, or it cannot be put together here.
 local function prepared_job(step)
   local text = redis.call('HGET', k_prepared, step)
   if not text then return false end
+  if not all_succeeded(text) then return nil end -- guard: needs_succeeded
   local lines = lines_of(text)
-  if not all_succeeded(words_of(lines[1])) then return nil end -- guard: needs_succeeded
-  local facts, input, request, at
-  facts, at = counted(lines, 14)
-  input, at = counted(lines, at)
-  request, at = counted(lines, at)
-  local decision, given = lines[13], assemble(input)
+  local facts, last_fact = counted(lines, 14)
+  local piece, last_piece = counted(lines, last_fact + 1)
+  local given = assemble(lines, piece, last_piece)
   if not given then return false end
-  if #request > 0 then
-    decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(request)) .. '"}}'
+  local asked, last_asked = counted(lines, last_piece + 1)
+  local decision = lines[13]
+  if last_asked >= asked then
+    decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(lines, asked, last_asked)) .. '"}}'
   end
   return {
-    step = step, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6],
-    parked = lines[7], ready = lines[8], audit = lines[9], audited = lines[10], tenant = lines[11], told = lines[12],
-    decision = decision, facts = facts, input = given, record = table.concat(lines, '\n', at),
+    step = step, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6], parked = lines[7],
+    lines = lines, decision = decision, facts = facts, last_fact = last_fact, input = given, record = last_asked + 1,
   }
 end
 
-local function write_prepared(job, now)
-  redis.call('HDEL', k_prepared, job.step)
-  redis.call('HSET', k_steps, job.step, 'ready:1')
-  redis.call('HSET', k_facts, job.step .. '#ready_at', string.format('%.0f', now), unpack(job.facts))
-  if job.input ~= '' then redis.call('HSET', k_inputs, job.step, job.input) end
+-- How the run ends, if this was the last of its steps. What is prepared of that: the steps it needs, the keys `timers open_runs_of ended
+-- keepers`, audit and tenant as above, the facts that are spent and whose, one event, counters, and pieces of the output.
+local function prepared_end(version)
+  local text = redis.call('HGET', k_prepared, '*')
+  if not text then return nil end
+  if not all_succeeded(text) then return {version = version, jobs = {}} end -- guard: last_succeeded
+  local lines = lines_of(text)
+  local output = assemble(lines, 13, #lines)
+  if not output or #output > MOST_ASSEMBLED then return nil end
+  return {version = version, jobs = {}, ending = lines, output = output}
+end
+
+-- All that follows from this success; nil: somebody has to look. `following`: `epoch step …`, all that wait for it.
+local function foreseen(following)
+  local epoch, names = string.match(following, '^(%d+) (.+)$')
+  local version, prepared = unpack(redis.call('HMGET', k_run, 'version', 'prepared'))
+  if version ~= prepared then return nil end -- guard: run_as_prepared
+  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return nil end -- guard: policy_as_prepared
+  if names == '*' then return prepared_end(version) end
+  local jobs, size = {}, 0
+  for step in string.gmatch(names, '%S+') do
+    local job = prepared_job(step)
+    if job == false then return nil end
+    if job then
+      jobs[#jobs + 1] = job
+      size = size + #job.input
+    end
+  end
+  -- What is too large is for the planner to say.
+  if size > MOST_ASSEMBLED then return nil end
+  return {version = version, jobs = jobs}
 end
 
 -- As `audit` does, for the tenant that what is prepared names: who records a result does not know it.
-local function audit_prepared(list, numbers, tenant, events, now)
+local function audit_prepared(list, numbers, tenant, events, moment)
   local before = redis.call('HINCRBY', numbers, tenant, #events) - #events
-  local records = {}
-  for i, event in ipairs(events) do records[i] = string.format('%.0f %.0f run:%s %s', before + i, now, a_run_id, event) end
+  local subject, records = ' ' .. moment .. ' run:' .. a_run_id .. ' ', {}
+  for i, event in ipairs(events) do records[i] = before + i .. subject .. event end
   redis.call('RPUSH', list, unpack(records))
 end
 
--- What room there is goes by priority, then by the order of the definition.
-local function send_prepared(jobs, now)
-  for place, job in ipairs(jobs) do job.place = place end
-  table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
-  for _, job in ipairs(jobs) do
-    job.waits = set_out(job.id, job.record, job.topic, job.priority, job.window, job.turns, job.parked, job.ready, now, a_minimum)
+-- What room there is goes by priority, then by the order of the definition. What these jobs have in marks, facts and events is added to
+-- what the result itself has.
+local function set_out_prepared(jobs, marks, facts, events, moment)
+  local steps, inputs, decisions = {}, {}, {}
+  for place, job in ipairs(jobs) do
+    job.place, steps[place], decisions[place] = place, job.step, job.decision
+    if job.input ~= '' then inputs[#inputs + 1], inputs[#inputs + 2] = job.step, job.input end
+    facts[#facts + 1], facts[#facts + 2] = job.step .. '#ready_at', moment
+    for i = job.facts, job.last_fact do facts[#facts + 1] = job.lines[i] end
+    events[#events + 1], events[#events + 2] = job.lines[12], job.decision
+  end
+  redis.call('HDEL', k_prepared, unpack(steps))
+  if #inputs > 0 then redis.call('HSET', k_inputs, unpack(inputs)) end
+  local first = jobs[1].lines
+  audit_prepared(first[9], first[10], first[11], decisions, moment)
+  if #jobs > 1 then
+    table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
   end
   for _, job in ipairs(jobs) do
-    if job.waits then release(job.topic, job.window, job.turns, job.parked, now, a_minimum) end
+    local lines, last = job.lines, #job.lines
+    job.sent = may_go(job.topic, job.turns, job.window, a_minimum)
+    if job.sent then
+      dispatch(job.id, job.window, lines[last - 2], lines[last - 3], lines[last], moment)
+      events[#events + 1] = lines[last - 1]
+    else
+      wait_in_line(job.id, table.concat(lines, '\n', job.record), job.priority, job.turns, job.parked, lines[8])
+    end
+    marks[#marks + 1], marks[#marks + 2] = job.step, job.sent and 'queued:1' or 'ready:1'
   end
 end
 
--- The run ends, if this was the last of its steps: as a commit would end it. What is prepared of that: the steps it needs, the keys
--- `timers open_runs_of ended keepers`, audit and tenant as above, the facts that are spent, one event, counters, and pieces of the output.
-local function end_run(version, now)
-  local text = redis.call('HGET', k_prepared, '*')
-  if not text then return false end
-  local lines = lines_of(text)
-  if not all_succeeded(words_of(lines[1])) then return true end -- guard: last_succeeded
-  local counts, output, at
-  counts, at = counted(lines, 11)
-  output = assemble(counted(lines, at))
-  if not output or #output > MOST_ASSEMBLED then return false end
-  local moment = string.format('%.0f', now)
-  redis.call('HSET', k_run, 'status', 'succeeded', 'output', output, 'version', string.format('%.0f', version + 1),
-    'updated_at', moment, 'completed_at', moment)
-  tell(k_timeline, now, lines[10])
-  audit_prepared(lines[6], lines[7], lines[8], {lines[10]}, now)
-  for i = 1, #counts, 2 do redis.call('HINCRBY', k_stats, counts[i], counts[i + 1]) end
+-- As a commit would end the run.
+local function end_run(found, version, moment)
+  local lines = found.ending
+  redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
+  audit_prepared(lines[6], lines[7], lines[8], {lines[11]}, moment)
   redis.call('ZADD', lines[4], moment, a_run_id)
   redis.call('ZADD', lines[5], 'NX', moment, lines[8])
   redis.call('SREM', lines[3], a_run_id)
   redis.call('ZREM', lines[2], a_run_id)
   redis.call('DEL', k_prepared)
-  drop_spent(words_of(lines[9]))
-  count('commits:straight')
-  return true
+  drop_spent(words_of(lines[9]), words_of(lines[10]))
 end
 
--- Whether everything that follows from a success has been done here. `following`: `epoch step …`, all that wait for it.
-local function go_straight(following, now)
-  local epoch, names = string.match(following, '^(%d+) (.+)$')
-  local run = redis.call('HMGET', k_run, 'version', 'prepared')
-  if run[1] ~= run[2] then return false end -- guard: run_as_prepared
-  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return false end -- guard: policy_as_prepared
-  if names == '*' then return end_run(tonumber(run[1]), now) end
-  local jobs, events, decisions, size = {}, {}, {}, 0
-  for step in string.gmatch(names, '%S+') do
-    local job = prepared_job(step)
-    if job == false then return false end
-    if job then
-      jobs[#jobs + 1] = job
-      size = size + #job.input
-      events[#events + 1], events[#events + 2] = job.told, job.decision
-      decisions[#decisions + 1] = job.decision
-    end
+-- The rest of what was foreseen, when the result is written down.
+local function go_straight(found, moment)
+  local version = string.format('%.0f', found.version + 1)
+  if found.ending then return end_run(found, version, moment) end
+  redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', moment)
+  for _, job in ipairs(found.jobs) do
+    if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
   end
-  -- What is too large is for the planner to say.
-  if size > MOST_ASSEMBLED then return false end
-  if #jobs == 0 then return true end
-  for _, job in ipairs(jobs) do write_prepared(job, now) end
-  audit_prepared(jobs[1].audit, jobs[1].audited, jobs[1].tenant, decisions, now)
-  tell(k_timeline, now, unpack(events))
-  send_prepared(jobs, now)
-  local version = string.format('%.0f', tonumber(run[1]) + 1)
-  redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', string.format('%.0f', now))
-  count('commits:straight')
-  return true
 end
