@@ -15,7 +15,8 @@ from flask import Response, current_app, request
 from itsdangerous import BadData, URLSafeSerializer
 
 from cordum.api.answers import answer
-from cordum.api.schemas import PageQuery, query
+from cordum.api.schemas.queries import PageQuery
+from cordum.api.schemas.reading import query
 from cordum.engine import Caller, Page
 from cordum.errors import Problem, Unprocessable
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 
-from cordum.api.schemas import MAX_REASON_CHARS, SAID, SCHEMA_SAID, Count, Strict, Text
+from cordum.api.schemas.fields import MAX_REASON_CHARS, SAID, SCHEMA_SAID, Count, Strict, Text
 from cordum.domain.ids import MAX_TOPIC, TENANT, WORKFLOW_ID
 from cordum.domain.policy import PolicyRequest
 from cordum.engine.replays import MOST_RUNS

@@ -1,5 +1,5 @@
 """Measurements a user can repeat: throughput beside Celery's canvas and peers, what runs keep in memory, how the cost
-of a step grows, what idling, deciding, routing and the language cost.
+of a step grows, what the API answers, what idling, deciding, routing and the language cost.
 
 Everything runs on processes, directories and a Redis of its own; nothing here touches a cordum that is in use.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 from cordum.bench.contest import Options, Report, hold_contest
 from cordum.bench.decisions import Decided, measure_decisions
 from cordum.bench.growth import MOST_GROWTH, Cost, Growth, measure_growth
+from cordum.bench.http_api import Answered, measure_http
 from cordum.bench.idle import Idle, measure_idle
 from cordum.bench.language import Language, measure_language
 from cordum.bench.memory import Kept, measure_memory
@@ -30,6 +31,9 @@ __all__ = [
     "Work",
     "compare",
     "draw",
+    # the HTTP API
+    "Answered",
+    "measure_http",
     # idling
     "Idle",
     "measure_idle",

@@ -100,6 +100,17 @@ WORKS = (
     Work("W2 1,000", "fan-out and join", "fan_out", 1_000, "s", False, _ORDERED, floors=(("bullmq", 1.0),)),
     Work("W2 10,000", "fan-out and join", "fan_out", 10_000, "s", False, _ORDERED, floors=(("bullmq", 1.0),)),
     Work("W3", "10,000 single jobs", "singles", 10_000, "jobs/s", True, floors=(("canvas", 8.0),)),
+    Work(
+        "W3 by one",
+        "the same, BullMQ one job at a time",
+        "singles",
+        10_000,
+        "jobs/s",
+        True,
+        ("cordum", "bullmq"),
+        node_concurrency=1,
+        floors=(("bullmq", 1.0),),
+    ),
     Work("W4", "300 runs, a worker killed: until all ended", "killed", 300, "s", False, _ORDERED),
 )
 

@@ -19,7 +19,7 @@ _POOLS = click.Choice(["prefork", "threads", "solo"])
 @click.option("--pairs", type=click.IntRange(1), default=5, show_default=True, help="How often each side is measured.")
 @click.option("--pool", type=_POOLS, default="threads", show_default=True, help="Celery's pool, for every side.")
 @click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Slots of each worker.")
-@click.option("--peers", is_flag=True, help="Measure eight works beside Celery, Dramatiq and BullMQ instead.")
+@click.option("--peers", is_flag=True, help="Measure nine works beside Celery, Dramatiq and BullMQ instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the raw times.")
 @click.pass_context
 def bench(ctx: click.Context, runs: int, pairs: int, pool: str, concurrency: int, peers: bool, as_json: bool) -> None:
@@ -171,6 +171,24 @@ def language(ctx: click.Context, as_json: bool) -> None:
         ]
         table(("median", "budget", "", "of", "unit"), rows)
     ctx.exit(0 if found.within_budget else 1)
+
+
+@bench.command("http")
+@click.option("--requests", type=click.IntRange(100), default=2_000, show_default=True, help="How many of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def http_api(requests: int, as_json: bool) -> None:
+    """Say how many submissions and looks at a run the HTTP API answers in a second."""
+    from cordum.bench import measure_http
+
+    found = measure_http(requests)
+    if as_json:
+        print_json([one.document() for one in found])
+    else:
+        rows = [
+            (one.what, *(f"{figure:.1f}" for figure in (one.per_sec, one.p50_ms, one.p99_ms, one.api_cpu_ms)))
+            for one in found
+        ]
+        table(("request", "per second", "p50 ms", "p99 ms", "processor ms"), rows)
 
 
 @bench.command()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from cordum.domain.attempts import Refusal, checked_input, request_hashes
+from cordum.domain.attempts import Refusal, canonical, checked_input, hash_of, request_frame
 from cordum.domain.decision_point import Guarded
 from cordum.domain.instances import Role
 from cordum.domain.limits import Limits
@@ -232,7 +232,7 @@ class _Fan:
 
     def _filled(self, own: Ahead, child: Dispatch, first: int, last: int, mark: str) -> Ahead:
         step = self._workflow.steps[self._ref]
-        hash_of = request_hashes(step, Constraints.of(child.change.after.decision))
+        before, after = request_frame(step, Constraints.of(child.change.after.decision))
         turn = Turn(self._workflow, self._run, self._policy, self._now, self._limits)
         hashes: dict[str, str] = {}
         inputs: dict[str, JSON] = {}
@@ -245,7 +245,7 @@ class _Fan:
             except Refusal:  # it fails, by a look
                 break
             del turn.steps[ref]
-            hashes[ref] = hash_of(payload)
+            hashes[ref] = hash_of(f"{before}{canonical(payload)}{after}")
             if payload is not self._run.input:
                 inputs[ref] = payload
             until = index + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cordum.domain.decision_point import UNAVAILABLE, DecisionPoint, Undecided
@@ -362,26 +362,17 @@ def _limit_again(turn: Turn, instance: Instance, state: StepState) -> None:
 
 def request_hash(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
     """SHA-256 over what would be done."""
-    return "sha256:" + hashlib.sha256(request_text(step, payload, constraints).encode()).hexdigest()
-
-
-def request_hashes(step: Step, constraints: Constraints) -> Callable[[JSON], str]:
-    """`request_hash` for many inputs of one step: all else is put into words once."""
-    before, after = request_text(step, _INPUT, constraints).split(json.dumps(_INPUT, ensure_ascii=False), 1)
-
-    def hashed(payload: JSON) -> str:
-        text = f"{before}{_CANONICAL.encode(payload)}{after}"
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-    return hashed
-
-
-_INPUT = "\n"  # no topic is this
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hash_of(request_text(step, payload, constraints))
 
 
 def request_text(step: Step, payload: JSON, constraints: Constraints = NO_CONSTRAINTS) -> str:
     """What would be done: topic, input, meta and constraints, as canonical JSON."""
+    before, after = request_frame(step, constraints)
+    return f"{before}{canonical(payload)}{after}"
+
+
+def request_frame(step: Step, constraints: Constraints) -> tuple[str, str]:
+    """What stands around the input in the text of a request."""
     meta = {
         "risk_tags": sorted(step.meta.risk_tags),
         "requires": sorted(step.meta.requires),
@@ -389,8 +380,15 @@ def request_text(step: Step, payload: JSON, constraints: Constraints = NO_CONSTR
         "actor": [step.meta.actor_id, step.meta.actor_type],
         "labels": dict(step.meta.labels),
     }
-    request = [step.topic, payload, meta, constraints.document()]
-    return _CANONICAL.encode(request)
+    return f"[{canonical(step.topic)},", f",{canonical(meta)},{canonical(constraints.document())}]"
+
+
+def hash_of(request: str) -> str:
+    return "sha256:" + hashlib.sha256(request.encode()).hexdigest()
+
+
+# json.dumps would make one for each call.
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def shape_of(step: Step) -> JSON:

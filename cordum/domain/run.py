@@ -233,3 +233,4 @@ class RunState:
     definition: str | None = None  # JSON text of its own definition (a single job); None: its workflow's
     compensates: str | None = None  # the run whose steps this one undoes
     compensation: str | None = None  # the run that undoes the steps of this one
+    foreseen: tuple[int, int] | None = None  # the version and the policy's epoch for which its prepared steps hold

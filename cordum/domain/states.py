@@ -194,6 +194,7 @@ TRANSITIONS: frozenset[Transition] = frozenset(
     + _rows("release", _S.READY, _S.QUEUED)
     # What a worker does.
     + _rows("claim", _S.QUEUED, _S.RUNNING, _S.PENDING)
+    + _rows("take_jobs", _S.QUEUED, _S.RUNNING)
     + _rows("give_back", _S.QUEUED, _S.PENDING)  # its worker is gone, or has not taken it
     + _rows("record_result", _S.RUNNING, _S.SUCCEEDED, _S.SETTLING)
     + _rows("record_result", _S.PENDING, _S.READY)  # what was foreseen (`domain/straight.py`)

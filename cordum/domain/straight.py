@@ -7,7 +7,8 @@ what follows in a run where all that the step rests on has succeeded, with stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cordum.domain.attempts import request_text
@@ -24,10 +25,17 @@ from cordum.domain.surroundings import upstream
 from cordum.domain.workflow import JSON, Step, Workflow
 
 _MOST_LAST = 16  # steps that each result of one of them looks at
-# What is foreseen is kept for each step of each run, and worked out anew where it depends on the run's input.
-_MOST_STEPS = 32
+# How many steps are prepared at a time: each is kept with the run and may have to be worked out for it. What lies
+# beyond is prepared by the next look, and a look at many steps costs more, so of many more are prepared.
+_AHEAD, _SHARE_AHEAD = 32, 8
 _DONE = StepState(status=StepStatus.SUCCEEDED, attempt=1)
-_BEGUN = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SUCCEEDED})
+# Of each of these somebody will tell: by a result that goes straight, or to a look.
+_ON_ITS_WAY = frozenset(
+    {
+        *(StepStatus.PENDING, StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING),
+        *(StepStatus.SETTLING, StepStatus.RETRYING, StepStatus.SUCCEEDED),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +67,32 @@ class ForeseenEnd:
 def follows(workflow: Workflow) -> Mapping[str, tuple[str, ...]]:
     """{step: all that waits for it} where each of these is plain, and so is the step: more does not follow from it.
 
-    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`). Of large workflows nothing
-    is foreseen.
+    Nothing waits for the last ones: the end of the run may follow from them (`foresee_end`).
     """
-    if len(workflow.steps) > _MOST_STEPS:
-        return {}
-    plain = {step.id for step in workflow.steps.values() if _is_plain(workflow, step)}
-    waiting = {step: tuple(s.id for s in workflow.steps.values() if step in s.depends_on) for step in plain}
-    return {step: those for step, those in waiting.items() if set(those) <= plain}
+    plain = {step.id for step in workflow.steps.values() if is_plain(workflow, step)}
+    waiting: dict[str, list[str]] = {step: [] for step in workflow.steps if step in plain}
+    for step in workflow.steps.values():
+        for one in plain.intersection(step.depends_on):
+            waiting[one].append(step.id)
+    return {step: tuple(those) for step, those in waiting.items() if plain.issuperset(those)}
 
 
-def _is_plain(workflow: Workflow, step: Step) -> bool:
+def ahead(following: Mapping[str, tuple[str, ...]], begun: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Of what `follows`, that which lies next behind the steps that have `begun`, to be prepared together."""
+    most = max(_AHEAD, len(following) // _SHARE_AHEAD)
+    found: dict[str, tuple[str, ...]] = {}
+    seen: set[str] = set()
+    open_ = deque(begun)
+    while open_:
+        step = open_.popleft()
+        if step not in found and step in following and len(seen.union(following[step])) <= most:
+            found[step] = following[step]
+            open_ += found[step]
+            seen.update(found[step])
+    return found
+
+
+def is_plain(workflow: Workflow, step: Step) -> bool:
     """A job that begins when all that it depends on has succeeded, and whose success means nothing but that."""
     instance = workflow.instances.initial.get(step.id)
     return (
@@ -89,24 +112,34 @@ def _stands_alone(workflow: Workflow, instance: Instance) -> bool:
     return instance.is_job and instance.role is Role.UNIT and not related
 
 
-def may_go_straight(run: RunState, decided: Plan, limits: Limits) -> bool:
-    """Whether what is foreseen for a run that begins like this holds until something else happens to it.
+def may_go_straight(run: RunState, decided: Plan, epoch: int, limits: Limits) -> bool:
+    """Whether what is foreseen for a run that goes on like this holds until something else happens to it.
 
-    Nobody waits, and nothing has begun that would have to be told how its steps end. Pools may change without notice.
+    Nobody waits, nothing has failed or been left out, and what was foreseen before, if anything, holds as well. Pools
+    may change without notice.
     """
-    plain = run.parent is None and run.compensates is None and run.rerun_of is None and not decided.again
-    return plain and limits.pools is None and all(change.after.status in _BEGUN for change in decided.changes)
+    plain = run.parent is None and run.compensates is None and run.rerun_of is None and run.paused_at is None
+    if not plain or decided.again or limits.pools is not None or run.foreseen not in (None, (run.version, epoch)):
+        return False
+    after = {**run.steps, **{change.step: change.after for change in decided.changes}}
+    return all(state.status in _ON_ITS_WAY for state in after.values())
 
 
 def foresee(
     workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str, mark: str
 ) -> Foreseen | None:
     """The dispatch of a plain step in `run`; None: it has to wait for its turn. `mark`: what stand-ins begin with."""
-    own, before = workflow.steps[step], set(upstream(workflow.steps, step))
+    own = workflow.steps[step]
     outputs = frozenset() if own.input is None else own.input.whole_outputs()
-    if outputs is None or not outputs <= before or _asks_input(workflow, policy, own):
+    if outputs is None or asks_input(workflow, policy, own):
         return None
-    alone = replace(workflow, steps={s: one for s, one in workflow.steps.items() if s == step or s in before})
+    needed = outputs.union(own.depends_on)
+    if not outputs <= {*own.depends_on} and not outputs <= {*upstream(workflow.steps, step)}:
+        return None
+    if not all(is_plain(workflow, workflow.steps[one]) for one in needed):
+        return None
+    before = {one: replace(workflow.steps[one], depends_on=()) for one in workflow.steps if one in needed}
+    alone = replace(workflow, steps={**before, step: own})
     supposed = replace(
         run,
         status=RunStatus.RUNNING,
@@ -129,7 +162,7 @@ def foresee_end(
 ) -> ForeseenEnd | None:
     """How `run` ends when all goes well; None: somebody has to look then. Only where all steps are plain."""
     outputs = frozenset(workflow.sinks) if workflow.output is None else workflow.output.whole_outputs()
-    plain = all(_is_plain(workflow, step) for step in workflow.steps.values())
+    plain = all(is_plain(workflow, step) for step in workflow.steps.values())
     if not plain or outputs is None or len(workflow.sinks) > _MOST_LAST:
         return None
     supposed = replace(
@@ -149,7 +182,8 @@ def stand_in(mark: str, step: str) -> str:
     return f"{mark}{step}"
 
 
-def _asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+def asks_input(workflow: Workflow, policy: Guarded, step: Step) -> bool:
+    """Whether what is decided about a step may depend on its input."""
     topic, own = step.topic or "", workflow.policy_override
     return policy.asks_input(topic) or (own is not None and own.asks_input(topic))
 
@@ -159,7 +193,10 @@ def _is_plain_dispatch(found: Plan) -> bool:
     alone = Plan(changes=found.changes, jobs=found.jobs, events=found.events, epoch=found.epoch)
     if found != alone or len(found.changes) != 1 or len(found.jobs) != 1:
         return False
-    (job,) = found.jobs
+    return is_plain_job(found.jobs[0])
+
+
+def is_plain_job(job: Job) -> bool:
     return not job.quotas and job.route is None and job.worker is None
 
 

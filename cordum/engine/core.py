@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from cordum.domain.decision_point import DecisionPoint, Guarded
@@ -22,10 +22,11 @@ from cordum.domain.pools import PoolMap, read_pool_map
 from cordum.domain.quotas import Quota
 from cordum.domain.run import Parent, RunState
 from cordum.domain.undoing import compensating
-from cordum.domain.workflow import Workflow
+from cordum.domain.workflow import JSON, Workflow
 from cordum.engine.dispatch import Dispatch
 from cordum.engine.foresight import Foresight
 from cordum.engine.looks import Look, complete, whole_run
+from cordum.engine.patterns import Patterns
 from cordum.engine.previews import Preview, preview
 from cordum.engine.starting import Start
 from cordum.errors import CordumError, NotFound, TooManyRequests, Unavailable, Unprocessable
@@ -35,6 +36,9 @@ from cordum.store.policies import PolicyNow
 from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.runs import CommitReply, Created, CreateReply, Creation, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
+
+Check = Callable[[DecisionPoint | None, RunState], Quota | None]
+"""Refuses a run that is about to begin, by raising, or names the rate within which such runs may begin."""
 
 DecisionPointOf = Callable[[Policy], DecisionPoint]
 """Who decides while a policy is active: the policy itself, or something that stands in for it."""
@@ -53,6 +57,7 @@ class Core:
         self.settings = settings
         self.limits = limits
         self._foresight = Foresight(store.runs)
+        self._patterns = Patterns(store.runs, self._foresight)
         self._decision_point_of = decision_point_of or _built_in
         self._workflows: OrderedDict[tuple[str, str, str], Workflow] = OrderedDict()
         self._policy: Policy | None = None
@@ -194,18 +199,14 @@ class Core:
 
     def advance(self, run_id: str) -> None:
         """Plan and commit until nobody has moved the run in between."""
-        self.change(lambda: self.look(run_id), self._plan)
+        self.change(lambda: self.look(run_id), self._plan, self._foreseen)
 
     def advance_all(self, run_ids: Sequence[str]) -> None:
         """Advance several runs in two round trips; those that somebody has moved in between, one by one."""
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
-        plans = [self._plan(look) for look in looks]
-        planned = [
-            (look.run, self.dispatch.placed(decided), self._ahead(look, decided))
-            for look, decided in zip(looks, plans, strict=True)
-        ]
-        replies = self.store.runs.apply_all(planned)
-        for (run, decided, _), reply in zip(planned, replies, strict=True):
+        plans = [(look.run, *self._placed(look, self._plan(look), self._foreseen)) for look in looks]
+        replies = self.store.runs.apply_all(plans)
+        for (run, decided, _, _), reply in zip(plans, replies, strict=True):
             if reply is CommitReply.COMMITTED:
                 self._start_children(run, decided)
             else:
@@ -222,9 +223,15 @@ class Core:
         decided = decide(look)
         return preview(look.run, Plan() if decided is None else decided)
 
-    def change(self, look: Callable[[], Look | None], decide: Callable[[Look], Plan | None]) -> None:
+    def change(
+        self,
+        look: Callable[[], Look | None],
+        decide: Callable[[Look], Plan | None],
+        foresee: Callable[[Look, Plan], Prepared | None] = lambda *_: None,
+    ) -> None:
         """Look, decide, commit; when the run has moved meanwhile, do it again. No plan: nothing has to be done.
 
+        `foresee`: what follows from the plan without a look; by default nothing, as after whatever a person does.
         Someone else's progress is the only reason to repeat, so this ends; the bound is there for what nobody thought
         of.
         """
@@ -235,14 +242,22 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
-            decided, ahead = self.dispatch.placed(decided), self._ahead(seen, decided)
-            if self.store.runs.apply(seen.run, decided, ahead) is CommitReply.COMMITTED:
+            decided, prepared, ahead = self._placed(seen, decided, foresee)
+            if self.store.runs.apply(seen.run, decided, prepared, ahead) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
 
     def _plan(self, look: Look) -> Plan:
         return plan(look.workflow, look.run, look.policy, look.snapshot.now, self.limits_for(look.workflow))
+
+    def _placed(
+        self, look: Look, decided: Plan, foresee: Callable[[Look, Plan], Prepared | None]
+    ) -> tuple[Plan, Prepared | None, list[PreparedChildren]]:
+        return self.dispatch.placed(decided), foresee(look, decided), self._ahead(look, decided)
+
+    def _foreseen(self, look: Look, decided: Plan) -> Prepared | None:
+        return self._prepare(look.workflow, look.run, decided, look.policy, look.snapshot.now, self.limits)
 
     def _ahead(self, look: Look, decided: Plan) -> list[PreparedChildren]:
         return self._foresight.children(look, decided, self.limits) if self.settings.straight else []
@@ -253,7 +268,7 @@ class Core:
         self,
         start: Start,
         idempotency: Idempotency | None = None,
-        check: Callable[[DecisionPoint | None, RunState], Quota | None] | None = None,
+        check: Check | None = None,
         known: tuple[Guarded | None, int] | None = None,
         show: bool = False,
         tick: ScheduleStep | None = None,
@@ -270,42 +285,84 @@ class Core:
             policy, now = known or self.decider_now()
             known = None
             run_id = run_id or self.new_run_id(now)
-            creation = self._creation(start, run_id, check, policy, now)
-            created = self.store.runs.create_all([creation._replace(idempotency=idempotency, tick=tick, show=show)])[0]
+            alike = (
+                {}
+                if show or tick
+                else self._create_alike(start, {run_id: start.input}, [idempotency], check, policy, now)
+            )
+            if run_id in alike:
+                created = self._begun(start, None, alike[run_id])
+            else:
+                creation = self._creation(start, run_id, check, policy, now)
+                creation = creation._replace(idempotency=idempotency, tick=tick, show=show)
+                created = self._begun(start, creation, self.store.runs.create_all([creation])[0])
             if created.word is not CreateReply.POLICY_CHANGED:
-                return self._begun(start, creation, created), policy
+                return created, policy
         raise Unavailable("the policy is changing too fast, try again")
 
     def create_all(
         self,
-        starts: Sequence[Start],
-        check: Callable[[DecisionPoint | None, RunState], Quota | None],
+        start: Start,
+        inputs: Sequence[JSON],
+        check: Check | None,
         known: tuple[Guarded | None, int],
-    ) -> list[str | CordumError]:
-        """As `create`, for several in one round trip: their ids; an error stands where its run would."""
-        answers: list[str | CordumError] = [""] * len(starts)
-        creations: dict[int, Creation] = {}
-        for number, start in enumerate(starts):
+        idempotency: Sequence[Idempotency | None] = (),
+    ) -> list[Created | CordumError]:
+        """As `create`, for a run of each input in one round trip or two; an error stands where its run would."""
+        policy, now = known
+        given = {self.new_run_id(now): input_ for input_ in inputs}
+        used = dict(zip(given, idempotency or [None] * len(inputs), strict=True))
+        begun = self._create_alike(start, given, [*used.values()], check, policy, now)
+        answers: dict[str, Created | CordumError] = {}
+        creations: dict[str, Creation] = {}
+        for run_id in [one for one in given if one not in begun]:
             try:
-                creations[number] = self._creation(start, self.new_run_id(known[1]), check, *known)
+                creation = self._creation(replace(start, input=given[run_id]), run_id, check, policy, now)
+                creations[run_id] = creation._replace(idempotency=used[run_id])
             except CordumError as error:
-                answers[number] = error
-        for number, created in zip(creations, self.store.runs.create_all([*creations.values()]), strict=True):
+                answers[run_id] = error
+        begun |= zip(creations, self.store.runs.create_all([*creations.values()]), strict=True)
+        for run_id, created in begun.items():
             try:
                 if created.word is CreateReply.POLICY_CHANGED:
-                    created, _ = self.create(starts[number], check=check)
+                    again = replace(start, input=given[run_id])
+                    answers[run_id], _ = self.create(again, used[run_id], check)
                 else:
-                    self._begun(starts[number], creations[number], created)
-                answers[number] = created.run_id
+                    answers[run_id] = self._begun(start, creations.get(run_id), created)
             except CordumError as error:
-                answers[number] = error
-        return answers
+                answers[run_id] = error
+        return [answers[run_id] for run_id in given]
+
+    def _create_alike(
+        self,
+        start: Start,
+        inputs: Mapping[str, JSON],
+        idempotency: Sequence[Idempotency | None],
+        check: Check | None,
+        policy: Guarded | None,
+        now: int,
+    ) -> dict[str, Created]:
+        """Of the runs {id: input} store those that begin like others of this start: {id: what was answered}."""
+        if not inputs:
+            return {}
+        first = replace(start, input=next(iter(inputs.values())))
+        limits = self.limits_for(start.workflow)
+
+        pattern = self._patterns.of(
+            first,
+            policy,
+            limits,
+            check,
+            lambda run_id: self._creation(first, run_id, check, policy, now),
+            alone=len(inputs) == 1,
+        )
+        return {} if pattern is None else self._patterns.create(pattern, start, inputs, idempotency)
 
     def _creation(
         self,
         start: Start,
         run_id: str,
-        check: Callable[[DecisionPoint | None, RunState], Quota | None] | None,
+        check: Check | None,
         policy: Guarded | None,
         now: int,
     ) -> Creation:
@@ -317,14 +374,14 @@ class Core:
         prepared = self._prepare(start.workflow, run, decided, policy, now, limits)
         return Creation(run, self.dispatch.placed(decided), rate=rate, prepared=prepared)
 
-    def _begun(self, start: Start, creation: Creation, created: Created) -> Created:
-        """What was answered to a creation under the policy that holds; raises when that is a refusal."""
-        if created.word is CreateReply.CREATED:
+    def _begun(self, start: Start, creation: Creation | None, created: Created) -> Created:
+        """What was answered to a creation (None: to a run of a pattern); raises when that is a refusal."""
+        if created.word is CreateReply.CREATED and creation is not None:
             self._start_children(creation.run, creation.plan)
         if created.word is CreateReply.WORKFLOW_GONE:
             raise NotFound(f"there is no workflow {start.workflow.id}: it has been deleted")
         if created.word is CreateReply.THROTTLED:
-            raise _too_many(creation.rate, created.wait_ms)
+            raise _too_many(creation and creation.rate, created.wait_ms)
         return created
 
     def _prepare(

@@ -1,11 +1,11 @@
-"""What is foreseen of runs that begin: worked out once for what many of them have alike."""
+"""What is foreseen of runs: worked out once for what many of them have alike."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from cordum.domain.ahead import BlocksOf, ahead_of
 from cordum.domain.decision_point import Guarded
@@ -13,6 +13,7 @@ from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
 from cordum.domain.run import RunState
 from cordum.domain.straight import (
+    ahead,
     ends_the_same_for_all,
     follows,
     foresee,
@@ -31,11 +32,14 @@ _REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """What runs of one version, submitter and policy have in common. `varying`: steps to be foreseen for each run."""
+    """What runs of one version, submitter and policy have in common.
 
-    following: Mapping[str, Sequence[str]]
-    texts: Mapping[str, str]
-    varying: Sequence[str]
+    Of the steps that were asked for: whether what is foreseen is the `same` for all runs, and the `texts` of those.
+    """
+
+    following: Mapping[str, tuple[str, ...]]
+    same: dict[str, bool] = field(default_factory=dict)
+    texts: dict[str, str | None] = field(default_factory=dict)
 
 
 class Foresight:
@@ -49,18 +53,20 @@ class Foresight:
     def prepare(
         self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int, limits: Limits
     ) -> Prepared | None:
-        """What will follow from the successes of a run that begins with `decided`; None: nothing is foreseen."""
-        if policy is None or not may_go_straight(run, decided, limits):
+        """What will follow from the successes of what `decided` begins; None: nothing is foreseen from here on."""
+        if policy is None or decided.empty or (decided.run is not None and decided.run.status.terminal):
             return None
-        alike = self._alike(workflow, run, policy, now, limits)
-        texts = {step: text.replace(self._run, run.id) for step, text in alike.texts.items()}
-        for step in alike.varying:
-            if (text := self._text(workflow, run, policy, now, limits, step)) is not None:
-                texts[step] = text
-        following = {step: those for step, those in alike.following.items() if all(one in texts for one in those)}
-        wanted = {one for those in following.values() for one in those}
-        steps = {step: text for step, text in texts.items() if step in wanted}
-        return Prepared(policy.epoch, steps, following) if steps else None
+        alike = self._alike(workflow, run, policy)
+        next_ = _ahead(alike, decided)
+        if not (next_ or run.foreseen) or not may_go_straight(run, decided, policy.epoch, limits):
+            return None
+        wanted = dict.fromkeys(one for those in next_.values() for one in those)
+        found = {step: self._text_of(alike, workflow, run, policy, now, limits, step) for step in wanted}
+        texts = {step: text for step, text in found.items() if text is not None}
+        following = {step: those for step, those in next_.items() if all(one in texts for one in those)}
+        needed = {one for those in following.values() for one in those}
+        steps = {step: text for step, text in texts.items() if step in needed}
+        return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
 
     def children(self, look: Look, decided: Plan, limits: Limits) -> list[PreparedChildren]:
         """What will follow from the successes of children, once `decided` is committed."""
@@ -73,24 +79,31 @@ class Foresight:
     def _blocks(self, run_id: str) -> BlocksOf:
         return lambda blocks: self._runs.brought(run_id, Wants(items=tuple(blocks))).items
 
-    def _alike(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits) -> _Alike:
+    def varies(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> bool:
+        """Whether something that may be foreseen of a run that begins like this depends on its input."""
+        alike = self._alike(workflow, run, policy)
+        return not all(_is_same(alike, workflow, step) for those in _ahead(alike, decided).values() for step in those)
+
+    def _text_of(
+        self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
+    ) -> str | None:
+        if not _is_same(alike, workflow, step):
+            return self._text(workflow, run, policy, now, limits, step)
+        if step not in alike.texts:
+            alike.texts[step] = self._text(workflow, replace(run, id=self._run), policy, now, limits, step)
+        text = alike.texts[step]
+        return None if text is None else text.replace(self._run, run.id)
+
+    def _alike(self, workflow: Workflow, run: RunState, policy: Guarded) -> _Alike:
         labels = tuple(sorted(run.labels.items()))
         key = (run.tenant, workflow.id, run.digest, run.created_by, labels, policy.epoch)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._work_out(workflow, run, policy, now, limits)
+            found = self._known[key] = _Alike({step: those or (END,) for step, those in follows(workflow).items()})
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return found
-
-    def _work_out(self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits) -> _Alike:
-        following = {step: those or (END,) for step, those in follows(workflow).items()}
-        steps = dict.fromkeys(one for those in following.values() for one in those)
-        any_run = replace(run, id=self._run)
-        alike = {s: self._text(workflow, any_run, policy, now, limits, s) for s in steps if _is_alike(workflow, s)}
-        texts = {step: text for step, text in alike.items() if text is not None}
-        return _Alike(following, texts, [step for step in steps if step not in alike])
 
     def _text(
         self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
@@ -102,5 +115,11 @@ class Foresight:
         return None if found is None else self._runs.foreseen(run, found, self._output)
 
 
-def _is_alike(workflow: Workflow, step: str) -> bool:
-    return ends_the_same_for_all(workflow) if step == END else is_same_for_all(workflow, step)
+def _ahead(alike: _Alike, decided: Plan) -> dict[str, tuple[str, ...]]:
+    return ahead(alike.following, (job.step for job in decided.jobs))
+
+
+def _is_same(alike: _Alike, workflow: Workflow, step: str) -> bool:
+    if step not in alike.same:
+        alike.same[step] = ends_the_same_for_all(workflow) if step == END else is_same_for_all(workflow, step)
+    return alike.same[step]

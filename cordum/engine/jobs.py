@@ -154,12 +154,14 @@ class Jobs:
         topics: Sequence[str],
         want: int,
         routes: Sequence[str] = (),
+        turn: int = 1,
     ) -> Exchanged:
-        """Record, claim and take new messages for many jobs in one round trip; safe to repeat as the single calls are.
+        """Record, claim, and take and claim new jobs, many in one round trip; safe to repeat as the single calls are.
 
-        A claim is answered unread: `read_claim` is for the process that runs the job.
+        A claim is answered unread: `read_claim` is for the process that runs the job. `turn` stays the same until the
+        answer to it is known.
         """
-        return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want, routes)
+        return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want, routes, turn)
 
     def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
         """A living worker reports that the pool child that ran this job is dead."""

@@ -123,9 +123,9 @@ class Runs:
                 good.append(number)
             except CordumError as error:
                 answers[number] = error
-        starts = [replace(start, input=inputs[number]) for number in good]
-        for number, answer in zip(good, self._core.create_all(starts, refuse_by_policy, known), strict=True):
-            answers[number] = answer
+        created = self._core.create_all(start, [inputs[number] for number in good], refuse_by_policy, known)
+        for number, answer in zip(good, created, strict=True):
+            answers[number] = answer if isinstance(answer, CordumError) else answer.run_id
         return answers
 
     def _idempotency(self, key: str | None, input_: JSON, labels: Mapping[str, str]) -> Idempotency | None:

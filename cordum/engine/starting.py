@@ -30,6 +30,12 @@ class Start:
     base: Base | None = None
     definition: str | None = None  # of a single job, which no workflow has
 
+    @property
+    def plain(self) -> bool:
+        """It belongs to nothing else, and takes over nothing."""
+        tied = (self.run_id, self.parent, self.rerun_of, self.triggered_by, self.base, self.definition)
+        return all(one is None for one in tied)
+
     def after(self, base: Base) -> Start:
         """The same start, taking over what was done before."""
         return replace(self, base=base)

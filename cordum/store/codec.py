@@ -304,6 +304,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         definition=run.get("definition"),
         compensates=run.get("compensates"),
         compensation=run.get("compensation"),
+        foreseen=(int(run["prepared"]), int(run["prepared_by"])) if "prepared" in run else None,
     )
 
 

@@ -87,7 +87,7 @@ class CommitWriter:
     ) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         if prepared is not None:
-            run_fields["prepared"] = _FIRST_VERSION
+            run_fields |= {"prepared": str(self._run.version + 1), "prepared_by": str(prepared.epoch)}
             self._hash(self._own.facts, prepared.facts())
             self._hash(self._own.prepared, [part for pair in prepared.steps.items() for part in pair])
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
@@ -519,7 +519,6 @@ class CommitWriter:
         ]
 
 
-_FIRST_VERSION = "1"  # that of a run which has just been created
 _AGES_MS = 4 * 10**12  # longer than anybody waits
 _MOST_TOLD_APART = 512
 

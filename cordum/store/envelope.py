@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import Any
 
 from cordum.domain.routing import dead_letter_queue
 from cordum.store.keys import COORDINATOR_QUEUE
@@ -44,23 +45,7 @@ def _template(task: str, queue: str, priority: int, args: tuple[str, ...]) -> st
             "body": json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {
-                # `id` stands first: find_unclaimed.lua reads it from the text.
-                "id": _ID,
-                "task": task,
-                "lang": "py",
-                "root_id": _ID,
-                "parent_id": None,
-                "group": None,
-                "retries": 0,
-                "eta": None,
-                "expires": None,
-                "timelimit": [None, None],
-                "argsrepr": f"({', '.join(args)})",
-                "kwargsrepr": "{}",
-                "origin": "cordum",
-                "ignore_result": True,
-            },
+            "headers": _headers(_ID, task, args),
             "properties": {
                 "correlation_id": _ID,
                 "delivery_mode": 2,
@@ -71,3 +56,32 @@ def _template(task: str, queue: str, priority: int, args: tuple[str, ...]) -> st
         },
         separators=(",", ":"),
     )
+
+
+def _headers(task_id: str, task: str, args: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        # `id` stands first: find_unclaimed.lua reads it from the text.
+        "id": task_id,
+        "task": task,
+        "lang": "py",
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "argsrepr": f"({', '.join(args)})",
+        "kwargsrepr": "{}",
+        "origin": "cordum",
+        "ignore_result": True,
+    }
+
+
+def job_headers(job_id: str, topic: str) -> dict[str, Any]:
+    """The headers of a job's message, read."""
+    return _headers(job_id, topic, (job_id,))
+
+
+MESSAGE_FORM = _template("@topic@", "@topic@", -1, (_ID,)).replace('"priority":-1', '"priority":@priority@')
+"""The text of a job's message, with words in place of what differs: `take_jobs.lua` knows by it what is ours."""

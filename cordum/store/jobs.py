@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 from cordum.domain.ids import JobId
 from cordum.domain.instances import parent_of
 from cordum.domain.plan import Event, Target
-from cordum.domain.routing import PRIORITIES, Route, direct_queue, queue_list
+from cordum.domain.routing import PRIORITIES, Route, direct_queue, is_direct, queue_list
 from cordum.domain.run import WORKER_LEFT, WORKER_LOST, Failure, OutcomeClass
 from cordum.domain.workflow import JSON
 from cordum.store import codec, keys
 from cordum.store.codec import own_json
 from cordum.store.commit import attempt_event_text, event_text
 from cordum.store.connection import Call, Connection
-from cordum.store.envelope import coordinator_message, job_message
+from cordum.store.envelope import MESSAGE_FORM, coordinator_message, job_message
 from cordum.store.scripts import Form
 
 _MOST_LOST = 500  # of one queue in one sweep
@@ -97,11 +97,13 @@ class Delivered(NamedTuple):
 class Exchanged(NamedTuple):
     """The replies to an exchange, in the order of what was asked; an error stands where its reply would.
 
-    `taken`: topics and texts of messages, in the order in which they should be worked on.
+    `begun`: jobs that were taken and claimed, in the order in which they should be worked on. `taken`: queues and texts
+    of messages that were not claimed with it, because they are no plain jobs or must not begin.
     """
 
     recorded: list[RecordReply | Exception]
     claimed: list[Claimed | Exception]
+    begun: list[tuple[Delivered, Claimed]]
     taken: list[tuple[str, str]]
 
 
@@ -123,6 +125,7 @@ class Jobs:
         self._topic_keys: dict[str, dict[str, str]] = {}
         self._claim_forms: dict[tuple[str, str, str], Form] = {}
         self._record_forms: dict[tuple[str, str], Form] = {}
+        self._take_forms: dict[tuple[str, tuple[str, ...]], Form] = {}
 
     def claim(
         self, job: JobId, topic: str, priority: int, incarnation: str, nonce: str, *, direct: bool = False
@@ -153,7 +156,6 @@ class Jobs:
             a_step=job.step,
             a_attempt=job.attempt,
             a_nonce=nonce,
-            a_event=attempt_event_text("step.started", job, source="queued", target="running", actor=incarnation),
             a_changed_event=changed,
             a_paused_event=paused,
             a_message=coordinator_message(),
@@ -169,6 +171,7 @@ class Jobs:
             k_held=self._cell.held(incarnation),
             k_timers=self._cell.timers,
             a_incarnation=incarnation,
+            a_actor=own_json(incarnation),
             a_topic=topic,
             a_minimum=self._window,
         )
@@ -238,27 +241,28 @@ class Jobs:
         topics: Sequence[str],
         want: int,
         routes: Sequence[str] = (),
+        turn: int = 1,
     ) -> Exchanged:
-        """What a worker has to say and to ask, in one round trip: record, claim, take up to `want` new messages.
+        """What a worker has to say and to ask, in one round trip: record, claim, take and claim up to `want` new jobs.
 
-        `topics` are queues; the worker's own among them gets first what waits on `routes`.
-
-        What was taken when the reply is lost on its way counts as lost and is sent again.
+        `topics` are queues; the worker's own among them gets first what waits on `routes`. `turn` counts the answers
+        that the worker has had: until it knows one it asks for the same turn, and is given what that has claimed.
         """
         calls = [self._record_call(one, incarnation) for one in recordings]
         calls += [
             self._claim_call(one.job, one.topic, one.priority, incarnation, one.nonce, one.direct) for one in deliveries
         ]
         first, last = len(recordings), len(recordings) + len(deliveries)
-        if routes and want:
+        takes = bool(topics) and want > 0
+        if routes and takes:
             calls.append(self._take_routed_call(incarnation, routes, want))
-        if topics and want:
-            calls.append(self._take_call(topics, want))
+        if takes:
+            calls.append(self._take_call(incarnation, tuple(topics), want, turn))
         replies = self._connection.run_each(calls)
         return Exchanged(
             [reply if isinstance(reply, Exception) else RecordReply(reply[0]) for reply in replies[:first]],
             [reply if isinstance(reply, Exception) else _claimed(reply) for reply in replies[first:last]],
-            _taken(topics, replies[-1]) if topics and want else [],
+            *(_taken(topics, replies[-1], _nonce(incarnation, turn)) if takes else ([], [])),
         )
 
     def _take_routed_call(self, incarnation: str, routes: Sequence[str], want: int) -> Call:
@@ -283,8 +287,30 @@ class Jobs:
             message=coordinator_message(),
         )
 
-    def _take_call(self, topics: Sequence[str], want: int) -> Call:
-        return self._connection.call("take_messages", {}, _lists_of(tuple(topics)), want=want, lists=len(topics))
+    def _take_call(self, incarnation: str, topics: tuple[str, ...], want: int, turn: int) -> Call:
+        form = self._take_forms.get((incarnation, topics)) or self._take_form(incarnation, topics)
+        return Call(form.script, form.filled(a_want=want, a_turn=turn, a_nonce=_nonce(incarnation, turn)))
+
+    def _take_form(self, incarnation: str, topics: tuple[str, ...]) -> Form:
+        """What is the same for all turns of a worker that listens to these queues, in this order."""
+        cell = self._cell
+        form = self._connection.library["take_jobs"].form(
+            [key for row in (_lists_of(topics), map(cell.sent, _lists_of(topics))) for key in row],
+            # What came to this worker alone says itself which topic it is of; that is left to the single claim.
+            ["" if is_direct(topic) else topic for topic in topics],
+            k_clock=cell.clock,
+            k_policy=cell.policy,
+            k_workers=cell.workers,
+            k_worker=cell.worker(incarnation),
+            k_held=cell.held(incarnation),
+            k_timers=cell.timers,
+            a_lists=len(topics),
+            a_incarnation=incarnation,
+            a_actor=own_json(incarnation),
+            a_envelope=MESSAGE_FORM,
+            **_run_key_arguments(),
+        )
+        return _kept(self._take_forms, (incarnation, topics), form)
 
     def lose(
         self, job: JobId, topic: str, incarnation: str, reason: str, *, child_died: bool = False, left: bool = False
@@ -538,11 +564,31 @@ def _claimed(reply: list[Any]) -> Claimed:
     return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
 
 
-def _taken(topics: Sequence[str], reply: list[Any] | Exception) -> list[tuple[str, str]]:
+def _nonce(incarnation: str, turn: int) -> str:
+    """Tells what a worker claims in one of its turns from every other claim."""
+    return f"{incarnation}#{turn}"
+
+
+def _run_key_arguments() -> dict[str, str]:
+    """How a script that learns of a run puts its keys together."""
+    parts = keys.RunKeys.of("@")
+    pairs = {name: getattr(parts, name).split("@") for name in ("run", "steps", "facts", "inputs", "timeline")}
+    return {"a_run_before": pairs["run"][0], **{f"a_{name}_after": after for name, (_, after) in pairs.items()}}
+
+
+def _taken(
+    topics: Sequence[str], reply: list[Any] | Exception, nonce: str
+) -> tuple[list[tuple[Delivered, Claimed]], list[tuple[str, str]]]:
     if isinstance(reply, Exception):
         raise reply
-    numbers, texts = reply[1][::2], reply[1][1::2]
-    return [(topics[(int(number) - 1) % len(topics)], text) for number, text in zip(numbers, texts, strict=True)]
+    begun, others = reply[1:] or ([], [])  # a turn that was overtaken has nothing
+    return (
+        [
+            (Delivered(JobId(run_id, step, int(attempt)), topic, int(priority), nonce), _claimed(granted))
+            for topic, priority, run_id, step, attempt, granted in begun
+        ],
+        [(topics[(int(number) - 1) % len(topics)], text) for number, text in others],
+    )
 
 
 def _unclaimed(reply: list[Any]) -> list[tuple[JobId, str]]:

@@ -22,6 +22,7 @@ from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.domain.wants import Wants
 from cordum.domain.workflow import Step
 from cordum.store import codec, keys
+from cordum.store.alike import Beginning, Marks, Pattern, pattern_of
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
@@ -30,6 +31,10 @@ from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
 
+# Those that create_alike needs of what all runs of a workflow share.
+_KEYS_OF_ALIKE = (
+    *("clock", "policy", "timers", "windows", "wakeups", "coordinator", "stats", "open_runs_of", "audit", "audited"),
+)
 _FIELDS = 1000  # so many values one read takes at most
 
 
@@ -167,6 +172,8 @@ class Runs:
 
     def create_all(self, creations: Sequence[Creation]) -> list[Created]:
         """Store several runs in one round trip, each for itself."""
+        if not creations:
+            return []
         replies = self._connection.run_all([self._create_call(one) for one in creations])
         return [self._created(creation, reply) for creation, reply in zip(creations, replies, strict=True)]
 
@@ -174,13 +181,12 @@ class Runs:
         run, plan, idempotency, rate, tick, prepared, show = creation
         script = self._connection.library["create_run"]
         commit = self._writer(run, script).write(plan, codec.run_fields(run), rate, prepared)
+        used, fingerprint = self._used(run.tenant, run.workflow_id, idempotency)
         return self._connection.call(
             "create_run",
             {
                 **self._commit_keys(run),
-                "idempotency": self._cell.idempotency(
-                    run.tenant, *((idempotency.scope or run.workflow_id, idempotency.key) if idempotency else ("", ""))
-                ),
+                "idempotency": used,
                 "runs": self._cell.runs(run.tenant),
                 "runs_of": self._cell.runs_of(run.tenant, run.workflow_id),
                 "workflow": self._cell.workflow(run.tenant, run.workflow_id),
@@ -190,13 +196,55 @@ class Runs:
             commit.more_keys,
             commit.values,
             plan=commit.control,
-            fingerprint=idempotency.fingerprint if idempotency else "",
+            fingerprint=fingerprint,
             ttl_sec=idempotency.ttl_sec if idempotency else 0,
             message=coordinator_message(),
             digest="" if run.definition else run.digest,
             show="1" if show else "0",
             tick=tick.control(run.tenant) if tick else "",
         )
+
+    def pattern(self, creation: Creation, marks: Marks) -> Pattern | None:
+        """What runs that begin like this one have in common; its id is a mark. None: too much for a pattern."""
+        run, script = creation.run, self._connection.library["create_alike"]
+        commit = self._writer(run, script).write(creation.plan, codec.run_fields(run), prepared=creation.prepared)
+        return pattern_of(run, creation.plan, commit, len(script.keys) + 1, marks)
+
+    def create_alike(
+        self,
+        pattern: Pattern,
+        tenant: str,
+        workflow_id: str,
+        beginnings: Sequence[Beginning],
+        idempotency: Sequence[Idempotency | None] = (),
+    ) -> list[Created]:
+        """Store runs of one pattern with one call, each for itself; `idempotency` is empty when none has a key."""
+        used = [self._used(tenant, workflow_id, one) for one in idempotency]
+        control, more_keys, values = pattern.arguments(beginnings, used)
+        shared = self._shared_keys(tenant, workflow_id)
+        reply = self._connection.run(
+            "create_alike",
+            {
+                **{name: shared[name] for name in _KEYS_OF_ALIKE},
+                "runs": self._cell.runs(tenant),
+                "runs_of": self._cell.runs_of(tenant, workflow_id),
+                "workflow": self._cell.workflow(tenant, workflow_id),
+            },
+            more_keys,
+            values,
+            plan=control,
+            mark=pattern.marks.run,
+            digest=pattern.digest,
+            ttl_sec=max((one.ttl_sec for one in idempotency if one), default=0),
+            message=coordinator_message(),
+        )
+        return [Created(CreateReply(word), run_id) for word, run_id in zip(reply[1::2], reply[2::2], strict=True)]
+
+    def _used(self, tenant: str, workflow_id: str, one: Idempotency | None) -> tuple[str, str]:
+        """Where an idempotency key is kept, and its fingerprint, which is empty when there is none."""
+        if one is None:
+            return self._cell.idempotency(tenant, "", ""), ""
+        return self._cell.idempotency(tenant, one.scope or workflow_id, one.key), one.fingerprint
 
     def _created(self, creation: Creation, reply: list[Any]) -> Created:
         run, word = creation.run, CreateReply(reply[0])
@@ -228,18 +276,32 @@ class Runs:
         text = children_text(self._cell, writer, run, known.child, known.epoch, mark)
         return PreparedChildren(known, ready, text)
 
-    def apply(self, run: RunState, plan: Plan, ahead: Sequence[PreparedChildren] = ()) -> CommitReply:
-        """Commit what was planned from `run`; CONFLICT when the run is not what it was then."""
-        return self.apply_all([(run, plan, ahead)])[0]
+    def apply(
+        self,
+        run: RunState,
+        plan: Plan,
+        prepared: Prepared | None = None,
+        ahead: Sequence[PreparedChildren] = (),
+    ) -> CommitReply:
+        """Commit what was planned from `run`; CONFLICT when the run is not what it was then.
 
-    def apply_all(self, planned: Sequence[tuple[RunState, Plan, Sequence[PreparedChildren]]]) -> list[CommitReply]:
-        """Commit the plans of several runs, each for itself, with what is known of the children that begin next."""
+        `prepared`: what is foreseen from there on; None: what was foreseen before holds no more. `ahead`: what is known
+        of the children that begin next.
+        """
+        return self.apply_all([(run, plan, prepared, ahead)])[0]
+
+    def apply_all(
+        self, planned: Sequence[tuple[RunState, Plan, Prepared | None, Sequence[PreparedChildren]]]
+    ) -> list[CommitReply]:
+        """Commit the plans of several runs, each for itself."""
         replies = self._connection.run_all([self._apply_call(*one) for one in planned])
         return [CommitReply(reply[0]) for reply in replies]
 
-    def _apply_call(self, run: RunState, plan: Plan, ahead: Sequence[PreparedChildren]) -> Call:
+    def _apply_call(
+        self, run: RunState, plan: Plan, prepared: Prepared | None, ahead: Sequence[PreparedChildren]
+    ) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = self._writer(run, script).write(plan, ahead=ahead)
+        commit = self._writer(run, script).write(plan, prepared=prepared, ahead=ahead)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},

@@ -75,23 +75,29 @@ class Script:
         """Keys and arguments in the order of the header; anything missing or unknown is a programming error."""
         if len(keys) != len(self.keys) or len(args) != len(self.args):
             raise self._misfit(keys, args)
-        if (more_keys and not self.more_keys) or (more_args and not self.more_args):
-            raise TypeError(f"{self.name} takes no further keys or arguments")
+        self._refuse_more(more_keys, more_args)
         try:
             return [*self._pick_keys(keys), *more_keys], [*self._pick_args(args), *more_args]
         except KeyError:
             raise self._misfit(keys, args) from None
 
-    def form(self, **fixed: Argument) -> Form:
+    def form(self, more_keys: Sequence[str] = (), more_args: Sequence[Argument] = (), **fixed: Argument) -> Form:
         """A call of which this much is always the same; keys and arguments are named as in the script."""
-        names = (*(f"k_{name}" for name in self.keys), *(f"a_{name}" for name in self.args))
-        if not fixed.keys() <= set(names):
-            raise TypeError(f"{self.name} has no {', '.join(sorted(fixed.keys() - set(names)))}")
+        keys, args = [f"k_{name}" for name in self.keys], [f"a_{name}" for name in self.args]
+        if not fixed.keys() <= {*keys, *args}:
+            raise TypeError(f"{self.name} has no {', '.join(sorted(fixed.keys() - {*keys, *args}))}")
+        self._refuse_more(more_keys, more_args)
+        given = ((name, fixed.get(name, "")) for name in keys), ((name, fixed.get(name, "")) for name in args)
+        places = [*given[0], *((None, key) for key in more_keys), *given[1], *((None, one) for one in more_args)]
         return Form(
             self,
-            (len(self.keys), *(fixed.get(name, "") for name in names)),
-            tuple((name, number) for number, name in enumerate(names, 1) if name not in fixed),
+            (len(keys) + len(more_keys), *(value for _, value in places)),
+            tuple((name, number) for number, (name, _) in enumerate(places, 1) if name and name not in fixed),
         )
+
+    def _refuse_more(self, more_keys: Sequence[str], more_args: Sequence[Argument]) -> None:
+        if (more_keys and not self.more_keys) or (more_args and not self.more_args):
+            raise TypeError(f"{self.name} takes no further keys or arguments")
 
     def _misfit(self, keys: Mapping[str, str], args: Mapping[str, Argument]) -> TypeError:
         wrong = sorted(set(keys) ^ set(self.keys) | set(args) ^ set(self.args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -102,7 +103,8 @@ def test_it_is_what_a_look_would_have_done(engine: Engine, hands: Hands, order: 
     assert kept(engine, straight_run, "inputs") == kept(engine, planned_run, "inputs")
     for part in ("facts", "run"):
         one, other = kept(engine, straight_run, part), kept(engine, planned_run, part)
-        one.pop("prepared", None)
+        for name in ("prepared", "prepared_by"):
+            one.pop(name, None)
         # Who has seen an older version commits nothing, so that a signal would say nothing more.
         assert (one.pop("signals", None), other.pop("signals", None)) in (("1", "5"), (None, None))
         assert one.keys() == other.keys()
@@ -287,11 +289,104 @@ def test_a_run_of_somebody_else_is_foreseen_anew(engine: Engine, hands: Hands) -
     assert record(hands, engine.start_run(ALICE, "wf", {}).run["id"], "a", {}) == "RECORDED"
 
 
-@pytest.mark.parametrize(("steps", "word"), [(32, "RECORDED"), (33, "ADVANCE")])
-def test_large_workflows_are_looked_at(engine: Engine, hands: Hands, steps: int, word: str) -> None:
+@pytest.mark.parametrize(("steps", "word"), [(33, "RECORDED"), (34, "ADVANCE")])
+def test_what_follows_in_a_crowd_is_looked_at(engine: Engine, hands: Hands, steps: int, word: str) -> None:
     after = "".join(f", s{n}: {{topic: job.t, depends_on: [a]}}" for n in range(1, steps))
     run_id = hands.start(f"steps: {{a: {{topic: job.t}}{after}}}")
     assert record(hands, run_id, "a", {}) == word
     engine.coordinate()
     assert len(kept(engine, run_id, "steps")) == steps
     assert "pending" not in "".join(kept(engine, run_id, "steps").values())
+
+
+def words_of(hands: Hands, definition: str, steps: list[str], input: dict[str, Any] = INPUT) -> tuple[str, list[str]]:
+    """As `walk`, whatever the steps are called."""
+    run_id, words = hands.start(definition, input), []
+    for step in steps:
+        hands.engine.jobs.renew(hands.worker)
+        words.append(record(hands, run_id, step, {"of": step}))
+        if words[-1] == "ADVANCE":
+            hands.engine.coordinate()
+    return run_id, words
+
+
+def chain(length: int) -> tuple[str, list[str]]:
+    steps = [f"s{number}" for number in range(length)]
+    given = "input: {n: '${input.incident}'}"
+    after = (
+        f", {step}: {{topic: job.t, depends_on: [{before}], {given}}}" for before, step in itertools.pairwise(steps)
+    )
+    return f"steps: {{s0: {{topic: job.t}}{''.join(after)}}}", steps
+
+
+@pytest.mark.parametrize(("length", "looks"), [(33, [32]), (66, [32, 65]), (300, [37 + 38 * n for n in range(7)])])
+def test_of_a_long_chain_so_many_steps_go_straight_at_a_time(
+    engine: Engine, hands: Hands, length: int, looks: list[int]
+) -> None:
+    definition, steps = chain(length)
+    run_id, words = words_of(hands, definition, steps)
+    assert [number for number, word in enumerate(words) if word == "ADVANCE"] == looks
+    assert engine.run("default", run_id)["status"] == "succeeded"
+
+
+def test_a_long_chain_is_told_as_looks_would_have_told_it(engine: Engine, hands: Hands) -> None:
+    definition, steps = chain(70)
+    straight, words = words_of(hands, definition, steps)
+    looked, _ = words_of(planned(engine), definition, steps)
+    assert words.count("ADVANCE") == 2
+    assert told(engine, straight) == told(engine, looked)
+
+
+# What is no plain step is looked at when it ends, and so is the end of its run. Patience asks for a look only to begin.
+BEHIND = {
+    "a condition": ("condition: 'true'", "AARRA"),
+    "a limit": ("concurrency: {key: k, limit: 1}", "AARRA"),
+    "patience": ("queue_timeout_sec: 9", "ARRRR"),
+}
+
+
+@pytest.mark.parametrize(("said", "expected"), BEHIND.values(), ids=BEHIND)
+def test_what_follows_a_look_goes_straight_again(engine: Engine, hands: Hands, said: str, expected: str) -> None:
+    middle = f"b: {{topic: job.t, depends_on: [a], {said}}}"
+    after = "c: {topic: job.t, depends_on: [b]}, d: {topic: job.t, depends_on: [c]}, e: {topic: job.t, depends_on: [d]}"
+    _, words = words_of(hands, f"steps: {{a: {{topic: job.t}}, {middle}, {after}}}", [*"abcde"])
+    assert "".join(word[0] for word in words) == expected
+
+
+def test_after_a_retry_it_goes_straight_again(engine: Engine, hands: Hands) -> None:
+    retry = "retry: {max_retries: 1, initial_backoff_sec: 0}"
+    run_id = hands.start(f"steps: {{a: {{topic: job.t, {retry}}}, b: {{topic: job.t, depends_on: [a]}}}}")
+    assert hands.claim(run_id, "a").word == "CLAIMED"
+    assert hands.finish(run_id, "a", kind=OutcomeClass.RETRYABLE) == "ADVANCE"
+    engine.coordinate()
+    assert hands.claim(run_id, "a", attempt=2).word == "CLAIMED"
+    outcome = Outcome(OutcomeClass.SUCCESS, {})
+    job_id, me = f"{run_id}:a@2", hands.worker.incarnation
+    assert hands.engine.jobs.record(job_id, "job.t", me, "n", outcome).value == "RECORDED"
+    assert record(hands, run_id, "b", {}) == "RECORDED"
+    assert engine.run("default", run_id)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("act", ["skip", "pause"])
+def test_what_a_person_did_is_not_forgotten_by_a_look(engine: Engine, hands: Hands, act: str) -> None:
+    """What was foreseen before holds no more, however many looks there are after it."""
+    after = "b: {topic: job.t, depends_on: [a]}, c: {topic: job.t, depends_on: [b]}, x: {topic: job.t}"
+    run_id = hands.start(f"steps: {{a: {{topic: job.t}}, {after}}}")
+    if act == "skip":
+        engine.skip_step(BOB, run_id, "x", "not now")
+    else:
+        engine.pause_run(BOB, run_id, "wait")
+        engine.resume_run(BOB, run_id, "go on")
+    assert record(hands, run_id, "a", {}) == "ADVANCE"
+    engine.coordinate()
+    assert record(hands, run_id, "b", {}) == "ADVANCE"
+
+
+def test_without_what_was_foreseen_anything_left_out_is_seen(engine: Engine, hands: Hands) -> None:
+    """A join with a step that a condition leaves out: its needs will never all have succeeded."""
+    beside = "b: {topic: job.t, condition: 'false'}, x: {topic: job.t, condition: 'true'}"
+    run_id = hands.start(f"steps: {{a: {{topic: job.t}}, {beside}, c: {{topic: job.t, depends_on: [a, b]}}}}")
+    hands.work(run_id, "x")
+    assert record(hands, run_id, "a", {}) == "ADVANCE"
+    engine.coordinate()
+    assert hands.claim(run_id, "c").word == "CLAIMED"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from celery.worker import state
 
+from cordum.domain.ids import JobId
 from cordum.domain.run import OutcomeClass
 from cordum.errors import Unavailable
 from cordum.execution import lease
@@ -27,6 +28,7 @@ from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recordi
 TOPIC = "job.t.one"
 DONE = Landed(OutcomeClass.SUCCESS, "1", None, None, 0.1)
 SETTINGS = Settings(lease_ms=1000, lease_renew_ms=100)
+GRANTED = Claimed(ClaimReply.CLAIMED)
 
 
 def message(name: str) -> str:
@@ -35,12 +37,16 @@ def message(name: str) -> str:
 
 @dataclass
 class Engine:
-    """Answers exchanges; `queue` holds what may be taken, `claims` and `records` what to answer instead of yes."""
+    """Answers exchanges; `queue` holds what may be taken, `claims` and `records` what to answer instead of yes.
+
+    What has an answer of its own to a claim is not claimed as it is taken.
+    """
 
     queue: list[str] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
     records: dict[str, Any] = field(default_factory=dict)
     away: bool = False
+    turns: list[int] = field(default_factory=list)
     asked: list[tuple[list[str], list[str], int]] = field(default_factory=list)
 
     def exchange(
@@ -51,16 +57,24 @@ class Engine:
         topics: Any,
         want: int,
         routes: Any = (),
+        turn: int = 1,
     ) -> Exchanged:
+        self.turns += [turn] if topics else []
         if self.away:
             raise Unavailable("Redis cannot be reached")
         recorded, delivered = [str(one.job) for one in recordings], [str(one.job) for one in deliveries]
         self.asked.append((recorded, delivered, want if topics else 0))
-        taken = [(TOPIC, self.queue.pop(0)) for _ in range(want if topics else 0) if self.queue]
-        granted = Claimed(ClaimReply.CLAIMED)
+        begun, taken = [], []
+        for text in [self.queue.pop(0) for _ in range(want if topics else 0) if self.queue]:
+            job = JobId.parse(json.loads(text)["headers"]["id"]) if text.startswith('{"body"') else None
+            if job is None or str(job) in self.claims:
+                taken.append((TOPIC, text))
+            else:
+                begun.append((Delivered(job, TOPIC, 3, f"w#{turn}"), GRANTED))
         return Exchanged(
             [self.records.get(job_id, RecordReply.ADVANCE) for job_id in recorded],
-            [self.claims.get(job_id, granted) for job_id in delivered],
+            [self.claims.get(job_id, GRANTED) for job_id in delivered],
+            begun,
             taken,
         )
 
@@ -156,7 +170,40 @@ def test_one_turn_records_takes_and_claims(place: Callable[[int], Place]) -> Non
     here.land("a")
     here.land("b")
     here.loop()
-    assert here.engine.asked == [(["r:a@1", "r:b@1"], [], 2), ([], ["r:c@1", "r:d@1"], 0)]
+    assert here.engine.asked == [(["r:a@1", "r:b@1"], [], 2)]
+    assert here.in_flight() == ["r:c@1", "r:d@1"]
+    here.land("c")
+    here.loop()
+    assert here.engine.asked[-1][0] == ["r:c@1"]
+
+
+def test_a_turn_is_asked_for_until_its_answer_is_known(place: Callable[[int], Place]) -> None:
+    """What it has claimed meanwhile is claimed by this worker, and nobody else would begin it."""
+    here = place(1)
+    here.engine.away = True
+    here.loop()
+    here.engine.away = False
+    here.engine.queue = [message("a")]
+    here.later.pop()()
+    here.settle()
+    here.land("a")
+    here.settle()
+    assert here.engine.turns == [1, 1, 2]
+
+
+def test_what_a_turn_has_claimed_is_recorded_by_that_claim(place: Callable[[int], Place]) -> None:
+    here = place(1)
+    here.engine.queue = [message("a")]
+    here.settle()
+    assert here.flying[0].recording(DONE).nonce == "w#1"
+
+
+def test_jobs_that_cannot_be_begun_are_lost(place: Callable[[int], Place]) -> None:
+    here = place(2)
+    here.engine.queue = [message("a"), message("b")]
+    here.consumer.app.tasks = {}
+    here.loop()
+    assert losses() == ["r:a@1", "r:b@1"]
 
 
 def test_large_results_are_recorded_a_few_at_a_time(place: Callable[[int], Place]) -> None:

@@ -13,7 +13,7 @@ from tests.proof.model import cancel, conclude, dispatch, end_when_over, revoke
 from tests.proof.state import ENDED, JOB_TIMEOUT_MS, PRIORITY, RUN_ENDED, RUN_TIMEOUT_MS, Look, Policy, Run, Step
 
 Queue = tuple[str, int]  # topic, priority
-_ON_ITS_WAY = {"pending", "ready", "queued", "succeeded"}
+_ON_ITS_WAY = {"pending", "ready", "queued", "running", "settling", "retrying", "succeeded"}
 LEASE_MS, SWEEP_MS, GRACE_MS, ASIDE_MS, WINDOW = 5000, 1000, 3000, 2000, 3
 NEW, OLD = 0, 1
 
@@ -40,6 +40,7 @@ class Cell:
     parked: set[str] = field(default_factory=set)  # those of them that were not taken back
     turns: dict[str, dict[tuple[int, str], Turn]] = field(default_factory=dict)  # topic -> priority, tenant
     lists: dict[Queue, list[str]] = field(default_factory=dict)  # Celery's queues: job ids, oldest first
+    answered: dict[str, tuple[str, str, Any]] = field(default_factory=dict)  # what was answered
     sent: dict[Queue, dict[str, int]] = field(default_factory=dict)  # unclaimed messages, and when they were sent
     suspects: dict[Queue, dict[tuple[str, int], int]] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)  # worker -> end
@@ -126,7 +127,6 @@ class Cell:
         if self.commit(first_look) == "POLICY_CHANGED":
             self.advance(run_id)
         self.runs[run_id].due = None  # nobody was called before it was there
-        self._foresee(self.runs[run_id])
         return "CREATED", run_id
 
     def cancel(self, run_id: str) -> None:
@@ -211,6 +211,23 @@ class Cell:
         run.timer = until if run.timer is None else min(run.timer, until)
         return "CLAIMED", run.input_of(name)
 
+    def turn(self, topic: str, worker: str, turn: int) -> tuple[str, str, Any]:
+        """A worker takes the oldest message of the highest priority, and has its claim if that may be granted.
+
+        Asked for the same turn again it is told the same, and takes nothing.
+        """
+        nonce = f"{worker}#{turn}"
+        if nonce in self.answered:
+            return self.answered[nonce]
+        job = self.pop(*min(queue for queue, jobs in self.lists.items() if queue[0] == topic and jobs))
+        queued = self.step_in(job, "queued")
+        decided = queued is not None and self.policy is not None and queued.epoch == self.policy.epoch
+        answer = job, "", None
+        if decided and self.alive(worker):
+            answer = job, *self.claim(job, worker, nonce)
+            self.answered[nonce] = answer
+        return answer
+
     def record(self, job: str, worker: str, nonce: str, kind: str, output: Any = None, pause: int | None = None) -> str:
         run, name, _ = self.find(job)
         step = self.step_in(job, "running")
@@ -232,25 +249,36 @@ class Cell:
 
     # What is known beforehand needs no look: plain jobs after plain jobs, allowed whatever they are given.
 
-    def _foresee(self, run: Run) -> None:
-        if self.policy is None or {step.status for step in run.steps.values()} - _ON_ITS_WAY:
+    def _foresee(self, look: Look, run: Run) -> None:
+        """What a look has begun, and what follows from that. Of what was foreseen before nothing may have been lost."""
+        seen, policy = look.seen, look.policy
+        if policy is None or run.version == seen.version or run.status in RUN_ENDED:
+            return
+        if run.foreseen_by not in (None, (seen.version, policy.epoch)):
+            return
+        if {step.status for step in run.steps.values()} - _ON_ITS_WAY:
             return
         waiting = {name: [n for n in run.steps if name in run.spec(n).get("depends_on", ())] for name in run.steps}
         plain = {name for name in run.steps if self._is_plain(run, name)}
-        known = {name for name in plain if self._is_allowed_at_once(run, name)}
-        run.foreseen = {name: those for name, those in waiting.items() if name in plain and those and known >= {*those}}
-        if plain == run.steps.keys():
-            run.foreseen |= {name: [] for name, those in waiting.items() if not those}
-        run.foreseen_by = run.version, self.policy.epoch
+        known = {name for name in plain if self._is_allowed_at_once(run, policy, name)}
+        begun = look.new("ready")
+        for name in begun:
+            if name in plain and plain >= {*waiting[name]}:
+                begun += [n for n in waiting[name] if n not in begun]
+        ends = plain == run.steps.keys()
+        found = {n: waiting[n] for n in begun if n in plain and known >= {*waiting[n]} and (waiting[n] or ends)}
+        if found or run.foreseen_by:
+            run.foreseen |= found
+            run.foreseen_by = run.version, policy.epoch
 
     def _is_plain(self, run: Run, name: str) -> bool:
         alone = run.kind(name) == "worker" and run.owner(name) is None and not run.handled(name)
         return alone and not run.spec(name).keys() & {"condition", "on_error"}
 
-    def _is_allowed_at_once(self, run: Run, name: str) -> bool:
-        assert self.policy is not None
+    def _is_allowed_at_once(self, run: Run, policy: Policy, name: str) -> bool:
         spec = run.spec(name)
-        return self.policy.verdicts[spec["topic"]] == "allow" and "queue_timeout_sec" not in spec
+        alone = all(self._is_plain(run, one) for one in spec.get("depends_on", ()))
+        return alone and policy.verdicts[spec["topic"]] == "allow" and "queue_timeout_sec" not in spec
 
     def _is_as_foreseen(self, run: Run) -> bool:
         return self.policy is not None and run.foreseen_by == (run.version, self.policy.epoch)
@@ -326,7 +354,7 @@ class Cell:
 
     def look(self, run_id: str, revoked: str | None = None) -> Look:
         """What follows for a run now; `revoked`: a job of its that somebody wants cancelled."""
-        look = Look(self.runs[run_id], self.policy, self.now)
+        look = Look(self.runs[run_id], self.policy, self.now, foresees=revoked is None)
         if revoked is not None:
             run, name, attempt = self.find(revoked)
             step = run.steps[name]
@@ -349,6 +377,8 @@ class Cell:
         run.version += bool(changed) or look.run.status != look.seen.status
         run.status, run.output, run.error = look.run.status, look.run.output, look.run.error
         run.steps |= {name: replace(look.run.steps[name]) for name in changed}
+        if look.foresees:
+            self._foresee(look, run)
         self._send(run, look)
         self.approvals |= {job: (why, None) for job, why in look.closed.items()}
         self.approvals |= {run.job(name): ("pending", run.steps[name].asked) for name in look.questions()}

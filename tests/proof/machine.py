@@ -51,6 +51,8 @@ ACTS = (
     "claim duplicate",
     "claim older",
     "claim repeated",
+    "turn",
+    "turn repeated",
     "late result",
     "foreign result",
     "old resend",
@@ -117,6 +119,7 @@ class Machine(RuleBasedStateMachine):
         self.looks: list[tuple[Any, Any]] = []
         self.calls: list[Call] = []  # of people, as a history knows them
         self.nonces = 0
+        self.turns: Counter[str] = Counter()
         self.acts = 0
         self.disagreed = False
         self.at_the_end = False
@@ -349,6 +352,42 @@ class Machine(RuleBasedStateMachine):
         if seen[0] == "CLAIMED" and (job, worker, nonce) not in self.claims:
             self.claims.append((job, worker, nonce))
 
+    def _turn(self, topic: str, worker: str, fault: Fault) -> tuple[str, str, str] | None:
+        """A worker takes one message, and claims it as it takes it or else by itself; the claim, granted or not."""
+        self.turns[worker] += 1
+        turn = self.turns[worker]
+        self.rig.wire.break_next("take_jobs", fault)
+        try:
+            seen = self.rig.turn(topic, worker, turn)
+        except ProcessDied:
+            if fault is Fault.DIES_AFTER:
+                self.model.turn(topic, worker, turn)
+            return None
+        expected = self.model.turn(topic, worker, turn)
+        if fault is Fault.LOST_REPLY and not expected[1]:
+            expected = "", "", None  # a message that is not claimed with its turn is lost with the answer
+        job, word, _ = self.agree(expected, seen, "turn", topic, worker, turn)
+        if not job:
+            return None
+        if word == "CLAIMED":
+            claim = job, worker, f"{worker}#{turn}"
+            self.claims.append(claim)
+        else:
+            claim = job, worker, self._nonce()
+            self._claim(*claim, Fault.NONE)
+        return claim
+
+    @precondition(lambda self: self._queues())
+    @rule(pick=PICK, worker=st.sampled_from(["w1", "w1", "w1", "w2"]), fault=DEATHS, again=st.booleans())
+    def turn(self, pick: int, worker: str, fault: Fault, again: bool) -> None:
+        self.count("turn")
+        queues = self._queues()
+        topic = queues[pick % len(queues)][0]
+        claim = self._turn(topic, worker, fault)
+        if again and claim is not None and claim[2].startswith(worker):
+            self.count("turn repeated")
+            self.both("turn", topic, worker, self.turns[worker])
+
     @precondition(lambda self: self._queues())
     @rule(pick=PICK, worker=st.sampled_from(["w1", "w1", "w1", "w2"]), fault=DEATHS)
     def claim(self, pick: int, worker: str, fault: Fault) -> None:
@@ -361,18 +400,26 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._queues())
     @rule(
-        pick=PICK, kind=st.sampled_from(["success", "success", "retryable", "retryable", "fatal"]), looks=st.booleans()
+        pick=PICK,
+        kind=st.sampled_from(["success", "success", "retryable", "retryable", "fatal"]),
+        looks=st.booleans(),
+        turns=st.booleans(),
     )
-    def work(self, pick: int, kind: str, looks: bool) -> None:
+    def work(self, pick: int, kind: str, looks: bool, turns: bool) -> None:
         """What happens nearly always: it carries runs far enough for the rest to be worth trying."""
         self.count("work")
         queues = self._queues()
-        job, nonce = self.both("pop", *queues[pick % len(queues)]), self._nonce()
+        queue = queues[pick % len(queues)]
         self.both("heartbeat", "w1")
-        self._claim(job, "w1", nonce, Fault.NONE)
-        self.both("progress", job, "w1")
-        self.both("once", job, "mail")
-        self._record((job, "w1", nonce), kind, None, Fault.NONE)
+        if turns:
+            claim = self._turn(queue[0], "w1", Fault.NONE)
+            assert claim is not None
+        else:
+            claim = self.both("pop", *queue), "w1", self._nonce()
+            self._claim(*claim, Fault.NONE)
+        self.both("progress", claim[0], "w1")
+        self.both("once", claim[0], "mail")
+        self._record(claim, kind, None, Fault.NONE)
         if looks:
             self.both("coordinate")
 

@@ -38,7 +38,13 @@ PLANTED: Mapping[str, Bug] = {
     ),
     "claim_of_any_attempt": Bug(
         "a claim looks whether the step is queued, and not which of its attempts",
-        instead=[("claim", "if state ~= 'queued:' .. a_attempt then", "if (state or ''):sub(1, 7) ~= 'queued:' then")],
+        instead=[
+            (
+                "claim",
+                "if state.mark ~= 'queued:' .. attempt then",
+                "if (state.mark or ''):sub(1, 7) ~= 'queued:' then",
+            )
+        ],
     ),
     "mark_cleared_unseen": Bug(
         "a commit takes the run's mark away without comparing signals",

@@ -329,6 +329,8 @@ def _legal(move: Move, change: Change, law: Law) -> bool:
         return edge in _BY_SCRIPT.get(move.call.name, ()) and fits
     if move.call.name == "record_result" and edge in _STRAIGHT:
         return further == 1
+    if move.call.name == "take_jobs":
+        return edge in _BY_SCRIPT["take_jobs"] and further == 0
     return edge == ("ready", "queued") and change.before.attempt == change.after.attempt
 
 
@@ -372,6 +374,36 @@ def p4_sent_and_claimed_once(move: Move, law: Law) -> int:
     fits = own or (move.job is not None and move.mark == Mark("queued", move.job.attempt))
     demand("P4", move.word != "CLAIMED" or fits, f"{move.call} was granted, the step was {move.mark}")
     return move.word == "STALE" or own
+
+
+def p4_a_turn_is_answered_once(move: Move, law: Law) -> int:
+    """A turn is told what it has claimed, however often it is asked for; one that was overtaken does nothing."""
+    if move.call.name != "take_jobs":
+        return 0
+    turn, last = int(move.arg("turn")), int(_turn_of(move))
+    demand("P4", turn > last or move.before is move.after, f"{move.call}, turn {turn} after {last}, has changed things")
+    began = {str(JobId(c.run_id, c.step, c.after.attempt)) for c in move.changes if c.after.status == "running"}
+    own = began if turn > last else _claimed_by(move) if turn == last else set()
+    demand("P4", told_to_begin(move) == own, f"turn {turn} after {last} was told {told_to_begin(move)}, has {own}")
+    return turn <= last
+
+
+def _turn_of(move: Move) -> str:
+    """The last turn in which this worker has taken something."""
+    return move.before.pairs("worker", move.arg("incarnation")).get("turn", "0")
+
+
+def _claimed_by(move: Move) -> set[str]:
+    """What this worker holds by a claim of this turn."""
+    held = ((job_id, job_of(job_id)) for job_id in move.before.held.get(move.arg("incarnation"), ()))
+    claims = ((job_id, move.before.fact(job.run_id, job.step, "claim")) for job_id, job in held)
+    return {job_id for job_id, claim in claims if claim == move.arg("nonce")}
+
+
+def told_to_begin(move: Move) -> set[str]:
+    """The jobs that the answer to a turn names as the worker's own."""
+    begun = move.reply[1] if move.word == "TAKEN" else []
+    return {str(JobId(run_id, step, int(attempt))) for _, _, run_id, step, attempt, _ in begun}
 
 
 def p4_messages_are_not_piled_up(move: Move, law: Law) -> int:
@@ -502,6 +534,10 @@ def p6_leases_are_respected(move: Move, law: Law) -> int:
         case "claim":
             new = move.word == "CLAIMED" and not move.attempt_runs
             demand("P6", alive or not new, f"{worker} has no lease and was given {move.call}")
+            return not alive
+        case "take_jobs":
+            began = [change for change in move.changes if change.after.status == "running"]
+            demand("P6", alive or not began, f"{worker} has no lease and began {began}")
             return not alive
         case "lose_attempt":
             own = move.attempt_runs and move.fact("worker") == worker
@@ -685,6 +721,9 @@ def p10_policy_first(move: Move, law: Law) -> int:
     if move.call.name == "claim" and move.word == "CLAIMED" and not move.attempt_runs:
         decided = move.fact("epoch")
         demand("P10", decided == epoch, f"{move.call} begins by policy {decided}, the policy is {epoch}")
+    for change in move.changes if move.call.name == "take_jobs" else ():
+        decided = move.before.fact(change.run_id, change.step, "epoch")
+        demand("P10", decided == epoch, f"{change.step} begins by policy {decided}, the policy is {epoch}")
     return len(move.sent_out) + (move.word == "POLICY_CHANGED")
 
 
@@ -895,6 +934,7 @@ OVER_MOVES: Mapping[str, Callable[[Move, Law], int]] = {
     "p3_children_come_and_go": p3_children_come_and_go,
     "p3_undone_once": p3_undone_once,
     "p4_sent_and_claimed_once": p4_sent_and_claimed_once,
+    "p4_a_turn_is_answered_once": p4_a_turn_is_answered_once,
     "p4_messages_are_not_piled_up": p4_messages_are_not_piled_up,
     "p4_nothing_begins_while_paused": p4_nothing_begins_while_paused,
     "p5_one_result_counts": p5_one_result_counts,

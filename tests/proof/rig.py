@@ -20,10 +20,12 @@ from cordum.domain.routing import PRIORITIES, queue_list
 from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine import Caller, Engine, Outcome, WorkerInfo
 from cordum.engine.core import Look
+from cordum.engine.jobs import read_claim
 from cordum.errors import CordumError, IdempotencyKeyReused
 from cordum.redis_address import RedisAddress
 from cordum.settings import Settings
 from cordum.store import Store
+from cordum.store.prepared import Prepared
 from cordum.store.scripts import Library
 from tests.proof.cell import GRACE_MS, LEASE_MS, SWEEP_MS, WINDOW, Queue
 from tests.proof.state import ENDED, PRIORITY
@@ -122,9 +124,15 @@ class Rig:
         spec = self._spec(job)
         priority = PRIORITY[spec.get("priority", "interactive")]
         claim = self.worker.jobs.claim(job, spec["topic"], priority, worker, nonce)
-        if isinstance(claim.input, dict) and "error" in claim.input:
-            claim.input["error"].pop("message")
-        return claim.word.value, claim.input
+        return claim.word.value, _without_words(claim.input)
+
+    def turn(self, topic: str, worker: str, turn: int) -> tuple[str, str, Any]:
+        answer = self.worker.jobs.exchange(worker, [], [], (topic,), 1, turn=turn)
+        for one, claimed in answer.begun:
+            return str(one.job), "CLAIMED", _without_words(read_claim(one.job, claimed).input)
+        for _, text in answer.taken:
+            return str(json.loads(text)["headers"]["id"]), "", None
+        return "", "", None
 
     def record(self, job: str, worker: str, nonce: str, kind: str, output: Any = None, pause: int | None = None) -> str:
         failure = None if kind == "success" else Failure(kind, "broke")
@@ -167,22 +175,24 @@ class Rig:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
-    def look(self, run_id: str, revoked: str | None = None) -> tuple[Look, Plan]:
+    def look(self, run_id: str, revoked: str | None = None) -> tuple[Look, Plan, Prepared | None]:
         look = self.coordinator._core.look(run_id)
         assert look is not None
         seen = look.workflow, look.run, look.policy, look.snapshot.now, LIMITS
         if revoked is None:
-            return look, plan(*seen)
+            decided = plan(*seen)
+            return look, decided, self.coordinator._core._foreseen(look, decided)
         job = JobId.parse(revoked)
         assert job is not None
-        reason = "celery-control", "revoked"
-        return look, plan_cancel_step(*seen, step=job.step, attempt=job.attempt, actor=reason[0], reason=reason[1])
+        by = {"actor": "celery-control", "reason": "revoked"}
+        return look, plan_cancel_step(*seen, step=job.step, attempt=job.attempt, **by), None
 
     def advance(self, run_id: str) -> None:
         self.coordinator._core.advance(run_id)
 
-    def commit(self, look: tuple[Look, Plan]) -> str:
-        return self.store.runs.apply(look[0].run, look[1]).value
+    def commit(self, looked: tuple[Look, Plan, Prepared | None]) -> str:
+        look, decided, prepared = looked
+        return self.store.runs.apply(look.run, decided, prepared).value
 
     def ring(self) -> bool:
         return self.store.wakeups.ring()
@@ -235,6 +245,13 @@ class Rig:
 
     def timeline(self, run_id: str) -> list[dict[str, Any]]:
         return self.store.runs.timeline(run_id, 1, 100_000)
+
+
+def _without_words(input: Any) -> Any:
+    """An input without the words in which a handler is told of an error."""
+    if isinstance(input, dict) and "error" in input:
+        input["error"].pop("message")
+    return input
 
 
 def _scores(flat: list[str]) -> dict[str, int]:

@@ -121,6 +121,7 @@ class Look:
     seen: Run
     policy: Policy | None
     now: int
+    foresees: bool = False  # it is no person's act, so that what follows from it can be known beforehand
     run: Run = field(init=False)
     closed: dict[str, str] = field(default_factory=dict)  # approvals that nobody has to answer any more: job id -> why
     dead: list[str] = field(default_factory=list)  # steps that have failed for good, leaves only

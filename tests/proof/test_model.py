@@ -22,6 +22,7 @@ from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 from hypothesis.stateful import run_state_machine_as_test
 
 from cordum.redis_address import RedisAddress
+from cordum.store.jobs import ClaimReply
 from cordum.store.scripts import Library
 from tests.proof import cell, model, state
 from tests.proof.definitions import POLICIES, TOPICS
@@ -41,6 +42,7 @@ _OPERATORS = "routes, and operators of workers and queues, are the explorer's"
 _KEYS, _DEFINITIONS, _SIGNALS = "keys of the API are no part of a run", "definitions stay here", "nobody signals here"
 _REMOVALS = "runs are kept here; who removes them is in the explorer and in tests/engine/test_retention.py"
 _SCHEDULES = "nothing runs by the clock here; the explorer has ticks"
+_ALIKE = "here whoever starts a run is shown it; the explorer has others, and so has tests/engine/test_alike.py"
 _HOOKS = "what a hook is kept as is no part of a run"
 _LETTERS = "nobody deals with dead letters here; the explorer does"
 UNREACHABLE: dict[tuple[str, str], str] = {
@@ -49,6 +51,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("claim", "PAUSED"): "nobody pauses here; the explorer does",
     ("create_api_key", "CREATED"): _KEYS,
     ("create_api_key", "UNCHANGED"): _KEYS,
+    ("create_alike", "ANSWERED"): _ALIKE,
     ("create_run", "THROTTLED"): "no rule is about starts here; the explorer has one",
     ("create_run", "SCHEDULE_MOVED"): _SCHEDULES,
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,
@@ -114,7 +117,8 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("trim_bulk_retries", "TRIMMED"): _LETTERS,
     ("trim_dead_letters", "TRIMMED"): _LETTERS,
     ("take_routed", "TAKEN"): _OPERATORS,
-    ("take_messages", "TAKEN"): "the machine takes messages off the lists itself",
+    **{("take_jobs", word.value): "said of one job, not of a turn" for word in ClaimReply},
+    ("take_jobs", "OVERTAKEN"): "nothing comes late here; the explorer has such a turn",
 }
 
 # The explorer's planted bugs, and two coarser ones.

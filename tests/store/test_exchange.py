@@ -1,22 +1,37 @@
-"""Many jobs in one round trip: what is recorded, claimed and taken, and in which order."""
+"""Many jobs in one round trip: what is recorded, claimed and taken, in which order, and what a repetition finds."""
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
 
 from cordum.domain.ids import JobId
-from cordum.domain.routing import queue_list
+from cordum.domain.routing import direct_queue, queue_list
 from cordum.domain.run import OutcomeClass
-from cordum.store.jobs import ClaimReply, Delivered, Recording, RecordReply
+from cordum.store.envelope import job_message
+from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
+from cordum.store.keys import RunKeys
 from tests.store.world import TOPIC, World
 
+QUEUE = queue_list(TOPIC, 3)
 THREE = "steps: {a: {topic: job.t}, b: {topic: job.t}, c: {topic: job.t}}"
 
 
+_turns = count(1)
+
+
+def turn(world: World, number: int, topics: tuple[str, ...] = (TOPIC,), want: int = 9, worker: str = "w1") -> Exchanged:
+    return world.store.jobs.exchange(worker, [], [], topics, want, turn=number)
+
+
 def taken(world: World, topics: tuple[str, ...], want: int) -> list[tuple[str, str]]:
-    return world.store.jobs.exchange("w1", [], [], topics, want).taken
+    return turn(world, next(_turns), topics, want).taken
+
+
+def begun(answer: Exchanged) -> list[str]:
+    return [str(delivered.job) for delivered, _ in answer.begun]
 
 
 def send(world: World, topic: str, priority: int, *texts: str) -> None:
@@ -57,14 +72,148 @@ def test_one_exchange_records_claims_and_takes_each_for_itself(world: World) -> 
     record: Any = Recording(JobId("r1", "a", 1), TOPIC, "na", OutcomeClass.SUCCESS, "[]")
     late: Any = Recording(JobId("r1", "b", 1), TOPIC, "nobody's", OutcomeClass.SUCCESS, "[]")
     claims = [Delivered(JobId("r1", "b", 1), TOPIC, 3, "nb"), Delivered(JobId("r1", "nowhere", 1), TOPIC, 3, "nx")]
-    reply = world.store.jobs.exchange("w1", [record, late], claims, (TOPIC,), 1)
+    world.client.rpop(QUEUE)  # the message of `a`, which was claimed above
+    reply = world.store.jobs.exchange("w1", [record, late], claims, (TOPIC,), 2)
     assert reply.recorded == [RecordReply.ADVANCE, RecordReply.STALE]
     assert [one.word for one in reply.claimed if not isinstance(one, Exception)] == [
         ClaimReply.CLAIMED,
         ClaimReply.STALE,
     ]
-    assert len(reply.taken) == 1
-    assert world.marks() == {"a": "succeeded:1", "b": "running:1", "c": "queued:1"}
+    assert begun(reply) == ["r1:c@1"]
+    assert reply.taken == [(TOPIC, job_message("r1:b@1", TOPIC, 3))], "claimed just before, so its message is stale"
+    assert world.marks() == {"a": "succeeded:1", "b": "running:1", "c": "running:1"}
+
+
+# -- taken and claimed -------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_claimed_as_it_is_taken(world: World) -> None:
+    world.create(THREE)
+    ((delivered, claimed),) = turn(world, 1, want=1).begun
+    assert delivered == Delivered(JobId("r1", "a", 1), TOPIC, 3, "w1#1")
+    assert claimed == Claimed(ClaimReply.CLAIMED, "default", "wf", "{}", '{"x":[]}', *claimed[5:])
+    assert world.marks() == {"a": "running:1", "b": "queued:1", "c": "queued:1"}
+    assert world.store.workers.held("w1") == ["r1:a@1"]
+    record = Recording(delivered.job, TOPIC, delivered.nonce, OutcomeClass.SUCCESS, "1")
+    assert world.store.jobs.exchange("w1", [record], [], (), 0).recorded == [RecordReply.ADVANCE]
+
+
+def test_it_is_told_the_same_as_by_a_claim_of_its_own(world: World) -> None:
+    for run_id, step in (("r1", "a"), ("r2", "b")):
+        world.create(f"steps: {{{step}: {{topic: job.t, timeout_sec: 7, retry: {{max_retries: 2}}}}}}", run_id)
+    single = world.claim("a")
+    ((_, claimed),) = turn(world, 1).begun
+    assert claimed._replace(decision="") == single._replace(decision="")
+    runs = [world.client.hgetall(RunKeys.of(run_id).facts) for run_id in ("r1", "r2")]
+    assert {name[2:] for name in runs[0]} == {name[2:] for name in runs[1]}
+    told = [world.store.runs.timeline(run_id, 1, 99)[-1] for run_id in ("r1", "r2")]
+    assert told[0]["type"] == "step.started"
+    strip = {"step_id": "", "job_id": ""}
+    assert told[0] | strip == told[1] | strip
+    assert world.client.zscore(world.store.keys.timers, "r2") == world.client.zscore(world.store.keys.timers, "r1")
+    assert not world.client.exists(world.store.keys.sent(QUEUE))
+
+
+def test_the_keys_that_the_script_puts_together_are_the_run_s(world: World) -> None:
+    world.create(THREE)
+    keys = set(world.client.scan_iter())
+    turn(world, 1)
+    assert set(world.client.scan_iter()) - keys == {world.store.keys.held("w1"), world.store.keys.timers}
+
+
+def test_a_turn_whose_answer_was_lost_is_answered_again(world: World) -> None:
+    world.create(THREE)
+    first = turn(world, 1, want=2)
+    before = world.everything()
+    again = turn(world, 1, want=2)
+    assert sorted(again.begun) == sorted(first.begun)
+    assert world.everything() == before
+    assert begun(turn(world, 2)) == ["r1:c@1"]
+
+
+def test_a_repeated_turn_does_not_bring_back_what_was_taken_away_meanwhile(world: World) -> None:
+    world.create(THREE)
+    turn(world, 1, want=2)
+    world.record("a", nonce="w1#1")
+    assert begun(turn(world, 1)) == ["r1:b@1"]
+    world.claim("c", nonce="another")
+    assert begun(turn(world, 1)) == ["r1:b@1"]
+
+
+def test_a_turn_that_comes_after_its_successor_takes_nothing(world: World) -> None:
+    """Its first sending was slower than its second one and all that followed."""
+    world.create(THREE)
+    turn(world, 2, want=1)
+    before = world.everything()
+    assert turn(world, 1) == Exchanged([], [], [], [])
+    assert world.everything() == before
+
+
+def test_a_message_that_lies_there_twice_begins_once(world: World) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    (text,) = world.messages()
+    send(world, TOPIC, 3, text)
+    answer = turn(world, 1)
+    assert begun(answer) == ["r1:a@1"]
+    assert answer.taken == [(TOPIC, text)]
+
+
+def test_without_a_lease_nothing_begins(world: World) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    answer = turn(world, 1, worker="stranger")
+    assert answer.begun == []
+    assert len(answer.taken) == 1
+    assert world.marks() == {"a": "queued:1"}
+
+
+@pytest.mark.parametrize("change", ["policy", "pause"])
+def test_what_may_not_begin_is_left_to_the_single_claim(world: World, change: str) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    if change == "policy":
+        world.store.policies.publish("other", "{default_decision: deny, rules: []}", "test")
+    else:
+        world.client.hset(RunKeys.of("r1").run, "status", "paused")
+    before = world.store.runs.timeline("r1", 1, 99)
+    answer = turn(world, 1)
+    assert (answer.begun, len(answer.taken)) == ([], 1)
+    assert world.store.runs.timeline("r1", 1, 99) == before
+    assert world.store.workers.held("w1") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('"eta":null', '"eta":"2030-01-01T00:00:00Z"'),
+        lambda text: text.replace('"retries":0', '"retries":1'),
+        lambda text: text.replace("r1:a@1", "r1:a@2"),
+        lambda text: text.replace("r1:a@1", "r1:nowhere@1"),
+        lambda text: text.replace("r1:a@1", "no job"),
+        lambda text: text + " ",
+        lambda text: "{no json",
+        lambda text: "",
+    ],
+)
+def test_what_is_not_plainly_a_job_is_given_as_it_came(world: World, change: Any) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    text = change(world.client.rpop(QUEUE))
+    send(world, TOPIC, 3, text)
+    assert turn(world, 1) == Exchanged([], [], [], [(TOPIC, text)])
+    assert world.marks() == {"a": "queued:1"}
+
+
+def test_a_job_on_the_list_of_another_topic_is_given_as_it_came(world: World) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    (text,) = world.messages()
+    send(world, "job.other", 3, text)
+    assert turn(world, 1, topics=("job.other",)).taken == [("job.other", text)]
+
+
+def test_what_came_to_a_worker_alone_is_left_to_the_single_claim(world: World) -> None:
+    world.create("steps: {a: {topic: job.t}}")
+    text = world.client.rpop(QUEUE)
+    queue = direct_queue("w1")
+    send(world, queue, 0, text)
+    assert turn(world, 1, topics=(TOPIC, queue)).taken == [(queue, text)]
 
 
 def test_an_exchange_may_be_repeated(world: World) -> None:

@@ -8,7 +8,9 @@ from cordum.api.answers import answer, no_content
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_by_id, page_query
-from cordum.api.schemas import ApiKeyBody, ApiKeysQuery, NoQuery, body, query
+from cordum.api.schemas.bodies import ApiKeyBody
+from cordum.api.schemas.queries import ApiKeysQuery, NoQuery
+from cordum.api.schemas.reading import body, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import Forbidden

@@ -10,7 +10,9 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import ApprovalsQuery, CommentBody, NoQuery, ReasonBody, body, query
+from cordum.api.schemas.bodies import CommentBody, ReasonBody
+from cordum.api.schemas.queries import ApprovalsQuery, NoQuery
+from cordum.api.schemas.reading import body, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

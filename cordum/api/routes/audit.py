@@ -8,7 +8,8 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import AuditQuery, NoQuery, OrderedQuery, PageQuery, query
+from cordum.api.schemas.queries import AuditQuery, NoQuery, OrderedQuery, PageQuery
+from cordum.api.schemas.reading import query
 from cordum.domain.ids import JobId
 from cordum.domain.roles import Role
 from cordum.engine import Caller

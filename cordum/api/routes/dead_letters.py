@@ -10,18 +10,9 @@ from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import (
-    ActionQuery,
-    BulkRetryBody,
-    LetterRetryBody,
-    LettersQuery,
-    NoQuery,
-    UnsaidBody,
-    body,
-    idempotency_key,
-    query,
-    reasoned,
-)
+from cordum.api.schemas.bodies import BulkRetryBody, LetterRetryBody, UnsaidBody
+from cordum.api.schemas.queries import ActionQuery, LettersQuery, NoQuery
+from cordum.api.schemas.reading import body, idempotency_key, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

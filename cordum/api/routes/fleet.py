@@ -8,7 +8,8 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_by_id, page_query
-from cordum.api.schemas import NoQuery, query, reasoned
+from cordum.api.schemas.queries import NoQuery
+from cordum.api.schemas.reading import query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

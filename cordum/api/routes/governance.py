@@ -7,7 +7,8 @@ from flask import Blueprint, Response
 from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
-from cordum.api.schemas import NoQuery, query
+from cordum.api.schemas.queries import NoQuery
+from cordum.api.schemas.reading import query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

@@ -9,7 +9,8 @@ from flask import Blueprint, Response
 from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
-from cordum.api.schemas import RunGraphQuery, WorkflowGraphQuery, query
+from cordum.api.schemas.queries import RunGraphQuery, WorkflowGraphQuery
+from cordum.api.schemas.reading import query
 from cordum.domain.picture import graph, mermaid
 from cordum.domain.roles import Role
 from cordum.domain.workflow import Workflow

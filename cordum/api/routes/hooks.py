@@ -8,7 +8,9 @@ from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import public, requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import HookBody, NoQuery, body, query, reasoned
+from cordum.api.schemas.bodies import HookBody
+from cordum.api.schemas.queries import NoQuery
+from cordum.api.schemas.reading import body, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller, Delivery
 

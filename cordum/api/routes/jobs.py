@@ -8,18 +8,9 @@ from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import (
-    ActionQuery,
-    JobBody,
-    JobsQuery,
-    NoQuery,
-    UnsaidBody,
-    body,
-    idempotency_key,
-    query,
-    reasoned,
-    same_key,
-)
+from cordum.api.schemas.bodies import JobBody, UnsaidBody
+from cordum.api.schemas.queries import ActionQuery, JobsQuery, NoQuery
+from cordum.api.schemas.reading import body, idempotency_key, query, reasoned, same_key
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

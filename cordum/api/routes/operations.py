@@ -7,16 +7,9 @@ from flask import Blueprint, Response, url_for
 from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
-from cordum.api.schemas import (
-    ActionQuery,
-    CompleteBody,
-    RerunBody,
-    SignalBody,
-    body,
-    idempotency_key,
-    query,
-    reasoned,
-)
+from cordum.api.schemas.bodies import CompleteBody, RerunBody, SignalBody
+from cordum.api.schemas.queries import ActionQuery
+from cordum.api.schemas.reading import body, idempotency_key, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller, Preview
 

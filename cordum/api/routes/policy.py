@@ -23,7 +23,8 @@ from cordum.api.policy_bodies import (
     TestBody,
     policy_request,
 )
-from cordum.api.schemas import NoQuery, body, idempotency_key, query
+from cordum.api.schemas.queries import NoQuery
+from cordum.api.schemas.reading import body, idempotency_key, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import Problem, Unprocessable

@@ -11,22 +11,9 @@ from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import bare_listing, listing, page_query
-from cordum.api.schemas import (
-    ActionQuery,
-    CancelBody,
-    NoQuery,
-    RunsOfWorkflowQuery,
-    RunsQuery,
-    StartQuery,
-    TimelineQuery,
-    UnsaidBody,
-    body,
-    idempotency_key,
-    input_body,
-    labels,
-    query,
-    reasoned,
-)
+from cordum.api.schemas.bodies import CancelBody, UnsaidBody
+from cordum.api.schemas.queries import ActionQuery, NoQuery, RunsOfWorkflowQuery, RunsQuery, StartQuery, TimelineQuery
+from cordum.api.schemas.reading import body, idempotency_key, input_body, labels, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 from cordum.errors import NotFound

@@ -8,19 +8,9 @@ from cordum.api.answers import answer, done_or_told
 from cordum.api.context import engine
 from cordum.api.identity import requires
 from cordum.api.pages import listing, page_query
-from cordum.api.schemas import (
-    ActionQuery,
-    BackfillBody,
-    NewScheduleBody,
-    NoQuery,
-    ScheduleBody,
-    TicksQuery,
-    body,
-    idempotency_key,
-    moment,
-    query,
-    reasoned,
-)
+from cordum.api.schemas.bodies import BackfillBody, NewScheduleBody, ScheduleBody
+from cordum.api.schemas.queries import ActionQuery, NoQuery, TicksQuery
+from cordum.api.schemas.reading import body, idempotency_key, moment, query, reasoned
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

@@ -7,7 +7,9 @@ from flask import Blueprint, Response
 from cordum.api.answers import answer
 from cordum.api.context import engine
 from cordum.api.identity import requires
-from cordum.api.schemas import ActionQuery, SignalByCorrelationBody, body, idempotency_key, query
+from cordum.api.schemas.bodies import SignalByCorrelationBody
+from cordum.api.schemas.queries import ActionQuery
+from cordum.api.schemas.reading import body, idempotency_key, query
 from cordum.domain.roles import Role
 from cordum.engine import Caller
 

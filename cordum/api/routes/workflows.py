@@ -12,7 +12,8 @@ from cordum.api.identity import requires
 from cordum.api.media import definition_body
 from cordum.api.pages import bare_listing, listing, page_by_id, page_by_number, page_query
 from cordum.api.policy_bodies import DryRunBody
-from cordum.api.schemas import NoQuery, WorkflowQuery, body, query
+from cordum.api.schemas.queries import NoQuery, WorkflowQuery
+from cordum.api.schemas.reading import body, query
 from cordum.domain.definition import Media
 from cordum.domain.roles import Role
 from cordum.engine import Caller

@@ -61,12 +61,13 @@ class Flight(JobRequest):
         consumer: Any,
         tower: Tower,
         direct: bool = False,
+        nonce: str = "",
     ):
         # Not super().__init__(): that reads and copies the message, which costs more than everything else here.
         self.job = job
         self.priority = priority
         self.direct = direct
-        self.nonce = unique()
+        self.nonce = nonce or unique()
         self.claimed = _NOT_CLAIMED
         self._tower = tower
         self.id = str(job)

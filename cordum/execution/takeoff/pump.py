@@ -1,8 +1,8 @@
 """The turns of the fast path: record what has ended, take and claim what there is room for, give it to the pool.
 
-One turn is two round trips at most, however many jobs it moves. Turns are made in the event loop, and only there; pools
-tell of ends from any thread. Whatever goes wrong in a turn is kept for a later one or told of the one job it belongs
-to: an exception that left a turn would end the worker.
+One turn is one round trip, however many jobs it moves; a second one claims what came otherwise. Turns are made in the
+event loop, and only there; pools tell of ends from any thread. Whatever goes wrong in a turn is kept for a later one or
+told of the one job it belongs to: an exception that left a turn would end the worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
 from cordum.settings import Settings
-from cordum.store.jobs import Claimed, ClaimReply, Exchanged, Recording, RecordReply
+from cordum.store.envelope import job_headers
+from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
 
 __all__ = ["MOST_AT_ONCE", "Pump"]
 
@@ -70,6 +71,7 @@ class Pump:
         self._routes = routes
         self._routed = False
         self._next = 0
+        self._number = 1  # of the turn whose answer is not known yet; what it has claimed is asked for until it is
         self._away = self._over = False
         self._knock = Knock(self.turn)
         # Claimed and with the pool; landed and not recorded; taken and not claimed, and until when that is tried.
@@ -173,10 +175,10 @@ class Pump:
         topics = self._in_turn() if want > 0 and (not listening or not self.dry or self._routes()) else ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
-            taken = self._exchange(ended, waiting, topics, want)
-            self._claim_taken(taken)
+            replies = self._exchange(ended, waiting, topics, want)
+            self._claim_taken(replies.taken)
             if topics:
-                self.dry = len(taken) < want
+                self.dry = len(replies.begun) + len(replies.taken) < want
         if self._landed:
             self.call()
         self.look()
@@ -197,8 +199,8 @@ class Pump:
         waiting: Sequence[tuple[Flight, float]],
         topics: tuple[str, ...],
         want: int,
-    ) -> list[tuple[str, str]]:
-        """One round trip and what follows from it; the answer is the messages that were taken."""
+    ) -> Exchanged:
+        """One round trip and what follows from it, but for messages that were taken and not claimed."""
         try:
             replies = self._port.exchange(
                 self._incarnation,
@@ -206,18 +208,23 @@ class Pump:
                 [flight.delivered for flight, _ in waiting],
                 topics,
                 want,
-                *((routes,) if (routes := self._wanted_routes() if topics else ()) else ()),
+                self._wanted_routes() if topics else (),
+                self._number,
             )
         except BaseException:
             self._landed.extendleft(reversed(ended))
             self._waiting = [*waiting, *self._waiting]
             raise
-        for (flight, landed), word in zip(ended, replies.recorded, strict=True):
-            self._account(flight, landed, word)
+        self._number += bool(topics)
+        # What is there to do comes before what is only to be told.
         for (flight, until), claimed in zip(waiting, replies.claimed, strict=True):
             self._answer(flight, until, claimed)
+        for delivered, claimed in replies.begun:
+            self._begin(delivered, claimed)
         self._write_now()
-        return replies.taken
+        for (flight, landed), word in zip(ended, replies.recorded, strict=True):
+            self._account(flight, landed, word)
+        return replies
 
     def _room(self, listening: bool = False) -> int:
         pool = self._consumer.pool
@@ -276,6 +283,20 @@ class Pump:
             self._call_after(self._renew_sec / 2)
         else:
             _log.info("%s dropped: %s", flight.id, claimed.word)
+
+    def _begin(self, delivered: Delivered, claimed: Claimed) -> None:
+        """A job that was claimed as it was taken."""
+        job, topic, priority, nonce, _ = delivered
+        try:
+            headers, task = job_headers(str(job), topic), self._consumer.app.tasks[topic]
+            flight = Flight(job, priority, headers, task, self._consumer, self, nonce=nonce)
+            flight.claimed = claimed
+            flight.announce(self._consumer)
+        except Exception as error:
+            _log.exception("%s could not be begun", job)
+            lease.report_lost(str(job), topic, f"it could not be begun: {error!r}")
+        else:
+            self._send(flight)
 
     def _send(self, flight: Flight) -> None:
         self._aloft.add(flight)

@@ -81,10 +81,12 @@ class TakeOff(bootsteps.StartStopStep):
         return _is_listening(consumer) or (pump is not None and pump.dry and pump.has_room)
 
     def _topics(self, consumer: Any) -> tuple[str, ...]:
-        """Those consumed now, without those with a rate limit, which is for Celery to keep."""
+        """Those consumed now that have a function here, less those with a rate limit, which is for Celery to keep."""
         names = tuple(consumer.task_consumer._queues) if consumer.task_consumer else ()
         if names != self._known[0]:
-            self._known = (names, tuple(name for name in names if is_topic(name) or is_direct(name)))
+            tasks = consumer.app.tasks
+            known = (name for name in names if (is_topic(name) and name in tasks) or is_direct(name))
+            self._known = (names, tuple(known))
         topics = self._known[1]
         if consumer.disable_rate_limits or not any(consumer.task_buckets.values()):
             return topics

@@ -3,20 +3,10 @@
 -- KEYS run steps facts inputs outputs timeline clock policy timers windows workers context inbox wakeups coordinator approvals open_approvals asked dead_letters open_letters handled_letters letter_groups letter_tenants stats open_runs_of audit audited idempotency runs runs_of workflow schedule schedules_due ...
 -- ARGV plan fingerprint ttl_sec message digest show tick ...
 -- REPLY CREATED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE SCHEDULE_MOVED THROTTLED
--- include clock timeline audit wake release route waited quota spent commit snapshot schedule
+-- include clock timeline audit wake release route waited quota spent commit snapshot schedule begin
 local plan = cjson.decode(a_plan)
-if redis.call('EXISTS', k_run) == 1 then return {'EXISTS'} end -- guard: run_is_new
-if a_fingerprint ~= '' then
-  local used = redis.call('GET', k_idempotency)
-  if used then
-    local run_id, fingerprint = string.match(used, '^(%S+) (%S+)$')
-    if fingerprint ~= a_fingerprint then return {'KEY_REUSED'} end -- guard: same_request
-    return {'REPLAYED', run_id} -- guard: key_is_new
-  end
-end
--- The definition may have been deleted since it was read, and then nobody could go on with the run; a single job (no digest) has its own.
-if a_digest ~= '' and redis.call('HEXISTS', k_workflow, 'document:' .. a_digest) == 0 then return {'WORKFLOW_GONE'} end -- guard: workflow_stored
-if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
+local refused = known_already(k_run, a_fingerprint ~= '' and k_idempotency, a_fingerprint) or outdated(a_digest, plan.epoch)
+if refused then return refused end
 local tick = a_tick ~= '' and cjson.decode(a_tick)
 if tick and redis.call('HGET', k_schedule, 'version') ~= tick.version then return {'SCHEDULE_MOVED'} end -- guard: schedule_as_seen
 local now = clock_now()

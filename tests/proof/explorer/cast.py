@@ -24,7 +24,7 @@ from cordum.domain.states import RunStatus
 from cordum.engine.values import Caller, Outcome
 from cordum.errors import CordumError, NotFound, TooManyRequests
 from cordum.store import names
-from cordum.store.jobs import ClaimReply
+from cordum.store.jobs import ClaimReply, Delivered
 from tests.proof.explorer.actors import Actor, Process
 from tests.proof.explorer.moment import CELL, Moment
 from tests.proof.explorer.opening import SETTINGS, START, TENANT, WORKFLOW, info_of
@@ -154,6 +154,29 @@ def worker(
         process.jobs.record(job_id, TOPIC, incarnation, name, Outcome(outcome, {"by": name}, failure, after_ms))
 
     return Actor(name, act, 1, sent(job_id))
+
+
+def turn(name: str, number: int, *, incarnation: str = "w1", want: int = 2, heard: bool = True) -> Actor:
+    """A turn of the fast path: takes and claims, claims singly what came unclaimed, runs user code, and records.
+
+    `heard` False: nobody waits for its answer any more.
+    """
+    queue = queue_list(TOPIC, INTERACTIVE)
+
+    def act(process: Process) -> None:
+        answer = process.jobs.exchange(incarnation, [], [], (TOPIC,), want, turn=number)
+        if not heard:
+            return
+        begun = [delivered for delivered, _ in answer.begun]
+        for _, text in answer.taken:
+            job = _job(json.loads(text)["headers"]["id"])
+            claim = process.store.jobs.claim(job, TOPIC, INTERACTIVE, incarnation, name)
+            begun += [Delivered(job, TOPIC, INTERACTIVE, name)] if claim.word is ClaimReply.CLAIMED else []
+        for one in begun:
+            process.note("ran", str(one.job))
+            process.jobs.record(str(one.job), TOPIC, incarnation, one.nonce, Outcome(SUCCESS, {"by": name}))
+
+    return Actor(name, act, 1, lambda moment: bool(moment.raw(queue)))
 
 
 def direct_worker(name: str, job_id: str, incarnation: str) -> Actor:
@@ -433,15 +456,21 @@ def approver(name: str, job_id: str, decision: str = "approved", person: str | N
     return Actor(name, act, 1, lambda moment: job_id in moment.approvals(job.run_id))
 
 
-def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
-    """Starts a run, and notes the answer when it used an idempotency key."""
+def submitter(name: str, key: str | None, input_: dict[str, object], *, alike: bool = False) -> Actor:
+    """Starts a run, and notes the answer when it used an idempotency key. `alike`: it has started such runs before."""
     body = json.dumps(input_)
 
     def act(process: Process) -> None:
         labels = {} if key is None else {"key": key}
-        with patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"):
+        genuine = process.core._patterns.of
+        with (
+            patch("cordum.engine.core.new_run_id", lambda *_: f"{CELL}-{name}"),
+            patch.object(process.core._patterns, "of", lambda *args, **_: genuine(*args, alone=False)),
+        ):
             try:
-                started = process.runs.start(Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels)
+                started = process.runs.start(
+                    Caller(TENANT, "alice"), WORKFLOW, json.loads(body), key, labels, show=not alike
+                )
             except NotFound:
                 process.note("gone", key or "", body)
             except TooManyRequests as throttled:
@@ -450,7 +479,7 @@ def submitter(name: str, key: str | None, input_: dict[str, object]) -> Actor:
                 process.note("refused", key or "", body, refused.code)
             else:
                 if key is not None:
-                    process.note("started", key, body, started.run["id"])
+                    process.note("started", key, body, started.id)
 
     return Actor(name, act)
 

@@ -19,7 +19,7 @@ from tests.proof.explorer.tape import Call
 
 Notes: TypeAlias = Mapping[str, tuple[Note, ...]]
 
-PLANNERS = frozenset({"apply_plan", "create_run"})
+PLANNERS = frozenset({"apply_plan", "create_run", "create_alike"})
 _SENT_OUT = frozenset({"ready", "queued"})
 
 

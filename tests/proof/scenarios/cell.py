@@ -165,3 +165,52 @@ def two_runs_are_advanced_together() -> Scenario:
         ),
         runs=("r1", "r2"),
     )
+
+
+@scenario("create_alike.key_is_new", "create_alike.same_request")
+def submits_of_a_pattern_with_one_key() -> Scenario:
+    """The same request twice and another one, under one key, and a third under a key of its own."""
+    return Scenario(
+        CHAIN,
+        (
+            submitter("s1", "k", {"n": 1}, alike=True),
+            submitter("s2", "k", {"n": 2}, alike=True),
+            submitter("s3", "k", {"n": 1}, alike=True),
+            submitter("s4", "other", {"n": 1}, alike=True),
+            worker("w", "c1-s2:a@1"),
+        ),
+        runs=(),
+    )
+
+
+@scenario("create_alike.policy_epoch")
+def submits_of_a_pattern_while_the_policy_changes() -> Scenario:
+    """Two submits of different keys; the policy is changed twice; what they start is claimed."""
+    return Scenario(
+        CHAIN,
+        (
+            submitter("s1", "k", {"n": 1}, alike=True),
+            submitter("s2", "k2", {"n": 1}, alike=True),
+            publisher("admin", ELSE),
+            publisher("root", DENY),
+            worker("w", "c1-s1:a@1"),
+            coordinator("c1", run_id="c1-s1"),
+        ),
+        runs=(),
+    )
+
+
+@scenario("create_alike.run_is_new")
+def submits_of_a_pattern_without_a_key() -> Scenario:
+    """A lost reply must not start the run again: its step may be claimed, recorded and planned by then."""
+    return Scenario(
+        CHAIN,
+        (
+            submitter("s1", None, {"n": 1}, alike=True),
+            submitter("s2", None, {"n": 1}, alike=True),
+            worker("w", "c1-s1:a@1"),
+            coordinator("c1", 2, "c1-s1"),
+            canceller("bob", "c1-s2"),
+        ),
+        runs=(),
+    )

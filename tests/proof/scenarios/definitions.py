@@ -29,6 +29,22 @@ def a_deletion_while_runs_begin() -> Scenario:
     )
 
 
+@scenario("create_alike.workflow_stored")
+def a_deletion_while_runs_of_a_pattern_begin() -> Scenario:
+    """The same, with runs that are filled in and not planned."""
+    return Scenario(
+        ONE,
+        (
+            submitter("s1", "k", {"n": 1}, alike=True),
+            submitter("s2", "k", {"n": 1}, alike=True),
+            submitter("s3", None, {"n": 2}, alike=True),
+            deleter("bob"),
+            worker("w", "c1-s1:a@1"),
+        ),
+        runs=(),
+    )
+
+
 @scenario("delete_workflow.no_open_runs")
 def a_deletion_while_a_run_ends() -> Scenario:
     """Deleted before its end, it is in use; a new version and a new run come in between."""

@@ -179,6 +179,24 @@ def no_room_for_a_step_that_was_foreseen() -> Scenario:
     )
 
 
+@scenario("record_result.run_as_prepared")
+def a_look_foresees_what_follows() -> Scenario:
+    """A condition needs a look; what comes after it goes straight, unless somebody pauses the run."""
+    return Scenario(
+        "steps: {a: {topic: job.t}, b: {topic: job.t, depends_on: [a], condition: 'true'}, "
+        "c: {topic: job.t, depends_on: [b]}}",
+        (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
+            worker("wb", "r1:b@1", incarnation="w2"),
+            pauser("op"),
+            resumer("on"),
+            worker("wc", "r1:c@1"),
+        ),
+        straight=True,
+    )
+
+
 # -- children that begin as others succeed ---------------------------------------------------------------------------
 
 

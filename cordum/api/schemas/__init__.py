@@ -1,0 +1,1 @@
+"""What requests may say: kinds of fields, query parameters, bodies, and the only reader of them."""

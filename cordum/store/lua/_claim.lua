@@ -1,0 +1,51 @@
+-- claim: an attempt begins, once. What has to hold for that stands here and nowhere else. `own`: the keys of its run.
+-- MOVES queued>running
+local function has_lease(now)
+  local lease = redis.call('ZSCORE', k_workers, a_incarnation)
+  return lease and tonumber(lease) >= now
+end
+
+local function policy_epoch()
+  return redis.call('HGET', k_policy, 'epoch') or '0'
+end
+
+-- Of a step as it is: its mark, and the facts that a claim asks for.
+local function state_of(own, step)
+  local facts = redis.call('HMGET', own.facts, step .. '#claim', step .. '#epoch', step .. '#timeout_ms', step .. '#retries_left',
+    step .. '#shape', step .. '#decision', step .. '#places', step .. '#topic', step .. '#priority')
+  return {
+    step = step, mark = redis.call('HGET', own.steps, step), claim = facts[1], epoch = facts[2], timeout_ms = facts[3],
+    retries_left = facts[4] or '0', shape = facts[5] or '', decision = facts[6] or '', places = facts[7], topic = facts[8], priority = facts[9],
+  }
+end
+
+local function run_of(own)
+  local run = redis.call('HMGET', own.run, 'status', 'tenant', 'workflow_id', 'labels', 'input')
+  return {status = run[1], tenant = run[2], workflow_id = run[3], labels = run[4], input = run[5]}
+end
+
+-- What a worker is told of an attempt that is its own.
+local function grant(own, state, run)
+  local input = redis.call('HGET', own.inputs, state.step) or run.input
+  return {'CLAIMED', run.tenant, run.workflow_id, run.labels, input, state.timeout_ms, state.retries_left, state.shape, state.decision}
+end
+
+-- The answer to a claim that must not be granted; nil: it may be.
+local function refusal(state, attempt, alive, run, epoch)
+  if state.mark ~= 'queued:' .. attempt then return {'STALE'} end -- guard: step_queued
+  if not alive then return {'NO_LEASE'} end -- guard: worker_lease
+  if run.status == 'paused' then return {'PAUSED'} end -- guard: run_paused
+  if state.epoch ~= epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
+end
+
+local function begin(own, state, job_id, run_id, attempt, nonce, sent, now, moment)
+  local step = state.step
+  local deadline = string.format('%.0f', now + state.timeout_ms)
+  redis.call('ZREM', sent, job_id)
+  redis.call('HSET', own.steps, step, 'running:' .. attempt)
+  redis.call('HSET', own.facts, step .. '#claim', nonce, step .. '#worker', a_incarnation, step .. '#started_at', moment, step .. '#deadline', deadline)
+  redis.call('SADD', k_held, job_id)
+  redis.call('ZADD', k_timers, 'LT', deadline, run_id)
+  redis.call('RPUSH', own.timeline, moment .. '|{"type":"step.started","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id
+    .. '","actor":' .. a_actor .. ',"from":"queued","to":"running"}')
+end

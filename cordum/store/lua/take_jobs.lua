@@ -1,0 +1,91 @@
+-- take_jobs: the oldest messages of some lists, at most so many, and of each that is plainly a job's the claim at once.
+-- KEYS clock policy workers worker held timers ...
+-- ARGV want lists turn nonce incarnation actor envelope run_before run_after steps_after facts_after inputs_after timeline_after ...
+-- REPLY TAKEN OVERTAKEN CLAIMED STALE NO_LEASE POLICY_CHANGED PAUSED
+-- include clock claim
+-- The further keys are the lists of the highest priority (`lists` of them), those of the next one and so on, then what was sent to each;
+-- the further arguments are the topics of which jobs are claimed, or nothing, for the lists of one priority. A higher priority goes first,
+-- lists of one priority in turn. What is not claimed is given as it came, with its list's number: claim.lua says why not, or it is no job.
+-- Whose run it is is known only when a message has been taken, so these keys, and no others in any script, are put together here.
+local FIXED = 6
+local want, lists, turn = tonumber(a_want), tonumber(a_lists), tonumber(a_turn)
+local now = clock_now()
+local moment = string.format('%.0f', now)
+local count = (#KEYS - FIXED) / 2
+
+local function keys_of(run_id)
+  local before = a_run_before .. run_id
+  return {
+    run = before .. a_run_after, steps = before .. a_steps_after, facts = before .. a_facts_after, inputs = before .. a_inputs_after,
+    timeline = before .. a_timeline_after,
+  }
+end
+
+local function parsed(job_id)
+  return string.match(job_id, '^([^:@]+):([^:@]+)@([1-9]%d*)$')
+end
+
+-- A turn is answered once: its repetition, after a reply that was lost, takes nothing and claims again what it claimed; so does one that
+-- comes even later, when its worker knows the answer to another.
+local last = tonumber(redis.call('HGET', k_worker, 'turn') or '0')
+if turn < last then return {'OVERTAKEN'} end -- guard: turn_overtaken
+if turn == last then -- guard: turn_taken
+  local again = {}
+  for _, job_id in ipairs(redis.call('SMEMBERS', k_held)) do
+    local run_id, step, attempt = parsed(job_id)
+    local own = keys_of(run_id)
+    local state = state_of(own, step)
+    if state.mark == 'running:' .. attempt and state.claim == a_nonce then -- guard: own_claim
+      again[#again + 1] = {state.topic, state.priority, run_id, step, attempt, grant(own, state, run_of(own))}
+    end
+  end
+  return {'TAKEN', again, {}}
+end
+
+-- The text of a job's message, as there is no other.
+local pieces
+local function message_of(job_id, topic, priority)
+  if not pieces then
+    pieces = {}
+    for piece in string.gmatch(a_envelope, '[^@]+') do pieces[#pieces + 1] = piece end
+  end
+  local words, text = {id = job_id, topic = topic, priority = priority}, {}
+  for i, piece in ipairs(pieces) do text[i] = words[piece] or piece end
+  return table.concat(text)
+end
+
+local alive, epoch = has_lease(now), policy_epoch()
+
+-- A message's job, begun; nil: it is for others to say what it is.
+local function claimed(message, topic, sent)
+  local job_id = string.match(message, '"id":"([^"]+)"')
+  local run_id, step, attempt = parsed(job_id or '')
+  if not run_id then return nil end
+  local own = keys_of(run_id)
+  local state = state_of(own, step)
+  if state.topic ~= topic or message ~= message_of(job_id, topic, state.priority) then return nil end
+  local run = run_of(own)
+  if refusal(state, attempt, alive, run, epoch) then return nil end
+  begin(own, state, job_id, run_id, attempt, a_nonce, sent, now, moment)
+  return {topic, state.priority, run_id, step, attempt, grant(own, state, run)}
+end
+
+local begun, others = {}, {}
+for first = 1, count, lists do
+  local open = {}
+  for number = first, first + lists - 1 do open[#open + 1] = number end
+  while #open > 0 and #begun + #others < want do
+    local more = {}
+    for _, number in ipairs(open) do
+      local message = #begun + #others < want and redis.call('RPOP', KEYS[FIXED + number])
+      if message then
+        if #begun + #others == 0 then redis.call('HSET', k_worker, 'turn', a_turn) end
+        local job = claimed(message, ARGV[14 + (number - 1) % lists], KEYS[FIXED + count + number])
+        if job then begun[#begun + 1] = job else others[#others + 1] = {number, message} end
+        more[#more + 1] = number
+      end
+    end
+    open = more
+  end
+end
+return {'TAKEN', begun, others}
