@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from cordum.domain.context import Write
 from cordum.domain.quotas import Quota
@@ -132,6 +132,14 @@ class StepState:
         return self.status.unsuccessful or self.revoked
 
 
+class KnownAhead(NamedTuple):
+    """What is known of a fan-out's next children: by which policy, up to which index, after how many results."""
+
+    epoch: int
+    until: int
+    counted: int
+
+
 @dataclass(frozen=True, slots=True)
 class ChildRun:
     """A child run, as its parent sees it. All but `status` counts only when it has ended."""
@@ -214,6 +222,8 @@ class RunState:
     writes: Mapping[str, tuple[Write, ...]] = field(default_factory=dict)
     items: Mapping[tuple[str, int], list[JSON]] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
+    ahead: Mapping[str, KnownAhead] = field(default_factory=dict)  # fan-outs whose next children begin without a look
+    held: bool = False  # those do not, because a plan was refused
     inbox: tuple[Signal, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)  # JSON texts of what failing steps were given as their own
     children: Mapping[str, ChildRun | None] = field(default_factory=dict)

@@ -33,7 +33,7 @@ from cordum.errors import CordumError, NotFound, TooManyRequests, Unavailable, U
 from cordum.settings import Settings
 from cordum.store import Store
 from cordum.store.policies import PolicyNow
-from cordum.store.prepared import Prepared
+from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.runs import CommitReply, Created, CreateReply, Creation, Idempotency, Snapshot
 from cordum.store.schedules import ScheduleStep
 
@@ -206,7 +206,7 @@ class Core:
         looks = [self._look_at(snapshot) for snapshot in self.store.runs.snapshots(run_ids) if snapshot]
         plans = [(look.run, *self._placed(look, self._plan(look), self._foreseen)) for look in looks]
         replies = self.store.runs.apply_all(plans)
-        for (run, decided, _), reply in zip(plans, replies, strict=True):
+        for (run, decided, _, _), reply in zip(plans, replies, strict=True):
             if reply is CommitReply.COMMITTED:
                 self._start_children(run, decided)
             else:
@@ -242,8 +242,8 @@ class Core:
             decided = decide(seen)
             if decided is None:
                 return
-            decided, prepared = self._placed(seen, decided, foresee)
-            if self.store.runs.apply(seen.run, decided, prepared) is CommitReply.COMMITTED:
+            decided, prepared, ahead = self._placed(seen, decided, foresee)
+            if self.store.runs.apply(seen.run, decided, prepared, ahead) is CommitReply.COMMITTED:
                 self._start_children(seen.run, decided)
                 return
         raise Unavailable("the run is changing too fast, try again", code="conflict_repeated")
@@ -253,11 +253,14 @@ class Core:
 
     def _placed(
         self, look: Look, decided: Plan, foresee: Callable[[Look, Plan], Prepared | None]
-    ) -> tuple[Plan, Prepared | None]:
-        return self.dispatch.placed(decided), foresee(look, decided)
+    ) -> tuple[Plan, Prepared | None, list[PreparedChildren]]:
+        return self.dispatch.placed(decided), foresee(look, decided), self._ahead(look, decided)
 
     def _foreseen(self, look: Look, decided: Plan) -> Prepared | None:
         return self._prepare(look.workflow, look.run, decided, look.policy, look.snapshot.now, self.limits)
+
+    def _ahead(self, look: Look, decided: Plan) -> list[PreparedChildren]:
+        return self._foresight.children(look, decided, self.limits) if self.settings.straight else []
 
     # -- beginning -----------------------------------------------------------------------------------------------
 

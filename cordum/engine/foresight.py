@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from cordum.domain.ahead import BlocksOf, ahead_of
 from cordum.domain.decision_point import Guarded
 from cordum.domain.limits import Limits
 from cordum.domain.plan import Plan
@@ -20,8 +21,10 @@ from cordum.domain.straight import (
     is_same_for_all,
     may_go_straight,
 )
+from cordum.domain.wants import Wants
 from cordum.domain.workflow import Workflow
-from cordum.store.prepared import END, Prepared
+from cordum.engine.looks import Look
+from cordum.store.prepared import END, Prepared, PreparedChildren
 from cordum.store.runs import Runs
 
 _REMEMBERED = 256
@@ -45,7 +48,7 @@ class Foresight:
         self._known: OrderedDict[tuple[object, ...], _Alike] = OrderedDict()
         # Nobody who writes an input or an output can know what stands for one, or for the id of a run.
         mark = os.urandom(16).hex()
-        self._run, self._output = f"{mark}-run", f"{mark}-of-"
+        self._run, self._output, self._index = f"{mark}-run", f"{mark}-of-", f"~{mark}"
 
     def prepare(
         self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded | None, now: int, limits: Limits
@@ -64,6 +67,17 @@ class Foresight:
         needed = {one for those in following.values() for one in those}
         steps = {step: text for step, text in texts.items() if step in needed}
         return Prepared(policy.epoch, steps, following) if steps or run.foreseen else None
+
+    def children(self, look: Look, decided: Plan, limits: Limits) -> list[PreparedChildren]:
+        """What will follow from the successes of children, once `decided` is committed."""
+        run = look.run
+        found = ahead_of(
+            look.workflow, run, decided, look.policy, look.snapshot.now, limits, self._blocks(run.id), self._index
+        )
+        return [self._runs.prepared_children(run, look.workflow.steps[one.fan], one, self._index) for one in found]
+
+    def _blocks(self, run_id: str) -> BlocksOf:
+        return lambda blocks: self._runs.brought(run_id, Wants(items=tuple(blocks))).items
 
     def varying(self, workflow: Workflow, run: RunState, decided: Plan, policy: Guarded) -> list[str]:
         """Of what may be foreseen of a run that begins like this, what depends on its input."""

@@ -15,7 +15,7 @@ import orjson
 from cordum.domain.context import Write
 from cordum.domain.plan import Linked
 from cordum.domain.quotas import Quota, QuotaKind
-from cordum.domain.run import Failure, OutcomeClass, Parent, RunState, Signal, StepState
+from cordum.domain.run import Failure, KnownAhead, OutcomeClass, Parent, RunState, Signal, StepState
 from cordum.domain.states import RunStatus, SkipReason, StepStatus
 from cordum.domain.workflow import JSON
 
@@ -172,15 +172,18 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
 
 
 # What scripts keep of a step beside its facts.
-SCRIPTS_OWN = ("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "results", "wake_after", "next")
+SCRIPTS_OWN = (
+    *("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "next", "alike"),
+    *("results", "wake_after", "ahead"),
+)
 
 
-# Everything that a step can have in the hash of facts, a fan-out's own two included: what goes when it is put away.
+# Everything that a step can have in the hash of facts, a fan-out's own three included: what goes when it is put away.
 ALL_FACTS = (*FACTS, *SCRIPTS_OWN)
 
 
 # Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
-SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next")
+SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next", "alike", "ahead")
 
 
 def archived_text(state: StepState) -> str:
@@ -297,6 +300,7 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
         rerun_of=run.get("rerun_of"),
         parent=Parent(run["parent_run"], run["parent_step"]) if "parent_run" in run else None,
         undoable=run.get("undoable") == "1",
+        held=run.get("held") == "1",
         definition=run.get("definition"),
         compensates=run.get("compensates"),
         compensation=run.get("compensation"),
@@ -307,6 +311,12 @@ def read_run(run: Mapping[str, str], steps: Mapping[str, StepState], outputs: Ma
 def read_recorded(facts: Mapping[str, str]) -> dict[str, int]:
     """For each fan-out how many of its children's results have come; counted by `record_result`."""
     return {field.removesuffix("#results"): int(text) for field, text in facts.items() if field.endswith("#results")}
+
+
+def read_ahead(facts: Mapping[str, str]) -> dict[str, KnownAhead]:
+    """For each fan-out whose children go straight what is known of the next ones."""
+    found = {field: text for field, text in facts.items() if field.endswith("#ahead") and text}
+    return {field.removesuffix("#ahead"): KnownAhead(*map(int, text.split()[:3])) for field, text in found.items()}
 
 
 class JsonTexts(Mapping[str, JSON]):

@@ -41,7 +41,7 @@ from cordum.store.codec import (
     writes_text,
 )
 from cordum.store.envelope import job_message
-from cordum.store.prepared import Prepared
+from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.scripts import Argument
 
 Place: TypeAlias = tuple[str, str | None]
@@ -83,6 +83,7 @@ class CommitWriter:
         new_run: dict[str, str] | None = None,
         rate: Quota | None = None,
         prepared: Prepared | None = None,
+        ahead: Sequence[PreparedChildren] = (),
     ) -> Commit:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         if prepared is not None:
@@ -104,7 +105,10 @@ class CommitWriter:
             self._hash(
                 self._own.context, [t for step, own in self._run.writes.items() for t in (step, writes_text(own))]
             )
-        self._hash(self._own.facts, self._facts(plan))
+        loose = plan.empty and not plan.again and bool(self._run.ahead) and not self._run.held
+        self._hash(self._own.facts, ([] if loose else self._facts(plan)) + self._ahead_facts(plan, ahead))
+        for children in ahead:
+            self._prepare(children)
         self._hash(self._own.inputs, self._inputs(plan))
         for key in (self._own.outputs, self._own.child_outputs):
             self._hash(key, self._outputs(plan, key))
@@ -149,10 +153,10 @@ class CommitWriter:
             self._entry(job, number, plan.epoch) if job.quotas else self.record_of(job, plan.epoch)
             for number, job in enumerate(_by_priority(plan.jobs))
         ]
-        control = own_json(self._control(plan, new_run is not None, rate))
+        control = own_json(self._control(plan, new_run is not None, rate, loose))
         return Commit(control, list(self._numbers), self._values)
 
-    def _control(self, plan: Plan, new: bool, rate: Quota | None) -> dict[str, Any]:
+    def _control(self, plan: Plan, new: bool, rate: Quota | None, loose: bool) -> dict[str, Any]:
         topics = _places_of(plan)
         control: dict[str, Any] = {
             "run": self._run.id,
@@ -161,6 +165,9 @@ class CommitWriter:
                 [c.step, mark(c.before), mark(c.after)]
                 for c in plan.changes
                 if c.before is not None or c.step not in plan.archived  # else it came and went within this plan
+            ]
+            + [
+                [fan, *2 * (mark(self._run.steps[fan]),)] for fan in self._run.ahead if loose and fan in self._run.steps
             ],
             "hashes": self._hashes,
             "events": len(plan.events),
@@ -189,7 +196,9 @@ class CommitWriter:
             "unawaited": [self._awaited(*wait) for wait in _waits(plan, after=False)],
             "stirred": [self._stirred(run_id) for run_id in self._to_stir(plan)],
             "again": plan.again or None,
-            "fans": list(plan.wake_after),
+            "ahead": bool(self._run.ahead) or None,
+            "loose": loose or None,
+            "fans": [] if loose else list(plan.wake_after),
             "rate": None if rate is None else self._quotas([rate]),
             "kept": self._kept(plan),
             "linked": self._linked(plan.compensation),
@@ -328,6 +337,22 @@ class CommitWriter:
                 facts += (f"{job.step}#places", self._quotas(job.quotas))
             facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
         return facts
+
+    def _ahead_facts(self, plan: Plan, ahead: Sequence[PreparedChildren]) -> list[Argument]:
+        facts: list[Argument] = []
+        for children in ahead:
+            facts += (f"{children.known.fan}#ahead", children.fact)
+            facts += [part for ref in children.known.begun for part in (f"{ref}#alike", children.known.epoch)]
+        if plan.run is not None and plan.run.generation is not None:  # children have a past from here on
+            facts += [part for fan in self._run.ahead for part in (f"{fan}#ahead", "")]
+        return facts
+
+    def _prepare(self, children: PreparedChildren) -> None:
+        known = children.known
+        if known.child is not None:
+            digests = [part for ref, digest in known.hashes.items() for part in (ref, digest)]
+            self._hash(self._own.prepared, [known.fan, children.text, *digests])
+            self._hash(self._own.inputs, [part for ref, own in known.inputs.items() for part in (ref, to_json(own))])
 
     def _outputs(self, plan: Plan, key: str) -> list[Argument]:
         own = ((step, value) for step, value in plan.outputs.items() if self._own.outputs_of(step) == key)

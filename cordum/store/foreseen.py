@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from cordum.domain.ahead import Dispatch
 from cordum.domain.ids import JobId
 from cordum.domain.run import RunState
 from cordum.domain.states import RunStatus
@@ -29,6 +30,13 @@ def prepared_text(cell: keys.CellKeys, writer: CommitWriter, run: RunState, foun
     counted = ([str(len(part)), *part] for part in (facts, given, asked))
     lines = (" ".join(found.needs), *way, told, decided, *(line for part in counted for line in part))
     return "\n".join((*lines, writer.record_of(job, found.epoch)))
+
+
+def children_text(
+    cell: keys.CellKeys, writer: CommitWriter, run: RunState, child: Dispatch, epoch: int, mark: str
+) -> str:
+    """What all children of a fan-out have alike, as it is kept of one step that needs nothing but an index: `mark`."""
+    return prepared_text(cell, writer, run, Foreseen((mark,), child.change, child.job, child.events, epoch), "")
 
 
 def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> str:

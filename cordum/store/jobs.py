@@ -203,6 +203,7 @@ class Jobs:
             k_inputs=own.inputs,
             k_outputs=own.outputs_of(job.step),
             k_prepared=own.prepared,
+            k_children=own.children,
             k_timeline=own.timeline,
             a_run_id=job.run_id,
             a_job_id=str(job),

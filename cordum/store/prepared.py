@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cordum.domain.ahead import Ahead
 from cordum.store.scripts import Argument
 
 END = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChildren:
+    """What is known of a fan-out's next children, as `_ahead.lua` reads it; see `domain.ahead.Ahead`.
+
+    `text` is alike for all of them; empty: it is there, or nothing is. `ready`: the list in which they wait.
+    """
+
+    known: Ahead
+    ready: str = ""
+    text: str = ""
+
+    @property
+    def fact(self) -> str:
+        one = self.known
+        said = (one.epoch, one.until, one.counted, one.low, one.most, one.idle, self.ready)
+        return "" if one.nothing else " ".join(map(str, said))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,21 @@ from typing import Any, NamedTuple
 
 import redis
 
+from cordum.domain.ahead import Ahead
 from cordum.domain.plan import Event, Plan
 from cordum.domain.quotas import Quota
+from cordum.domain.routing import priority_number
 from cordum.domain.run import RunState, StepState
 from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.domain.wants import Wants
+from cordum.domain.workflow import Step
 from cordum.store import codec, keys
 from cordum.store.alike import Beginning, Marks, Pattern, pattern_of
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
-from cordum.store.foreseen import prepared_end_text, prepared_text
-from cordum.store.prepared import Prepared
+from cordum.store.foreseen import children_text, prepared_end_text, prepared_text
+from cordum.store.prepared import Prepared, PreparedChildren
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
 
@@ -267,21 +270,41 @@ class Runs:
         weight = self._weights.get(run.tenant, 1)
         return CommitWriter(self._cell, run, len(script.keys) + 1, self._window, weight, self._forward)
 
-    def apply(self, run: RunState, plan: Plan, prepared: Prepared | None = None) -> CommitReply:
+    def prepared_children(self, run: RunState, step: Step, known: Ahead, mark: str) -> PreparedChildren:
+        """How it is kept what is known of the next children of a fan-out; `mark` stands for the index."""
+        ready = self._cell.ready(step.topic or "", priority_number(step.priority), run.tenant)
+        if known.child is None:
+            return PreparedChildren(known, ready)
+        writer = self._writer(run, self._connection.library["create_run"])
+        text = children_text(self._cell, writer, run, known.child, known.epoch, mark)
+        return PreparedChildren(known, ready, text)
+
+    def apply(
+        self,
+        run: RunState,
+        plan: Plan,
+        prepared: Prepared | None = None,
+        ahead: Sequence[PreparedChildren] = (),
+    ) -> CommitReply:
         """Commit what was planned from `run`; CONFLICT when the run is not what it was then.
 
-        `prepared`: what is foreseen from there on; None: what was foreseen before holds no more.
+        `prepared`: what is foreseen from there on; None: what was foreseen before holds no more. `ahead`: what is known
+        of the children that begin next.
         """
-        return self.apply_all([(run, plan, prepared)])[0]
+        return self.apply_all([(run, plan, prepared, ahead)])[0]
 
-    def apply_all(self, planned: Sequence[tuple[RunState, Plan, Prepared | None]]) -> list[CommitReply]:
+    def apply_all(
+        self, planned: Sequence[tuple[RunState, Plan, Prepared | None, Sequence[PreparedChildren]]]
+    ) -> list[CommitReply]:
         """Commit the plans of several runs, each for itself."""
         replies = self._connection.run_all([self._apply_call(*one) for one in planned])
         return [CommitReply(reply[0]) for reply in replies]
 
-    def _apply_call(self, run: RunState, plan: Plan, prepared: Prepared | None) -> Call:
+    def _apply_call(
+        self, run: RunState, plan: Plan, prepared: Prepared | None, ahead: Sequence[PreparedChildren]
+    ) -> Call:
         script = self._connection.library["apply_plan"]
-        commit = self._writer(run, script).write(plan, prepared=prepared)
+        commit = self._writer(run, script).write(plan, prepared=prepared, ahead=ahead)
         return self._connection.call(
             "apply_plan",
             {**self._commit_keys(run), "fired": self._cell.fired},
@@ -514,6 +537,7 @@ def _snapshot(parts: list[Any]) -> Snapshot:
         epoch=epoch,
         looked_at=now,
         recorded=codec.read_recorded(facts),
+        ahead=codec.read_ahead(facts),
         writes=codec.read_writes(codec.pairs(parts[6])),
         inbox=codec.read_inbox(codec.pairs(parts[7])),
     )

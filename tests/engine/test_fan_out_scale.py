@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import orjson
-import pytest
 from redis import Redis
 
 from cordum.domain.limits import Limits
@@ -73,16 +72,17 @@ def fan_out(address: RedisAddress, size: int) -> tuple[Cost, Redis, str]:
     return cost, client, run_id
 
 
-def test_a_child_costs_the_same_among_few_and_among_many(redis_address: RedisAddress) -> None:
+def test_a_child_costs_no_more_among_many_than_among_few(redis_address: RedisAddress) -> None:
     """More than Redis packs into one piece in both cases: packed they take less."""
     few, many = fan_out(redis_address, 200)[0], fan_out(redis_address, 1_000)[0]
     for measure in ("commands", "bytes"):
-        assert getattr(many, measure) == pytest.approx(getattr(few, measure), rel=0.05), measure
+        assert getattr(many, measure) <= 1.05 * getattr(few, measure), measure
+    assert many.commands < 53
 
 
 def test_most_results_wake_nobody(redis_address: RedisAddress) -> None:
     cost = fan_out(redis_address, 400)[0]
-    assert cost.recorded > 0.9
+    assert cost.recorded > 0.97
 
 
 def test_children_that_are_counted_leave_the_open_state(redis_address: RedisAddress) -> None:

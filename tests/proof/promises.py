@@ -456,14 +456,29 @@ def p5_one_result_counts(move: Move, law: Law) -> int:
         return 0
     nonce = move.arg("nonce")
     own = move.attempt_runs and move.fact("claim") == nonce
-    written = not own and move.fact("recorded") == nonce
+    written = not own and (move.fact("recorded") == nonce or _put_away_with(move, nonce))
     needed = "RECORDED" if own and _nobody_needs_to_look(move) else "ADVANCE"
     expected = needed if own else "RECORDED" if written else "STALE"
-    # Whether nobody needs to look after a step that others wait for is P7's to say.
-    fits = move.word == expected or (own and bool(move.fact("next")) and move.word == "RECORDED")
+    # Whether nobody needs to look after a step that others wait for, or that others follow, is P7's to say.
+    straight = own and (bool(move.fact("next")) or _children_follow(move))
+    fits = move.word == expected or (straight and move.word in ("RECORDED", "ADVANCE"))
     demand("P5", fits, f"{move.call} of {nonce} was answered {move.word}, not {expected}")
     demand("P5", own or _untouched(move), f"{move.call} of {nonce} was {move.word} and changed the run")
     return not own
+
+
+def _children_follow(move: Move) -> bool:
+    """Whether it is the child of a fan-out in which children begin as others succeed."""
+    assert move.job is not None
+    fan = parent_of(move.job.step)
+    return fan is not None and bool(move.before.fact(move.job.run_id, fan, "ahead"))
+
+
+def _put_away_with(move: Move, nonce: str) -> bool:
+    """Whether the step is a child that was put away as it recorded this result."""
+    assert move.job is not None
+    state = move.before.of_run(move.job.run_id, "children").get(move.job.step)
+    return state is not None and json.loads(state).get("recorded") == nonce
 
 
 def _succeeded_anew(move: Move, run_id: str, step: str) -> bool:

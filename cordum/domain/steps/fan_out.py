@@ -6,13 +6,15 @@ look at the run costs the same whatever the number of items; only the end reads 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cordum.domain.instances import Instance
 from cordum.domain.room import is_busy
 from cordum.domain.standing import Standing, standing
 from cordum.domain.states import StepStatus
 from cordum.domain.steps.ending import all_over, begin, close_inside, fail, put_away, take_after
 from cordum.domain.turn import MOST_CHILDREN, Turn
-from cordum.domain.workflow import JSON
+from cordum.domain.workflow import JSON, Step
 from cordum.errors import ExpressionError
 
 
@@ -92,8 +94,24 @@ def _begin_more(turn: Turn, instance: Instance) -> None:
 
 def _room(turn: Turn, instance: Instance) -> int:
     """How many more children may be at work. Those that wait for people, time or signals fill no place."""
-    limit = min(instance.step.max_parallel or MOST_CHILDREN, MOST_CHILDREN)
-    return limit - sum(_at_work(turn, child) for child in turn.children(instance.ref))
+    children = turn.children(instance.ref)
+    if _go_by_themselves(turn, instance, children):
+        return 0
+    return places_of(instance.step) - sum(_at_work(turn, child) for child in children)
+
+
+def places_of(step: Step) -> int:
+    """How many children may be at work."""
+    return min(step.max_parallel or MOST_CHILDREN, MOST_CHILDREN)
+
+
+def _go_by_themselves(turn: Turn, instance: Instance, children: Sequence[str]) -> bool:
+    """Whether the successes of children let others begin with nobody looking (`domain.ahead`), and enough will come."""
+    known = turn.run.ahead.get(instance.ref)
+    if known is None or turn.policy is None or known.epoch != turn.policy.epoch or turn.run.held:
+        return False
+    states = (turn.steps[child] for child in children)
+    return sum(one.status in SENT and one.attempt == 1 and one.epoch == known.epoch for one in states) >= _ENOUGH
 
 
 def _at_work(turn: Turn, child: str) -> bool:
@@ -107,14 +125,15 @@ def _at_work(turn: Turn, child: str) -> bool:
 def _let_alone(turn: Turn, instance: Instance) -> None:
     """Say how many results may come before anybody has to look: half of what is out, or one where places are few."""
     state = turn.steps[instance.ref]
-    out = sum(turn.steps[child].status in _SENT for child in turn.children(instance.ref))
+    out = sum(turn.steps[child].status in SENT for child in turn.children(instance.ref))
     more = state.started < (state.total or 0)
     if out:
         places = instance.step.max_parallel or MOST_CHILDREN
         turn.wake_after(instance.ref, out if not more else 1 if places < MOST_CHILDREN else (out + 1) // 2)
 
 
-_SENT = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
+_ENOUGH = 8
+SENT = frozenset({StepStatus.READY, StepStatus.QUEUED, StepStatus.RUNNING})
 
 
 def _finish(turn: Turn, instance: Instance) -> None:

@@ -15,7 +15,16 @@ local function overtaken(plan)
   return false
 end
 
-if redis.call('HGET', k_run, 'version') ~= a_version then count('commits:conflict') return {'CONFLICT'} end -- guard: run_version
+-- A loose plan changes nothing: it says what is known of children that begin next, which holds while their fan-out goes on.
+if not plan.loose and redis.call('HGET', k_run, 'version') ~= a_version then -- guard: run_version
+  count('commits:conflict')
+  -- Children begin without a look, one after the other: they stop until a plan is committed, or none would ever be.
+  if plan.ahead and redis.call('EXISTS', k_run) == 1 then
+    redis.call('HSET', k_run, 'held', 1)
+    wake(plan.run, clock_now(), a_message)
+  end
+  return {'CONFLICT'}
+end
 for _, move in ipairs(plan.moves) do
   if (redis.call('HGET', k_steps, move[1]) or '') ~= move[2] then count('commits:conflict') return {'CONFLICT'} end -- guard: step_states
 end
@@ -25,6 +34,7 @@ if plan.epoch and (redis.call('HGET', k_policy, 'epoch') or '0') ~= plan.epoch t
 end
 local now = clock_now()
 commit(plan, 7, now)
+if plan.ahead and not plan.loose then redis.call('HDEL', k_run, 'held') end
 -- What was taken back lets others in; what this plan itself sends stands behind those that waited before it.
 for _, gone in ipairs(plan.withdrawn) do
   if gone.quotas then serve_quotas(gone.quotas, now, plan.window, gone.job) end -- guard: quotas_served

@@ -1,12 +1,13 @@
 -- record_result: write down how an attempt ended, once, give its place in the window to the next ready job, and have the run advanced.
--- KEYS run steps facts inputs outputs prepared timeline clock held window turns parked windows policy wakeups coordinator stats
+-- KEYS run steps facts inputs outputs prepared children timeline clock held window turns parked windows policy wakeups coordinator stats
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count wake release quota:free_quotas spent straight
+-- include clock timeline count wake release quota:free_quotas spent straight ahead
 local now, moment = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
+  if is_put_away_with(a_nonce) then return {'RECORDED'} end -- guard: own_child
   count('results_stale')
   if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, moment, a_ignored_event) end
   return {'STALE'}
@@ -23,27 +24,31 @@ if outcome == 'success' and decision and string.find(decision, 'max_result_bytes
   end
 end
 local done = outcome == 'success'
-local events = {done and a_event or nil}
+local events, line = {done and a_event or nil}
 redis.call('SREM', k_held, a_job_id)
 redis.call('SREM', k_window, a_job_id)
 -- Who gets the places may be of this run, too: of what is told there its own end comes first.
 if redis.call('EXISTS', k_turns) == 1 or (places and places ~= '') then
   if done then tell(k_timeline, moment, a_event) end
   events = {}
+  line = a_fan ~= '' and redis.call('ZRANGE', k_turns, 0, 1)
   release(a_topic, k_window, k_turns, k_parked, moment, a_minimum)
   free_quotas(a_job_id, places, now, a_minimum) -- guard: quotas_freed
 end
-local found = done and following and foreseen(following)
+local found
+if done and following then found = foreseen(following)
+elseif done and a_fan ~= '' then found = next_of_fan(line) end
 local marks = {a_step, (done and 'succeeded:' or 'settling:') .. a_attempt}
 local written = {a_step .. '#recorded', a_nonce, a_step .. '#completed_at', moment}
 -- A first attempt that has succeeded has nothing more to say here, and no earlier one has left anything: most steps are shorter for it.
 if not (done and a_attempt == '1') then
   for i, text in ipairs({a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms}) do written[4 + i] = text end
 end
-local straight = found and (found.ending or #found.jobs > 0)
+local straight = found and (found.ending or found.fan or #found.jobs > 0)
+if straight and found.fan then marks, written = put_child_away(found, moment) end
 if straight and found.ending then events[#events + 1] = found.ending[11]
-elseif straight then set_out_prepared(found.jobs, marks, written, events, moment) end
-redis.call('HSET', k_steps, unpack(marks))
+elseif straight and #found.jobs > 0 then set_out_prepared(found.jobs, marks, written, events, moment) end
+if #marks > 0 then redis.call('HSET', k_steps, unpack(marks)) end
 redis.call('HSET', k_facts, unpack(written))
 if done then redis.call('HSET', k_outputs, a_step, a_output) end
 if #events > 0 then tell(k_timeline, moment, unpack(events)) end
@@ -51,16 +56,13 @@ local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
 if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
 if straight then
   count((found.ending and found.ending[12] .. '|' or '') .. counted .. '|commits:straight')
+  if found.fan then return {go_ahead(found, moment)} end
   go_straight(found, moment)
   return {'RECORDED'}
 end
 count(counted)
 -- Of many children most need nobody to look: the planner has said how many results it can do without.
-if done and a_fan ~= '' then
-  local results = redis.call('HINCRBY', k_facts, a_fan .. '#results', 1)
-  local wake_after = redis.call('HGET', k_facts, a_fan .. '#wake_after')
-  if wake_after and results < tonumber(wake_after) then return {'RECORDED'} end
-end
+if done and a_fan ~= '' and not has_enough() then return {'RECORDED'} end
 -- A signal even if nobody has to look: a plan that was made before this result must not clear a mark. (What went straight has moved the
 -- run's version on, which says more.)
 redis.call('HINCRBY', k_run, 'signals', 1)

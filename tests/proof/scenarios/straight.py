@@ -20,6 +20,7 @@ from tests.proof.explorer.cast import (
 from tests.proof.explorer.scenario import Scenario, scenario
 from tests.proof.scenarios.attempts import CHAIN, FORK
 from tests.proof.scenarios.cell import DENY, ELSE
+from tests.proof.scenarios.children import FAN, THREE
 
 PUT_TOGETHER = """
 steps:
@@ -192,5 +193,116 @@ def a_look_foresees_what_follows() -> Scenario:
             resumer("on"),
             worker("wc", "r1:c@1"),
         ),
+        straight=True,
+    )
+
+
+# -- children that begin as others succeed ---------------------------------------------------------------------------
+
+
+@scenario("record_result.own_child")
+def children_that_follow_each_other() -> Scenario:
+    """Three children and two places: results in any order, a message that comes twice, replies that are lost."""
+    return Scenario(
+        FAN,
+        (
+            worker("w0", "r1:f[0]@1"),
+            worker("again", "r1:f[0]@1", incarnation="w2"),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
+            worker("w2", "r1:f[2]@1"),
+            coordinator("c1", 2),
+            worker("wz", "r1:z@1"),
+        ),
+        input=THREE,
+        straight=True,
+    )
+
+
+@scenario("record_result.run_goes_on")
+def a_pause_before_a_child_that_follows() -> Scenario:
+    """Paused and resumed around the results that would have let the third child begin."""
+    return Scenario(
+        FAN,
+        (
+            worker("w0", "r1:f[0]@1"),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
+            pauser("op"),
+            resumer("on"),
+            coordinator("c1", 2),
+            worker("w2", "r1:f[2]@1"),
+        ),
+        input=THREE,
+        straight=True,
+    )
+
+
+@scenario("record_result.policy_of_children")
+def the_policy_changes_before_a_child_that_follows() -> Scenario:
+    """Once to one that says the same, once to one that denies."""
+    return Scenario(
+        FAN,
+        (
+            worker("w0", "r1:f[0]@1"),
+            publisher("admin", ELSE),
+            publisher("root", DENY),
+            coordinator("c1", 2),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
+            worker("w2", "r1:f[2]@1"),
+        ),
+        input=THREE,
+        straight=True,
+    )
+
+
+@scenario()
+def a_child_fails_before_one_that_follows() -> Scenario:
+    """It is tried again while another succeeds; two coordinators look."""
+    return Scenario(
+        FAN.replace("max_parallel: 2", "max_parallel: 2, retry: {max_retries: 1, initial_backoff_sec: 1}"),
+        (
+            worker("w0", "r1:f[0]@1", RETRYABLE),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
+            coordinator("c1", 3),
+            time(1000),
+            worker("w0 again", "r1:f[0]@2"),
+            worker("w2", "r1:f[2]@1", incarnation="w2"),
+        ),
+        input=THREE,
+        straight=True,
+    )
+
+
+@scenario()
+def a_cancel_between_children_that_follow() -> Scenario:
+    """The run is cancelled, and tried again."""
+    return Scenario(
+        FAN,
+        (
+            worker("w0", "r1:f[0]@1"),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
+            canceller("bob"),
+            retrier("op"),
+            coordinator("c1", 2),
+            worker("w2", "r1:f[2]@1"),
+        ),
+        input=THREE,
+        straight=True,
+    )
+
+
+@scenario()
+def a_child_fails_for_good_beside_those_that_follow() -> Scenario:
+    """One failure decides the fan-out while another child's success lets the third begin; a retry of the run."""
+    return Scenario(
+        FAN,
+        (
+            worker("w0", "r1:f[0]@1"),
+            worker("w1", "r1:f[1]@1", FATAL, incarnation="w2"),
+            worker("w2", "r1:f[2]@1"),
+            coordinator("c1", 2),
+            coordinator("c2"),
+            retrier("op"),
+        ),
+        input=THREE,
         straight=True,
     )
