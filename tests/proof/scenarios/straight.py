@@ -20,7 +20,7 @@ from tests.proof.explorer.cast import (
 from tests.proof.explorer.scenario import Scenario, scenario
 from tests.proof.scenarios.attempts import CHAIN, FORK
 from tests.proof.scenarios.cell import DENY, ELSE
-from tests.proof.scenarios.children import FAN, THREE
+from tests.proof.scenarios.children import THREE, TWO
 
 PUT_TOGETHER = """
 steps:
@@ -199,19 +199,22 @@ def a_look_foresees_what_follows() -> Scenario:
 
 # -- children that begin as others succeed ---------------------------------------------------------------------------
 
+AFTER = "steps: {a: {topic: job.t}, f: {topic: job.t, depends_on: [a], for_each: '${input.items}', max_parallel: 1}}"
+IN_PAIRS = AFTER.replace("max_parallel: 1", "max_parallel: 2")
+
 
 @scenario("record_result.own_child")
 def children_that_follow_each_other() -> Scenario:
-    """Three children and two places: results in any order, a message that comes twice, replies that are lost."""
+    """Three children and two places: a message that comes twice, replies that are lost."""
     return Scenario(
-        FAN,
+        IN_PAIRS,
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
             worker("w0", "r1:f[0]@1"),
             worker("again", "r1:f[0]@1", incarnation="w2"),
             worker("w1", "r1:f[1]@1", incarnation="w2"),
             worker("w2", "r1:f[2]@1"),
-            coordinator("c1", 2),
-            worker("wz", "r1:z@1"),
         ),
         input=THREE,
         straight=True,
@@ -220,18 +223,18 @@ def children_that_follow_each_other() -> Scenario:
 
 @scenario("record_result.run_goes_on")
 def a_pause_before_a_child_that_follows() -> Scenario:
-    """Paused and resumed around the results that would have let the third child begin."""
+    """Paused and resumed around the result that would have let the second child begin."""
     return Scenario(
-        FAN,
+        AFTER,
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
             worker("w0", "r1:f[0]@1"),
-            worker("w1", "r1:f[1]@1", incarnation="w2"),
             pauser("op"),
             resumer("on"),
-            coordinator("c1", 2),
-            worker("w2", "r1:f[2]@1"),
+            worker("w1", "r1:f[1]@1", incarnation="w2"),
         ),
-        input=THREE,
+        input=TWO,
         straight=True,
     )
 
@@ -240,29 +243,30 @@ def a_pause_before_a_child_that_follows() -> Scenario:
 def the_policy_changes_before_a_child_that_follows() -> Scenario:
     """Once to one that says the same, once to one that denies."""
     return Scenario(
-        FAN,
+        AFTER,
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
             worker("w0", "r1:f[0]@1"),
             publisher("admin", ELSE),
             publisher("root", DENY),
-            coordinator("c1", 2),
             worker("w1", "r1:f[1]@1", incarnation="w2"),
-            worker("w2", "r1:f[2]@1"),
         ),
-        input=THREE,
+        input=TWO,
         straight=True,
     )
 
 
 @scenario()
 def a_child_fails_before_one_that_follows() -> Scenario:
-    """It is tried again while another succeeds; two coordinators look."""
+    """It is tried again while another succeeds."""
     return Scenario(
-        FAN.replace("max_parallel: 2", "max_parallel: 2, retry: {max_retries: 1, initial_backoff_sec: 1}"),
+        IN_PAIRS.replace("max_parallel: 2", "max_parallel: 2, retry: {max_retries: 1, initial_backoff_sec: 1}"),
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 3),
             worker("w0", "r1:f[0]@1", RETRYABLE),
             worker("w1", "r1:f[1]@1", incarnation="w2"),
-            coordinator("c1", 3),
             time(1000),
             worker("w0 again", "r1:f[0]@2"),
             worker("w2", "r1:f[2]@1", incarnation="w2"),
@@ -276,14 +280,14 @@ def a_child_fails_before_one_that_follows() -> Scenario:
 def a_cancel_between_children_that_follow() -> Scenario:
     """The run is cancelled, and tried again."""
     return Scenario(
-        FAN,
+        IN_PAIRS,
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
             worker("w0", "r1:f[0]@1"),
             worker("w1", "r1:f[1]@1", incarnation="w2"),
             canceller("bob"),
             retrier("op"),
-            coordinator("c1", 2),
-            worker("w2", "r1:f[2]@1"),
         ),
         input=THREE,
         straight=True,
@@ -294,13 +298,13 @@ def a_cancel_between_children_that_follow() -> Scenario:
 def a_child_fails_for_good_beside_those_that_follow() -> Scenario:
     """One failure decides the fan-out while another child's success lets the third begin; a retry of the run."""
     return Scenario(
-        FAN,
+        IN_PAIRS,
         (
+            worker("wa", "r1:a@1"),
+            coordinator("c1", 2),
             worker("w0", "r1:f[0]@1"),
             worker("w1", "r1:f[1]@1", FATAL, incarnation="w2"),
             worker("w2", "r1:f[2]@1"),
-            coordinator("c1", 2),
-            coordinator("c2"),
             retrier("op"),
         ),
         input=THREE,
