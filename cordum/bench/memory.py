@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cordum.bench import triage
 from cordum.bench.player import ME, Player, player, started
+from cordum.engine import Engine
 
 BUDGET_FINISHED_KIB = 12.0
 _WAITS = b"id: waits\nsteps: {gate: {type: approval}}"
@@ -34,15 +35,17 @@ class Kept:
 
 def measure_memory(runs: int) -> Kept:
     """Removed ones are measured where so many have been removed before: what grows then grows with every run."""
-    with player({"CORDUM_RETENTION_SEC": "0"}) as one:
+    with player() as one:
+        # Of its own, so that no sweep removes what is to be measured.
+        remover = Engine(one.engine.store, replace(one.engine.settings, retention_sec=0))
         _finish(one, _WARM_UP)
         before = _settled(one)
         _finish(one, runs)
         finished = _settled(one)
-        one.engine.expire_runs(ME.tenant)
+        remover.expire_runs(ME.tenant)
         removed = _settled(one)
         _finish(one, runs)
-        one.engine.expire_runs(ME.tenant)
+        remover.expire_runs(ME.tenant)
         removed_again = _settled(one)
         one.engine.save_workflow(ME.tenant, _WAITS, "yaml")
         started(one.engine, "waits", runs)

@@ -10,17 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
-
 from cordum.bench import triage
-from cordum.domain.ids import JobId
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Caller, Engine, WorkerInfo
 from cordum.errors import Unavailable
 from cordum.ops.redis_server import RedisServer
 from cordum.settings import load_settings
-from cordum.store.jobs import ClaimReply, Delivered, Recording
-from cordum.store.unique import unique
+from cordum.store.jobs import ClaimReply, Recording
 
 ME = Caller("bench", "bench")
 _AT_ONCE = 32
@@ -49,6 +45,7 @@ class Player:
         self.engine = connect()
         self._worker = WorkerInfo("player", "nowhere", "player", 1, _AT_ONCE, (), 0)
         self._renew_at = 0.0
+        self._turns = 0
 
     def play(self, topics: Sequence[str], runs: int, *, coordinates: bool = True) -> int:
         """Work until so many runs more have ended well; the number of jobs that took.
@@ -72,18 +69,21 @@ class Player:
         if time.monotonic() >= self._renew_at:
             self.engine.jobs.renew(self._worker)
             self._renew_at = time.monotonic() + _RENEW_SEC
-        jobs, me = 0, self._worker.incarnation
-        while taken := self.engine.jobs.exchange(me, [], [], topics, _AT_ONCE).taken:
-            flown = [_delivered(topic, text) for topic, text in taken]
-            claimed = self.engine.jobs.exchange(me, [], flown, (), 0).claimed
-            done = [
-                Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT)
-                for one, answer in zip(flown, claimed, strict=True)
-                if not isinstance(answer, Exception) and answer.word is ClaimReply.CLAIMED
-            ]
-            self.engine.jobs.exchange(me, done, [], (), 0)
+        jobs, done = 0, self._exchange([], topics)
+        while done:
             jobs += len(done)
+            done = self._exchange(done, topics)
         return jobs
+
+    def _exchange(self, done: Sequence[Recording], topics: Sequence[str]) -> list[Recording]:
+        """Say what has been done, and do what is next."""
+        self._turns += 1
+        replies = self.engine.jobs.exchange(self._worker.incarnation, done, [], topics, _AT_ONCE, turn=self._turns)
+        return [
+            Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, _OUTPUT)
+            for one, answer in replies.begun
+            if answer.word is ClaimReply.CLAIMED
+        ]
 
     def spent(self) -> Spent:
         stats: Any = self._info("commandstats")
@@ -124,10 +124,3 @@ def started(engine: Engine, workflow_id: str, count: int) -> list[str]:
     """The ids of runs that are started with numbers as incidents."""
     found = engine.start_runs(ME, workflow_id, [{"incident": number} for number in range(count)])
     return [str(one) for one in found]
-
-
-def _delivered(topic: str, text: str) -> Delivered:
-    message = orjson.loads(text)
-    job = JobId.parse(message["headers"]["id"])
-    assert job is not None
-    return Delivered(job, topic, message["properties"]["priority"], unique())

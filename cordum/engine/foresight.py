@@ -36,7 +36,7 @@ class _Alike:
 
     following: Mapping[str, tuple[str, ...]]
     same: dict[str, bool] = field(default_factory=dict)
-    texts: dict[str, str | None] = field(default_factory=dict)
+    texts: dict[str, bytes | None] = field(default_factory=dict)
 
 
 class Foresight:
@@ -73,13 +73,13 @@ class Foresight:
 
     def _text_of(
         self, alike: _Alike, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
-    ) -> str | None:
-        if not _is_same(alike, workflow, step):
-            return self._text(workflow, run, policy, now, limits, step)
-        if step not in alike.texts:
-            alike.texts[step] = self._text(workflow, replace(run, id=self._run), policy, now, limits, step)
-        text = alike.texts[step]
-        return None if text is None else text.replace(self._run, run.id)
+    ) -> bytes | None:
+        if _is_same(alike, workflow, step) and step not in alike.texts:
+            text = self._text(workflow, replace(run, id=self._run), policy, now, limits, step)
+            # Where an id of a run stands in anything that is not told, it is no matter of all runs.
+            alike.same[step] = text is None or self._run.encode() not in text
+            alike.texts[step] = text
+        return alike.texts[step] if alike.same[step] else self._text(workflow, run, policy, now, limits, step)
 
     def _alike(self, workflow: Workflow, run: RunState, policy: Guarded) -> _Alike:
         labels = tuple(sorted(run.labels.items()))
@@ -94,7 +94,7 @@ class Foresight:
 
     def _text(
         self, workflow: Workflow, run: RunState, policy: Guarded, now: int, limits: Limits, step: str
-    ) -> str | None:
+    ) -> bytes | None:
         if step == END:
             end = foresee_end(workflow, run, policy, now, limits, self._output)
             return None if end is None else self._runs.foreseen_end(run, end, self._output)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from cordum import failpoints
@@ -94,18 +94,21 @@ class Connection:
         """Call scripts in one round trip, each for itself: one that is refused or fails does not undo another."""
         return self.guarded(lambda: [_checked(call.script, reply) for call, reply in self._send(calls)])
 
-    def run_each(self, calls: Sequence[Call]) -> list[list[Any] | Exception]:
-        """The same for calls that have nothing to do with each other: the error of one stands in its place."""
-        return self.guarded(lambda: [_judged(call.script, reply) for call, reply in self._send(calls)])
+    def run_each(self, calls: Sequence[Call], *, undivided: bool = False) -> list[list[Any] | Exception]:
+        """The same for calls that have nothing to do with each other: the error of one stands in its place.
 
-    def _send(self, calls: Sequence[Call]) -> list[tuple[Call, Any]]:
+        `undivided`: nothing of others comes between them, not even a message for one who waits for it.
+        """
+        return self.guarded(lambda: [_judged(call.script, reply) for call, reply in self._send(calls, undivided)])
+
+    def _send(self, calls: Sequence[Call], undivided: bool = False) -> list[tuple[Call, Any]]:
         send = self._send_with_failpoints if failpoints.ACTIVE else self._exchange
-        return list(zip(calls, send(calls), strict=True))
+        return list(zip(calls, send(calls, undivided), strict=True))
 
-    def _send_with_failpoints(self, calls: Sequence[Call]) -> list[Any]:
+    def _send_with_failpoints(self, calls: Sequence[Call], undivided: bool) -> list[Any]:
         for call in calls:
             failpoints.reach(f"{call.script.name}.before")
-        replies = self._exchange(calls)
+        replies = self._exchange(calls, undivided)
         try:
             for call in calls:
                 failpoints.reach(f"{call.script.name}.after")
@@ -113,9 +116,10 @@ class Connection:
             raise redis.ConnectionError(str(lost)) from lost
         return replies
 
-    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+    def _exchange(self, calls: Sequence[Call], undivided: bool) -> list[Any]:
         """The replies as they come, errors among them."""
-        replies = self._wire.exchange([("EVALSHA", call.script.sha, *call.arguments) for call in calls])
+        commands = [("EVALSHA", call.script.sha, *call.arguments) for call in calls]
+        replies = self._wire.transaction(commands) if undivided else self._wire.exchange(commands)
         unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             whole = [("EVAL", calls[number].script.source, *calls[number].arguments) for number in unknown]
@@ -159,7 +163,7 @@ class Connection:
 
 def _is_full(error: Exception) -> bool:
     """Whether Redis takes no more writes."""
-    return _FULL.search(str(error)) is not None
+    return isinstance(error, OutOfMemoryError) or _FULL.search(str(error)) is not None
 
 
 def _judged(script: Script, reply: Any) -> list[Any] | Exception:

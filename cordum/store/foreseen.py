@@ -1,4 +1,8 @@
-"""How one foreseen step is kept: the lines that the script which records a result reads (`_straight.lua`)."""
+"""How one foreseen step is kept: what the script which records a result takes apart (`_straight.lua`).
+
+The first line names the steps it needs; behind it everything else is packed, without the run's id where that stands in
+texts of our own: so it is the same for all runs that have it alike.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +16,50 @@ from cordum.domain.straight import Foreseen, ForeseenEnd
 from cordum.store import keys, stats
 from cordum.store.codec import SPENT_FACTS, to_json
 from cordum.store.commit import CommitWriter, event_text
+from cordum.store.packed import Packed, pack
 
 
-def prepared_text(cell: keys.CellKeys, writer: CommitWriter, run: RunState, found: Foreseen, mark: str) -> str:
-    """Lines; `_straight.lua` says which. `mark`: what stand-ins for outputs begin with."""
+def prepared_job(cell: keys.CellKeys, writer: CommitWriter, run: RunState, found: Foreseen, mark: str) -> bytes:
+    """`mark`: what stand-ins for outputs begin with."""
     job = found.job
     way = (
-        *(str(JobId(run.id, job.step, job.attempt)), job.topic, str(job.priority), cell.window(job.topic)),
-        *(cell.turns(job.topic), cell.parked(job.topic), cell.ready(job.topic, job.priority, run.tenant)),
-        *(cell.audit(run.tenant), cell.audited, run.tenant),
+        *(_around_id(str(JobId(run.id, job.step, job.attempt)), run.id), job.topic, str(job.priority)),
+        *(cell.window(job.topic), cell.turns(job.topic), cell.parked(job.topic)),
+        *(cell.ready(job.topic, job.priority, run.tenant), cell.audit(run.tenant), cell.audited, run.tenant),
     )
-    told, decided = (event_text(run.id, event) for event in found.events)
+    told, decided = (_around_id(event_text(run.id, event), run.id) for event in found.events)
     given = _pieces(to_json(job.input), mark) if job.own_input else []
     asked = [] if found.request is None else _pieces(found.request, mark)
     facts = [str(part) for part in writer.facts_of_job(found.change, job)]
-    counted = ([str(len(part)), *part] for part in (facts, given, asked))
-    lines = (" ".join(found.needs), *way, told, decided, *(line for part in counted for line in part))
-    return "\n".join((*lines, writer.record_of(job, found.epoch)))
+    head, *sent = writer.record_of(job, found.epoch).rsplit("\n", 4)
+    record = (_around_id(head, run.id), *(_around_id(line, run.id) for line in sent))
+    return _after_needs(found.needs, (*way, told, decided, facts, given, asked, *record))
 
 
-def prepared_end_text(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> str:
+def prepared_end(cell: keys.CellKeys, run: RunState, found: ForeseenEnd, mark: str) -> bytes:
     """The same of the end of the run."""
     tenant = run.tenant
     way = (
         *(cell.timers, cell.open_runs_of(tenant, run.workflow_id), cell.ended(tenant), cell.keepers),
-        *(cell.audit(tenant), cell.audited, tenant, " ".join(SPENT_FACTS), " ".join(run.steps)),
+        *(cell.audit(tenant), cell.audited, tenant),
     )
-    (told,) = (event_text(run.id, event) for event in found.plan.events)
+    spent = [f"{step}#{fact}" for step in run.steps for fact in SPENT_FACTS]
+    (told,) = (_around_id(event_text(run.id, event), run.id) for event in found.plan.events)
     counts = stats.counts_of(replace(run, status=RunStatus.RUNNING), found.plan, new=False)
     moved = stats.together({name: count for name, count in counts.items() if name != "commits:committed"})
-    return "\n".join((" ".join(found.needs), *way, told, moved, *_pieces(to_json(found.output), mark)))
+    return _after_needs(found.needs, (*way, spent, told, moved, _pieces(to_json(found.output), mark)))
+
+
+def _after_needs(needs: tuple[str, ...], rest: Packed) -> bytes:
+    return b"%b\n%b" % (" ".join(needs).encode(), pack(rest))
+
+
+def _around_id(text: str, run_id: str) -> Packed:
+    """A text of our own, taken apart where the id of the run stands."""
+    pieces = text.split(run_id)
+    return pieces if len(pieces) > 1 else text
 
 
 def _pieces(text: str, mark: str) -> list[str]:
-    """JSON text, taken apart where outputs will be: text, step, text, step, …, text. It holds no line ends."""
+    """JSON text, taken apart where outputs will be: text, step, text, step, …, text."""
     return re.split(f'"{re.escape(mark)}([^"]+)"', text)

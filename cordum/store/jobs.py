@@ -257,7 +257,8 @@ class Jobs:
             calls.append(self._take_routed_call(incarnation, routes, want))
         if takes:
             calls.append(self._take_call(incarnation, tuple(topics), want, turn))
-        replies = self._connection.run_each(calls)
+        # What a record sends is taken by who made it, before one who waits for a message is woken.
+        replies = self._connection.run_each(calls, undivided=bool(recordings) and takes)
         return Exchanged(
             [reply if isinstance(reply, Exception) else RecordReply(reply[0]) for reply in replies[:first]],
             [reply if isinstance(reply, Exception) else _claimed(reply) for reply in replies[first:last]],

@@ -18,7 +18,7 @@ class Prepared:
     """
 
     epoch: int = 0
-    steps: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, bytes] = field(default_factory=dict)
     following: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def facts(self) -> list[Argument]:

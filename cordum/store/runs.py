@@ -23,7 +23,7 @@ from cordum.store.alike import Beginning, Marks, Pattern, pattern_of
 from cordum.store.commit import CommitWriter, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import coordinator_message
-from cordum.store.foreseen import prepared_end_text, prepared_text
+from cordum.store.foreseen import prepared_end, prepared_job
 from cordum.store.prepared import Prepared
 from cordum.store.schedules import ScheduleStep
 from cordum.store.scripts import Script
@@ -254,14 +254,14 @@ class Runs:
             return Created(word, run.id, wait_ms=int(reply[1]))
         return Created(word, str(reply[1]) if word is CreateReply.REPLAYED else run.id)
 
-    def foreseen(self, run: RunState, found: Foreseen, mark: str) -> str:
+    def foreseen(self, run: RunState, found: Foreseen, mark: str) -> bytes:
         """How what was foreseen is kept; `mark`: what stand-ins for outputs begin with."""
         writer = self._writer(run, self._connection.library["create_run"])
-        return prepared_text(self._cell, writer, run, found, mark)
+        return prepared_job(self._cell, writer, run, found, mark)
 
-    def foreseen_end(self, run: RunState, found: ForeseenEnd, mark: str) -> str:
+    def foreseen_end(self, run: RunState, found: ForeseenEnd, mark: str) -> bytes:
         """The same of the end of the run."""
-        return prepared_end_text(self._cell, run, found, mark)
+        return prepared_end(self._cell, run, found, mark)
 
     def _writer(self, run: RunState, script: Script) -> CommitWriter:
         weight = self._weights.get(run.tenant, 1)

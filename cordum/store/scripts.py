@@ -6,8 +6,8 @@ A script's header says what it takes and gives:
     -- ARGV plan version ...   names of its arguments; `...` likewise
     -- REPLY COMMITTED ...     the first element of every reply is one of these words
     -- MOVES queued>running    the state changes it writes (`planned`: those of the planner)
-    -- include clock wake      fragments (`_clock.lua` ...) put in front of it; `quota:free_quotas`: one whose functions
-                               are made only when this one of them is called
+    -- include clock wake      fragments (`_clock.lua` ...) put in front of it; `release+quota:release,free_quotas`:
+                               those of which a call makes the functions only when it calls one of these
 
 In the script a key is `k_<name>` and an argument `a_<name>`. A line that refuses carries `-- guard: <name>`; a
 Library can be made without some of them, for the tests that show what each guard is there for.
@@ -63,7 +63,8 @@ class Script:
 
     @property
     def guards(self) -> tuple[str, ...]:
-        return tuple(match[1] for line in self.source.splitlines() if (match := _GUARD.search(line)))
+        found = (match[1] for line in self.source.splitlines() if (match := _GUARD.search(line)))
+        return tuple(dict.fromkeys(found))
 
     def arrange(
         self,
@@ -157,13 +158,13 @@ class Library:
         more_keys, more_args = "..." in keys, "..." in args
         keys, args = [k for k in keys if k != "..."], [a for a in args if a != "..."]
         names = _places("k", keys, "KEYS") | _places("a", args, "ARGV")
-        included = [fragment for fragment, _, _ in (word.partition(":") for word in header.get("include", []))]
-        entries = [entry for _, _, entry in (word.partition(":") for word in header.get("include", []))]
         parts = [_locals(names, text)]
-        parts += [
-            _when_called(entry, _in_place(names, self._fragments[fragment]))
-            for fragment, entry in zip(included, entries, strict=True)
-        ]
+        included = []
+        for word in header.get("include", []):
+            fragments, _, entries = word.partition(":")
+            included += fragments.split("+")
+            source = "\n".join(_in_place(names, self._fragments[one]) for one in fragments.split("+"))
+            parts += [_when_called(entry, source) for entry in entries.split(",")] if entries else [source]
         moves = [*header.get("MOVES", [])]
         for fragment in included:
             moves += dict(_HEADER.findall(self._fragments[fragment])).get("MOVES", "").split()
@@ -196,8 +197,8 @@ def _in_place(places: Mapping[str, str], text: str) -> str:
 
 
 def _when_called(entry: str, text: str) -> str:
-    """A fragment whose functions exist only within a call of this one of them."""
-    return f"local function {entry}(...)\n{text}\nreturn {entry}(...)\nend" if entry else text
+    """Fragments whose functions exist only within a call of this one of them."""
+    return f"local function {entry}(...)\n{text}\nreturn {entry}(...)\nend"
 
 
 def _without(source: str, guard: str) -> str:

@@ -1,7 +1,7 @@
 """The counters: what is counted where something is committed, and how it is read.
 
 Fields are `<name>[:<label>[:<topic>]]`, or several of these with `|` between that move together, one that falls with
-`-` before it: what happens with each job is counted by one command. The scripts count what they decide themselves;
+`-` before it: so what happens with each job is counted by one command. The scripts count what they decide themselves;
 what a plan does is counted here and added by the script that commits it. So a counter moves exactly when the state
 does, in whatever process.
 """

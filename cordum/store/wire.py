@@ -38,6 +38,14 @@ class Wire:
         self._idle.append(connection)
         return replies
 
+    def transaction(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The same without anything of others in between."""
+        *queued, replies = self.exchange([("MULTI",), *commands, ("EXEC",)])
+        if isinstance(replies, Exception):
+            # What was not even queued says why.
+            raise next((one for one in queued if isinstance(one, Exception)), replies)
+        return list(replies)
+
     def close(self) -> None:
         while self._idle:
             self._idle.pop().disconnect()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.client import NEVER_DECODE
 
 from cordum.domain.decision_point import Guarded
 from cordum.engine import Engine, Started
@@ -109,7 +110,8 @@ class Rig:
 
 def _everything(client: Any) -> dict[str, Any]:
     read: dict[str, Callable[[str], Any]] = {
-        "hash": client.hgetall,
+        # What is prepared is packed, so it is no text.
+        "hash": lambda key: client.execute_command("HGETALL", key, **{NEVER_DECODE: []}),
         "list": lambda key: client.lrange(key, 0, -1),
         "set": client.smembers,
         "zset": lambda key: dict(client.zrange(key, 0, -1, withscores=True)),

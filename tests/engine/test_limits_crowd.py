@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 
-from cordum.domain.ids import JobId
 from cordum.domain.run import OutcomeClass
 from cordum.engine import Engine
 from cordum.redis_address import RedisAddress
 from cordum.settings import load_settings
-from cordum.store.jobs import ClaimReply, Delivered, Recording
+from cordum.store.jobs import ClaimReply, Recording
 from tests.cells import eventually
 from tests.engine.hands import ALLOW, Hands
 
@@ -77,31 +76,26 @@ class Crowd:
         hands = Hands(engine, threading.current_thread().name)
         me = hands.worker.incarnation
         recordings: list[Recording] = []
-        deliveries: list[Delivered] = []
-        while not self._stop.wait(0.002):
+        for turn in itertools.count(1):
+            if self._stop.wait(0.002):
+                return
             engine.jobs.renew(hands.worker)
             ended = recordings if self.most >= self._hold else []
             with self._lock:
                 self._at_work.difference_update(str(one.job) for one in ended)
-            done = engine.jobs.exchange(me, ended, deliveries, ["job.t"], 2 - len(recordings) + len(ended))
+            want = 2 - len(recordings) + len(ended)
+            done = engine.jobs.exchange(me, ended, [], ["job.t"], want, turn=turn)
             recordings = recordings[len(ended) :]
-            for delivery, claimed in zip(deliveries, done.claimed, strict=True):
-                assert not isinstance(claimed, Exception)
-                if claimed.word is ClaimReply.CLAIMED:
-                    self._begin(str(delivery.job))
-                    recordings.append(Recording(delivery.job, "job.t", delivery.nonce, OutcomeClass.SUCCESS, "{}"))
-            deliveries = [_delivery(text, me) for _, text in done.taken]
+            assert done.taken == []
+            for begun, claimed in done.begun:
+                assert claimed.word is ClaimReply.CLAIMED
+                self._begin(str(begun.job))
+                recordings.append(Recording(begun.job, "job.t", begun.nonce, OutcomeClass.SUCCESS, "{}"))
 
     def _begin(self, job_id: str) -> None:
         with self._lock:
             self._at_work.add(job_id)
             self.most = max(self.most, len(self._at_work))
-
-
-def _delivery(message: str, worker: str) -> Delivered:
-    job = JobId.parse(json.loads(message)["headers"]["id"])
-    assert job is not None
-    return Delivered(job, "job.t", 3, f"{worker}-{job}")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ class BreakableConnection(Connection):
         self.client.script_flush()
         self._flushed = True
 
-    def _send(self, calls: Sequence[Call]) -> list[tuple[Call, Any]]:
+    def _send(self, calls: Sequence[Call], undivided: bool = False) -> list[tuple[Call, Any]]:
         names = [call.script.name for call in calls]
         for name in names:
             if act := self._before.pop(name, None):
@@ -69,7 +69,7 @@ class BreakableConnection(Connection):
             raise self._met(Fault.DIES_BEFORE, ProcessDied())
         if Fault.LOST_CALL in faults:
             raise self._met(Fault.LOST_CALL, redis.ConnectionError("broken on purpose"))
-        replies = super()._send(calls)
+        replies = super()._send(calls, undivided)
         self.words.update((call.script.name, word_of(reply)) for call, reply in replies if isinstance(reply, list))
         if self._flushed:
             self._flushed = False

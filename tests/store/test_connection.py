@@ -49,6 +49,15 @@ def test_a_flushed_script_is_sent_whole_in_the_middle_of_others(connection: Conn
     ]
 
 
+def test_flushed_scripts_are_sent_whole_though_nothing_may_come_between(
+    connection: Connection, real: redis.Redis
+) -> None:
+    for _ in range(2):
+        real.script_flush()
+        replies = connection.run_each([ring(connection, "q1"), ring(connection, "q1")], undivided=True)
+    assert replies == [["WAITING"], ["WAITING"]]
+
+
 def test_a_script_that_fails_does_not_undo_the_others_nor_leave_a_reply_behind(
     connection: Connection, real: redis.Redis
 ) -> None:
@@ -59,18 +68,26 @@ def test_a_script_that_fails_does_not_undo_the_others_nor_leave_a_reply_behind(
     assert connection.run("ring", {"coordinator": "q2"}, message="m") == ["RUNG"]
 
 
-def test_the_error_of_one_of_many_stands_in_its_place(connection: Connection, real: redis.Redis) -> None:
+UNDIVIDED = pytest.mark.parametrize("undivided", [False, True])
+
+
+@UNDIVIDED
+def test_the_error_of_one_of_many_stands_in_its_place(
+    connection: Connection, real: redis.Redis, undivided: bool
+) -> None:
     real.set("broken", "not a list")
-    first, second, third = connection.run_each([ring(connection, queue) for queue in ("q1", "broken", "q2")])
+    calls = [ring(connection, queue) for queue in ("q1", "broken", "q2")]
+    first, second, third = connection.run_each(calls, undivided=undivided)
     assert (first, third) == (["RUNG"], ["RUNG"])
     assert isinstance(second, redis.ResponseError)
 
 
-def test_a_redis_that_is_full_is_nobodys_own_error(connection: Connection, real: redis.Redis) -> None:
+@UNDIVIDED
+def test_a_redis_that_is_full_is_nobodys_own_error(connection: Connection, real: redis.Redis, undivided: bool) -> None:
     real.config_set("maxmemory", 1)
     try:
         with pytest.raises(Unavailable, match="memory or disk is full"):
-            connection.run_each([ring(connection, "q1")])
+            connection.run_each([ring(connection, "q1")], undivided=undivided)
     finally:
         real.config_set("maxmemory", 0)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 from typing import Any
 
 import pytest
+import redis
 
 from cordum.domain.ids import JobId
 from cordum.domain.routing import direct_queue, queue_list
 from cordum.domain.run import OutcomeClass
+from cordum.redis_address import RedisAddress
+from cordum.store import Store
+from cordum.store.connection import Connection
 from cordum.store.envelope import job_message
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
 from cordum.store.keys import RunKeys
+from cordum.store.scripts import Library
+from tests.cells import eventually
 from tests.store.world import TOPIC, World
 
 QUEUE = queue_list(TOPIC, 3)
@@ -147,6 +154,25 @@ def test_a_turn_that_comes_after_its_successor_takes_nothing(world: World) -> No
     before = world.everything()
     assert turn(world, 1) == Exchanged([], [], [], [])
     assert world.everything() == before
+
+
+def test_what_a_record_sends_is_taken_by_who_made_it(redis_address: RedisAddress) -> None:
+    """And not by who waits at the empty list: to wake that one takes longer than everything else."""
+    with redis.Redis(**{**redis_address.redis_py_kwargs(), "decode_responses": True}) as real:
+        library = Library(virtual_clock=True)
+        real.script_load(library["record_result"].source)
+        world = World(Store(Connection(real, library), "c1", 1), real)
+        world.create("steps: {a: {topic: job.t}, b: {topic: job.t}}")
+        ((first, _),) = turn(world, 1).begun
+        heard: list[object] = []
+        waiter = threading.Thread(target=lambda: heard.append(real.brpop([QUEUE], 1)))
+        waiter.start()
+        eventually(lambda: any(one["cmd"] == "brpop" for one in real.client_list()), "somebody who waits")
+        record = Recording(first.job, TOPIC, first.nonce, OutcomeClass.SUCCESS, "1")
+        answer = world.store.jobs.exchange("w1", [record], [], (TOPIC,), 1, turn=2)
+        waiter.join()
+    assert begun(answer) == ["r1:b@1"]
+    assert heard == [None]
 
 
 def test_a_message_that_lies_there_twice_begins_once(world: World) -> None:

@@ -324,6 +324,17 @@ def test_a_call_that_is_answered_again_is_counted_once(world: World) -> None:
     assert found["cordum_attempts_ended_total{outcome=success,topic=job.t}"] == 1
 
 
+def test_counters_that_move_together_are_told_apart() -> None:
+    counts = {"runs_open:running": -1, "runs_ended:succeeded": 1, "twice": 2}
+    together = stats.together(counts)
+    assert together.startswith("twice|twice|runs_ended")
+    assert stats.told_apart({together: "3", "runs_ended:succeeded": "4"}) == {
+        "runs_open:running": -3,
+        "runs_ended:succeeded": 7,
+        "twice": 6,
+    }
+
+
 def test_a_refused_run_is_not_counted(world: World) -> None:
     world.create(ONE)
     world.create(ONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from importlib.resources import files
 
 import pytest
 
@@ -95,6 +96,24 @@ def test_a_script_writes_the_states_it_declares_and_no_other(script: Script) -> 
     literal = {state for state in StepStatus if re.search(rf"'{state}:' \.\. |and '{state}:' or|or '{state}:'", body)}
     compared = {state for state in StepStatus if re.search(rf"[~=]= '{state}:' \.\.", body)}
     assert literal - compared <= targets
+
+
+@EACH
+def test_fragments_capture_no_key_and_no_argument(script: Script) -> None:
+    """All functions of a script are made at each of its calls, and what they capture is looked for each time."""
+    text = (files("cordum.store") / "lua" / f"{script.name}.lua").read_text()
+    captured = re.search(r"^local ([ka]_\w+(?:, [ka]_\w+)*) = ", script.source)
+    assert captured is None or all(name in text for name in captured[1].split(", "))
+    assert set(re.findall(r"\b[ka]_\w+", code_of(script))) <= set(re.findall(r"\b[ka]_\w+", text))
+
+
+def test_fragments_that_wait_are_made_within_the_call() -> None:
+    """`release+quota:release,free_quotas`: each of these brings all of both."""
+    source = LIBRARY["claim"].source
+    assert "quota" in LIBRARY["claim"].fragments
+    for entry in ("release", "free_quotas"):
+        assert f"local function {entry}(...)" in source
+    assert source.count("\nlocal function leave_quotas(") == 2
 
 
 def test_a_nonexistent_guard_cannot_be_taken_away() -> None:

@@ -171,13 +171,17 @@ class Pump:
         ended = self._drain()
         listening = not heard and self._listening()
         want = self._room(listening)
-        # While kombu listens, the lists are empty: what comes wakes it, and is fetched with what it has heard.
-        topics = self._in_turn() if want > 0 and (not listening or not self.dry or self._routes()) else ()
+        waits = listening and self.dry
+        if waits and not self._routes():
+            # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: as much as
+            # has ended here is taken, the rest is for others that wait.
+            want = min(want, len(ended))
+        topics = self._in_turn() if want > 0 else ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
             replies = self._exchange(ended, waiting, topics, want)
             self._claim_taken(replies.taken)
-            if topics:
+            if topics and not waits:
                 self.dry = len(replies.begun) + len(replies.taken) < want
         if self._landed:
             self.call()

@@ -1,27 +1,21 @@
 -- straight: send the steps that were prepared for this moment when their run began, as a commit would send them. They were foreseen for a
 -- run to which nothing happens but this: its version says so, because every other commit moves that on.
--- What is prepared of a step is lines: the steps it needs, job id, topic, priority, the keys `window turns parked ready`, those of the
--- `audit` and its numbers, tenant, two events, then as many facts, pieces of its input and pieces of what its decision is about
--- as a number before each says, and its record (see `release`). Every other piece is a step whose output stands there.
+-- What is prepared of a step is a line, the steps it needs, and behind it, packed: job id, topic, priority, the keys `window turns parked
+-- ready`, those of the `audit` and its numbers, tenant, two events, facts, pieces of its input and of what its decision is about (every
+-- other piece is a step whose output stands there), and its record (see `release`): all before the list, and the rest one by one.
+-- Ids, events and records are taken apart where the id of the run stands.
 -- MOVES pending>ready
 local MOST_ASSEMBLED = 65536
 
-local function words_of(line)
-  local words = {}
-  for word in string.gmatch(line, '%S+') do words[#words + 1] = word end
-  return words
-end
-
--- The first and the last of as many lines as this one says.
-local function counted(lines, at)
-  return at + 1, at + tonumber(lines[at])
+local function whole(text)
+  return type(text) == 'table' and table.concat(text, a_run_id) or text
 end
 
 -- Of the steps that something needs this one has: its own mark is not written yet.
-local function all_succeeded(text)
-  local line = string.sub(text, 1, string.find(text, '\n', 1, true) - 1)
+local function all_succeeded(line)
   if line == a_step then return true end
-  local steps = words_of(line)
+  local steps = {}
+  for step in string.gmatch(line, '%S+') do steps[#steps + 1] = step end
   for i, mark in ipairs(redis.call('HMGET', k_steps, unpack(steps))) do
     if steps[i] ~= a_step and (not mark or string.sub(mark, 1, 10) ~= 'succeeded:') then return false end
   end
@@ -40,45 +34,41 @@ local function output_of(step)
   return outputs[step]
 end
 
-local function assemble(lines, first, last)
-  for i = first + 1, last, 2 do
-    lines[i] = output_of(lines[i])
-    if not lines[i] then return nil end
+local function assemble(pieces)
+  for i = 2, #pieces, 2 do
+    pieces[i] = output_of(pieces[i])
+    if not pieces[i] then return nil end
   end
-  return table.concat(lines, '', first, last)
+  return table.concat(pieces)
 end
 
 -- nil: its turn has not come; false: nothing is prepared of it, or it cannot be put together here.
 local function prepared_job(step)
   local text = redis.call('HGET', k_prepared, step)
   if not text then return false end
-  if not all_succeeded(text) then return nil end -- guard: needs_succeeded
-  local lines = lines_of(text)
-  local facts, last_fact = counted(lines, 14)
-  local piece, last_piece = counted(lines, last_fact + 1)
-  local given = assemble(lines, piece, last_piece)
-  if not given then return false end
-  local asked, last_asked = counted(lines, last_piece + 1)
-  local decision = lines[13]
-  if last_asked >= asked then
-    decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(lines, asked, last_asked)) .. '"}}'
+  local stop = string.find(text, '\n', 1, true)
+  if not all_succeeded(string.sub(text, 1, stop - 1)) then return nil end -- guard: needs_succeeded
+  local job = cmsgpack.unpack(string.sub(text, stop + 1))
+  job.step, job.priority, job.input = step, tonumber(job[3]), assemble(job[14])
+  if not job.input then return false end
+  job.decision = whole(job[12])
+  if job[15][1] then
+    job.decision = string.sub(job.decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(job[15])) .. '"}}'
   end
-  return {
-    step = step, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6], parked = lines[7],
-    lines = lines, decision = decision, facts = facts, last_fact = last_fact, input = given, record = last_asked + 1,
-  }
+  return job
 end
 
 -- How the run ends, if this was the last of its steps. What is prepared of that: the steps it needs, the keys `timers open_runs_of ended
--- keepers`, audit and tenant as above, the facts that are spent and whose, one event, counters, and pieces of the output.
+-- keepers`, audit and tenant as above, the facts that are spent, one event, counters, and pieces of the output.
 local function prepared_end(version)
   local text = redis.call('HGET', k_prepared, '*')
   if not text then return nil end
-  if not all_succeeded(text) then return {version = version, jobs = {}} end -- guard: last_succeeded
-  local lines = lines_of(text)
-  local output = assemble(lines, 13, #lines)
+  local stop = string.find(text, '\n', 1, true)
+  if not all_succeeded(string.sub(text, 1, stop - 1)) then return {version = version, jobs = {}} end -- guard: last_succeeded
+  local ending = cmsgpack.unpack(string.sub(text, stop + 1))
+  local output = assemble(ending[11])
   if not output or #output > MOST_ASSEMBLED then return nil end
-  return {version = version, jobs = {}, ending = lines, output = output}
+  return {version = version, jobs = {}, ending = ending, event = whole(ending[9]), output = output}
 end
 
 -- All that follows from this success; nil: somebody has to look. `following`: `epoch step …`, all that wait for it.
@@ -113,45 +103,50 @@ end
 -- What room there is goes by priority, then by the order of the definition. What these jobs have in marks, facts and events is added to
 -- what the result itself has.
 local function set_out_prepared(jobs, marks, facts, events, moment)
-  local steps, inputs, decisions = {}, {}, {}
+  local steps, inputs, decisions, first = {}, {}, {}, jobs[1]
+  local fact, told = #facts, #events
   for place, job in ipairs(jobs) do
     job.place, steps[place], decisions[place] = place, job.step, job.decision
     if job.input ~= '' then inputs[#inputs + 1], inputs[#inputs + 2] = job.step, job.input end
-    facts[#facts + 1], facts[#facts + 2] = job.step .. '#ready_at', moment
-    for i = job.facts, job.last_fact do facts[#facts + 1] = job.lines[i] end
-    events[#events + 1], events[#events + 2] = job.lines[12], job.decision
+    facts[fact + 1], facts[fact + 2] = job.step .. '#ready_at', moment
+    fact = fact + 2
+    for i = 1, #job[13] do facts[fact + i] = job[13][i] end
+    fact = fact + #job[13]
+    events[told + 1], events[told + 2] = whole(job[11]), job.decision
+    told = told + 2
   end
   redis.call('HDEL', k_prepared, unpack(steps))
-  if #inputs > 0 then redis.call('HSET', k_inputs, unpack(inputs)) end
-  local first = jobs[1].lines
-  audit_prepared(first[9], first[10], first[11], decisions, moment)
-  if #jobs > 1 then
+  if inputs[1] then redis.call('HSET', k_inputs, unpack(inputs)) end
+  audit_prepared(first[8], first[9], first[10], decisions, moment)
+  if jobs[2] then
     table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
   end
-  for _, job in ipairs(jobs) do
-    local lines, last = job.lines, #job.lines
-    job.sent = may_go(job.topic, job.turns, job.window, a_minimum)
+  for i, job in ipairs(jobs) do
+    local job_id, topic, window, turns = whole(job[1]), job[2], job[4], job[5]
+    local list, sent, event, message = job[17], job[18], whole(job[19]), whole(job[20])
+    job.sent = may_go(topic, turns, window, a_minimum)
     if job.sent then
-      dispatch(job.id, job.window, lines[last - 2], lines[last - 3], lines[last], moment)
-      events[#events + 1] = lines[last - 1]
+      dispatch(job_id, window, sent, list, message, moment)
+      told = told + 1
+      events[told] = event
     else
-      wait_in_line(job.id, table.concat(lines, '\n', job.record), job.priority, job.turns, job.parked, lines[8])
+      wait_in_line(job_id, table.concat({whole(job[16]), list, sent, event, message}, '\n'), job.priority, turns, job[6], job[7])
     end
-    marks[#marks + 1], marks[#marks + 2] = job.step, job.sent and 'queued:1' or 'ready:1'
+    marks[2 * i + 1], marks[2 * i + 2] = job.step, job.sent and 'queued:1' or 'ready:1'
   end
 end
 
 -- As a commit would end the run.
 local function end_run(found, version, moment)
-  local lines = found.ending
+  local ending = found.ending
   redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
-  audit_prepared(lines[6], lines[7], lines[8], {lines[11]}, moment)
-  redis.call('ZADD', lines[4], moment, a_run_id)
-  redis.call('ZADD', lines[5], 'NX', moment, lines[8])
-  redis.call('SREM', lines[3], a_run_id)
-  redis.call('ZREM', lines[2], a_run_id)
+  audit_prepared(ending[5], ending[6], ending[7], {found.event}, moment)
+  redis.call('ZADD', ending[3], moment, a_run_id)
+  redis.call('ZADD', ending[4], 'NX', moment, ending[7])
+  redis.call('SREM', ending[2], a_run_id)
+  redis.call('ZREM', ending[1], a_run_id)
   redis.call('DEL', k_prepared)
-  drop_spent(words_of(lines[9]), words_of(lines[10]))
+  redis.call('HDEL', k_facts, unpack(ending[8]))
 end
 
 -- The rest of what was foreseen, when the result is written down.
@@ -160,6 +155,6 @@ local function go_straight(found, moment)
   if found.ending then return end_run(found, version, moment) end
   redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', moment)
   for _, job in ipairs(found.jobs) do
-    if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
+    if not job.sent then release(job[2], job[4], job[5], job[6], moment, a_minimum) end
   end
 end

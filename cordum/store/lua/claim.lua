@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt incarnation actor nonce topic changed_event paused_event minimum message
 -- REPLY CLAIMED STALE NO_LEASE POLICY_CHANGED PAUSED
 -- MOVES queued>pending
--- include clock timeline count wake release quota claim
+-- include clock timeline count wake release+quota:release,free_quotas claim
 local now = clock_now()
 local own = {run = k_run, steps = k_steps, facts = k_facts, inputs = k_inputs, timeline = k_timeline}
 local state, run = state_of(own, a_step), run_of(own)

@@ -3,7 +3,7 @@
 -- ARGV run_id job_id step attempt nonce topic outcome output failure retry_after_ms event ignored_event minimum message fan
 -- REPLY ADVANCE RECORDED STALE
 -- MOVES running>succeeded running>settling
--- include clock timeline count wake release quota:free_quotas spent straight
+-- include clock timeline count wake release quota:free_quotas straight
 local now, moment = clock_now()
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
   if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
@@ -41,7 +41,7 @@ if not (done and a_attempt == '1') then
   for i, text in ipairs({a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms}) do written[4 + i] = text end
 end
 local straight = found and (found.ending or #found.jobs > 0)
-if straight and found.ending then events[#events + 1] = found.ending[11]
+if straight and found.ending then events[#events + 1] = found.event
 elseif straight then set_out_prepared(found.jobs, marks, written, events, moment) end
 redis.call('HSET', k_steps, unpack(marks))
 redis.call('HSET', k_facts, unpack(written))
@@ -50,7 +50,7 @@ if #events > 0 then tell(k_timeline, moment, unpack(events)) end
 local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
 if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
 if straight then
-  count((found.ending and found.ending[12] .. '|' or '') .. counted .. '|commits:straight')
+  count((found.ending and found.ending[10] .. '|' or '') .. counted .. '|commits:straight')
   go_straight(found, moment)
   return {'RECORDED'}
 end

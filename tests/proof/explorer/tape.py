@@ -81,7 +81,7 @@ class Tape(Connection):
         """Calls that are sent together are carried out one by one: others may come in between."""
         return [list(self._answer(call if isinstance(call, Call) else _told(call))) for call in calls]
 
-    def run_each(self, calls: Sequence[Any]) -> list[list[Any] | Exception]:
+    def run_each(self, calls: Sequence[Any], *, undivided: bool = False) -> list[list[Any] | Exception]:
         return [*self.run_all(calls)]
 
     def command(self, name: str, *args: str) -> Any:
