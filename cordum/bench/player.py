@@ -92,7 +92,12 @@ class Player:
         )
 
     def memory(self) -> int:
-        """Bytes that Redis has given to what it keeps; what is on its way to clients and to the disk comes and goes."""
+        """Bytes that Redis has given to what it keeps; what is on its way to clients and to the disk comes and goes.
+
+        While the log is written anew some of what was removed is kept: the end of that is waited for.
+        """
+        while self._info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.05)
         info = self._info("memory")
         return int(info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"])
 
