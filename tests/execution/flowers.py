@@ -74,7 +74,9 @@ def flower_of(cell: Any, *argv: str, command: tuple[str, ...] = ("-m", "cordum.c
         found = re.findall(r"Visit me at (\S+)", cell.logs())
         return found[-1] if found else None
 
-    return Flower(eventually(url, "Flower"))
+    flower = Flower(eventually(url, "Flower"))
+    flower.ask("GET", "/")  # it says where it is before its loop runs
+    return flower
 
 
 def hears(flower: Flower) -> Callable[[], bool]:
