@@ -51,8 +51,15 @@ def test_a_coordinator_can_run_in_the_callers_process(cell: Any, eventually: Cal
 
 
 def test_a_coordinator_stops_when_told_and_leaves_no_file(cell: Any, eventually: Callable[..., Any]) -> None:
-    coordinator, beat = cell.coordinator(), cell.beat()
-    eventually(lambda: "coordinator@" in cell.logs() and "beat: Starting" in cell.logs(), "both to run")
+    def called() -> bool:
+        store = cell.engine.store
+        return bool(store.connection.read(lambda client: client.llen(store.keys.coordinator)))
+
+    # By what they do: told while it was writing that it starts, a beat has ended with 1 once.
+    beat = cell.beat()
+    eventually(called, "the beat to call")
+    coordinator = cell.coordinator(beat=False)
+    eventually(lambda: not called(), "the coordinator to hear")
     coordinator.terminate()
     beat.terminate()
     assert (coordinator.wait(30), beat.wait(30)) == (0, 0)
