@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import redis
@@ -46,6 +46,7 @@ class Connection:
         self.library = library or Library()
         self._client = client
         self._wire = Wire(client.connection_pool)
+        self._loaded: set[str] = set()  # scripts that this Redis has been given since it was last lost
 
     @classmethod
     def open(cls, address: RedisAddress, library: Library | None = None) -> Connection:
@@ -119,13 +120,29 @@ class Connection:
     def _exchange(self, calls: Sequence[Call], undivided: bool) -> list[Any]:
         """The replies as they come, errors among them."""
         commands = [("EVALSHA", call.script.sha, *call.arguments) for call in calls]
-        replies = self._wire.transaction(commands) if undivided else self._wire.exchange(commands)
+        try:
+            self._load({call.script for call in calls if call.script.sha not in self._loaded})
+            replies = self._wire.transaction(commands) if undivided else self._wire.exchange(commands)
+        except (redis.ConnectionError, redis.TimeoutError):
+            # It may have been restarted, and then knows none.
+            self._loaded.clear()
+            raise
         unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
+            # Somebody has flushed them. Others of these calls have been carried out before; no order is promised then.
             whole = [("EVAL", calls[number].script.source, *calls[number].arguments) for number in unknown]
             for number, reply in zip(unknown, self._wire.exchange(whole), strict=True):
                 replies[number] = reply
         return replies
+
+    def _load(self, scripts: Collection[Script]) -> None:
+        """Before their first call: one that is sent whole after a refusal comes later than the calls behind it."""
+        if scripts:
+            replies = self._wire.exchange([("SCRIPT", "LOAD", script.source) for script in scripts])
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+            self._loaded.update(script.sha for script in scripts)
 
     def awaited(self, list_: str, seconds: float) -> bool:
         """Whether an element comes to the old end of a list within so long (less than the socket's time-out)."""

@@ -48,6 +48,7 @@ class Engine:
     away: bool = False
     turns: list[int] = field(default_factory=list)
     asked: list[tuple[list[str], list[str], int]] = field(default_factory=list)
+    waiting_on: dict[str, list[str]] = field(default_factory=dict)  # by route, what waits for those who may serve it
 
     def exchange(
         self,
@@ -65,6 +66,8 @@ class Engine:
         recorded, delivered = [str(one.job) for one in recordings], [str(one.job) for one in deliveries]
         self.asked.append((recorded, delivered, want if topics else 0))
         begun, taken = [], []
+        for route in routes:
+            self.queue += [self.waiting_on[route].pop(0) for _ in range(want) if self.waiting_on.get(route)]
         for text in [self.queue.pop(0) for _ in range(want if topics else 0) if self.queue]:
             job = JobId.parse(json.loads(text)["headers"]["id"]) if text.startswith('{"body"') else None
             if job is None or str(job) in self.claims:
@@ -247,6 +250,21 @@ def test_while_kombu_waits_only_what_follows_from_its_records_is_asked_for(place
     here.land("b")
     here.settle()
     assert here.engine.asked[-1] == (["r:b@1"], [], 3)
+
+
+def test_a_worker_that_has_no_job_left_does_not_rest_while_something_waits_on_its_routes(
+    place: Callable[[int], Place],
+) -> None:
+    """Every second turn of a busy worker asks for no route: all its jobs may end in the one before such a turn."""
+    here = place(2)
+    here.routes = ("some route",)
+    here.engine.waiting_on["some route"] = [message(name) for name in "abcdefgh"]
+    here.settle()
+    for pair in ("ab", "cd", "ef", "gh"):
+        assert [flight.id for flight in here.flying] == [f"r:{name}@1" for name in pair]
+        for name in pair:
+            here.land(name)
+        here.settle()
 
 
 def test_what_is_no_plain_job_is_left_to_celery(place: Callable[[int], Place]) -> None:

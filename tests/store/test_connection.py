@@ -49,6 +49,22 @@ def test_a_flushed_script_is_sent_whole_in_the_middle_of_others(connection: Conn
     ]
 
 
+def test_the_first_calls_of_scripts_keep_their_order(connection: Connection, real: redis.Redis) -> None:
+    """A worker's first result frees the slot for which it takes the next job."""
+    due = connection.call("take_due", {"wakeups": "w", "clock": "c"}, limit=1, aside_ms=1)
+    real.script_load(due.script.source)
+    real.zadd("w", {"r": 1})
+    with real.monitor() as monitor:
+        connection.run_each([ring(connection, "q1"), due], undivided=True)
+        real.ping()
+        seen = []
+        while not seen or seen[-1] != "PING":
+            seen.append(monitor.next_command()["command"])
+    done = [command.split()[0] for command in seen if command.split()[0] in ("LPUSH", "ZRANGEBYSCORE", "ZADD")]
+    assert done[0] == "LPUSH"
+    assert len(done) > 1
+
+
 def test_flushed_scripts_are_sent_whole_though_nothing_may_come_between(
     connection: Connection, real: redis.Redis
 ) -> None:

@@ -182,7 +182,9 @@ class Pump:
             replies = self._exchange(ended, waiting, topics, want)
             self._claim_taken(replies.taken)
             if topics and not waits:
-                self.dry = len(replies.begun) + len(replies.taken) < want
+                # A turn that did not ask for routes cannot know that nothing waits on them.
+                all_asked = self._routed or not self._routes()
+                self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
         if self._landed:
             self.call()
         self.look()
