@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 # More would keep them from a worker that is idle.
 MOST_AT_ONCE = 32
 _MOST_OUTPUT = 4 << 20  # characters in one round trip, unless a single result is larger
+_BRANCHES = 2  # to have another worker woken takes longer than most short jobs
 _AGAIN_SEC = 0.25
 _BEGIN_SEC = 2.0
 _PATIENCE_SEC = 60.0
@@ -173,9 +174,9 @@ class Pump:
         want = self._room(listening)
         waits = listening and self.dry
         if waits and not self._routes():
-            # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: as much as
-            # has ended here is taken, the rest is for others that wait.
-            want = min(want, len(ended))
+            # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: two branches
+            # of each that has ended are taken, the rest is for others that wait.
+            want = min(want, _BRANCHES * len(ended))
         topics = self._in_turn() if want > 0 else ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
