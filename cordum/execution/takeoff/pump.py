@@ -174,8 +174,8 @@ class Pump:
         want = self._room(listening)
         waits = listening and self.dry
         if waits and not self._routes():
-            # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: two branches
-            # of each that has ended are taken, the rest is for others that wait.
+            # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: of each
+            # that has ended two branches are taken, the rest is for others that wait.
             want = min(want, _BRANCHES * len(ended))
         topics = self._in_turn() if want > 0 else ()
         waiting, self._waiting = self._waiting, []
