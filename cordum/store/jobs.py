@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
+from redis.exceptions import ResponseError
+
 from cordum.domain.ids import JobId
 from cordum.domain.instances import parent_of
 from cordum.domain.plan import Event, Target
@@ -19,10 +21,11 @@ from cordum.store.codec import own_json
 from cordum.store.commit import attempt_event_text, event_text
 from cordum.store.connection import Call, Connection
 from cordum.store.envelope import MESSAGE_FORM, coordinator_message, job_message
-from cordum.store.scripts import Form
+from cordum.store.scripts import Argument, Form
 
 _MOST_LOST = 500  # of one queue in one sweep
 _MOST_KEPT = 1000
+_MOST_RECORDED = 32  # by one call of the script, which nobody else's call can come into
 
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
@@ -40,6 +43,7 @@ class RecordReply(StrEnum):
     ADVANCE = "ADVANCE"
     RECORDED = "RECORDED"
     STALE = "STALE"
+    FAILED = "FAILED"  # never a reply to who asked: its error is raised, or stands in its place
 
 
 class GiveBackReply(StrEnum):
@@ -124,7 +128,6 @@ class Jobs:
         self._window = window
         self._topic_keys: dict[str, dict[str, str]] = {}
         self._claim_forms: dict[tuple[str, str, str], Form] = {}
-        self._record_forms: dict[tuple[str, str], Form] = {}
         self._take_forms: dict[tuple[str, tuple[str, ...]], Form] = {}
 
     def claim(
@@ -190,48 +193,40 @@ class Jobs:
     ) -> RecordReply:
         """Write down how an attempt ended; `output` is JSON text. Only the claim that began it may."""
         recording = Recording(job, topic, nonce, outcome, output, failure, retry_after_ms)
-        return RecordReply(self._connection.run_all([self._record_call(recording, incarnation)])[0][0])
+        (word,) = _recorded(1, self._connection.run_all([self._record_call([recording], incarnation)])[0])
+        if isinstance(word, Exception):
+            raise word
+        return word
 
-    def _record_call(self, recording: Recording, incarnation: str) -> Call:
+    def _record_call(self, recordings: Sequence[Recording], incarnation: str) -> Call:
+        script, cell = self._connection.library["record_result"], self._cell
+        fixed: dict[str, Argument] = {
+            "k_clock": cell.clock,
+            "k_held": cell.held(incarnation),
+            "k_windows": cell.windows,
+            "k_policy": cell.policy,
+            "k_wakeups": cell.wakeups,
+            "k_coordinator": cell.coordinator,
+            "k_stats": cell.stats,
+            "a_actor": own_json(incarnation),
+            "a_minimum": self._window,
+            "a_message": coordinator_message(),
+        }
+        return Call(script, script.arrange_each(fixed, [self._record_row(one) for one in recordings]))
+
+    def _record_row(self, recording: Recording) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
         job, topic, nonce, outcome, output, failure, retry_after_ms = recording
-        form = self._record_forms.get((topic, incarnation)) or self._record_form(topic, incarnation)
-        own = keys.RunKeys.of(job.run_id)
-        arguments = form.filled(
-            k_run=own.run,
-            k_steps=own.steps,
-            k_facts=own.facts,
-            k_inputs=own.inputs,
-            k_outputs=own.outputs_of(job.step),
-            k_prepared=own.prepared,
-            k_children=own.children,
-            k_timeline=own.timeline,
-            a_run_id=job.run_id,
-            a_job_id=str(job),
-            a_step=job.step,
-            a_attempt=job.attempt,
-            a_nonce=nonce,
-            a_outcome=outcome.value,
-            a_output=output,
-            a_failure=codec.failure_text(failure),
-            a_retry_after_ms="" if retry_after_ms is None else retry_after_ms,
-            a_event=attempt_event_text("step.succeeded", job, source="running", target="succeeded", actor=incarnation),
-            a_ignored_event=attempt_event_text(
-                "result.ignored", job, actor=incarnation, data=(("outcome", outcome.value),)
+        own, step, keys_of = keys.RunKeys.of(job.run_id), job.step, self._keys_of_topic(topic)
+        return (
+            (
+                *(own.run, own.steps, own.facts, own.inputs, own.outputs_of(step), own.prepared),
+                *(own.children, own.timeline, keys_of["window"], keys_of["turns"], keys_of["parked"]),
             ),
-            a_message=coordinator_message(),
-            a_fan=parent_of(job.step) or "",
+            (
+                *(job.run_id, str(job), step, job.attempt, nonce, topic, outcome.value, output),
+                *(codec.failure_text(failure), "" if retry_after_ms is None else retry_after_ms, parent_of(step) or ""),
+            ),
         )
-        return Call(form.script, arguments)
-
-    def _record_form(self, topic: str, incarnation: str) -> Form:
-        """What is the same for all records of one topic by one worker."""
-        form = self._connection.library["record_result"].form(
-            **{f"k_{name}": key for name, key in self._keys_of_topic(topic).items()},
-            k_held=self._cell.held(incarnation),
-            a_topic=topic,
-            a_minimum=self._window,
-        )
-        return _kept(self._record_forms, (topic, incarnation), form)
 
     def exchange(
         self,
@@ -248,11 +243,12 @@ class Jobs:
         `topics` are queues; the worker's own among them gets first what waits on `routes`. `turn` counts the answers
         that the worker has had: until it knows one it asks for the same turn, and is given what that has claimed.
         """
-        calls = [self._record_call(one, incarnation) for one in recordings]
+        several = [recordings[first : first + _MOST_RECORDED] for first in range(0, len(recordings), _MOST_RECORDED)]
+        calls = [self._record_call(some, incarnation) for some in several]
         calls += [
             self._claim_call(one.job, one.topic, one.priority, incarnation, one.nonce, one.direct) for one in deliveries
         ]
-        first, last = len(recordings), len(recordings) + len(deliveries)
+        first, last = len(several), len(several) + len(deliveries)
         takes = bool(topics) and want > 0
         if takes and turn < 1:
             raise ValueError("who takes jobs says in which of its turns")
@@ -263,7 +259,7 @@ class Jobs:
         # What a record sends is taken by who made it, before one who waits for a message is woken.
         replies = self._connection.run_each(calls, undivided=bool(recordings) and takes)
         return Exchanged(
-            [reply if isinstance(reply, Exception) else RecordReply(reply[0]) for reply in replies[:first]],
+            [word for some, reply in zip(several, replies, strict=False) for word in _recorded(len(some), reply)],
             [reply if isinstance(reply, Exception) else _claimed(reply) for reply in replies[first:last]],
             *(_taken(topics, replies[-1], _nonce(incarnation, turn)) if takes else ([], [])),
         )
@@ -565,6 +561,14 @@ def _claimed(reply: list[Any]) -> Claimed:
         return Claimed(ClaimReply(reply[0]))
     word = ClaimReply.CLAIMED
     return Claimed(word, reply[1], reply[2], reply[3], reply[4], int(reply[5]), int(reply[6]), *reply[7:9])
+
+
+def _recorded(count: int, reply: list[Any] | Exception) -> list[RecordReply | Exception]:
+    """What became of so many results; the errors of some stand behind the words for all."""
+    if isinstance(reply, Exception):
+        return [reply] * count
+    words, faults = [RecordReply(word) for word in reply[:count]], iter(reply[count:])
+    return [ResponseError(next(faults)) if word is RecordReply.FAILED else word for word in words]
 
 
 def _nonce(incarnation: str, turn: int) -> str:

@@ -3,7 +3,8 @@
 A script's header says what it takes and gives:
 
     -- KEYS run steps ...      names of its keys; `...` at the end: more follow, to which arguments refer by number
-    -- ARGV plan version ...   names of its arguments; `...` likewise
+    -- ARGV plan version ...   names of its arguments; `...` likewise; `each:`: those after it come once for each of
+                               several things that one call is about, and the script itself says of which it speaks
     -- REPLY COMMITTED ...     the first element of every reply is one of these words
     -- MOVES queued>running    the state changes it writes (`planned`: those of the planner)
     -- include clock wake      fragments (`_clock.lua` ...) put in front of it; `release+quota:release,free_quotas`:
@@ -48,6 +49,8 @@ class Script:
     moves: tuple[str, ...]
     fragments: tuple[str, ...]
     source: str = field(repr=False)
+    each_key: tuple[str, ...] = ()  # the last of the keys, which come once for each
+    each_arg: tuple[str, ...] = ()
 
     @cached_property
     def sha(self) -> str:
@@ -81,6 +84,25 @@ class Script:
             return [*self._pick_keys(keys), *more_keys], [*self._pick_args(args), *more_args]
         except KeyError:
             raise self._misfit(keys, args) from None
+
+    def arrange_each(
+        self, fixed: Mapping[str, Argument], rows: Sequence[tuple[Sequence[str], Sequence[Argument]]]
+    ) -> list[Argument]:
+        """All arguments of a call about several things; of each its keys and its arguments, in the order of the header.
+
+        `fixed`: what is the same for all, by name as in the script.
+        """
+        keys = [fixed[f"k_{name}"] for name in self.keys[: -len(self.each_key)]]
+        args = [fixed[f"a_{name}"] for name in self.args[: -len(self.each_arg)]]
+        if len(fixed) != len(keys) + len(args) or any(
+            (len(own_keys), len(own_args)) != (len(self.each_key), len(self.each_arg)) for own_keys, own_args in rows
+        ):
+            raise TypeError(f"{self.name}: keys or arguments do not fit its header")
+        for own_keys, _ in rows:
+            keys += own_keys
+        for _, own_args in rows:
+            args += own_args
+        return [len(keys), *keys, *args]
 
     def form(self, more_keys: Sequence[str] = (), more_args: Sequence[Argument] = (), **fixed: Argument) -> Form:
         """A call of which this much is always the same; keys and arguments are named as in the script."""
@@ -154,11 +176,12 @@ class Library:
 
     def _build(self, name: str, text: str) -> Script:
         header = {key: value.split() for key, value in _HEADER.findall(text)}
-        keys, args = header.get("KEYS", []), header.get("ARGV", [])
-        more_keys, more_args = "..." in keys, "..." in args
-        keys, args = [k for k in keys if k != "..."], [a for a in args if a != "..."]
+        keys, each_key, more_keys = _names(header.get("KEYS", []))
+        args, each_arg, more_args = _names(header.get("ARGV", []))
         names = _places("k", keys, "KEYS") | _places("a", args, "ARGV")
-        parts = [_locals(names, text)]
+        each = [*(f"k_{name}" for name in each_key), *(f"a_{name}" for name in each_arg)]
+        names = {name: place for name, place in names.items() if name not in each}
+        parts = [_locals(names, text), *([f"local {', '.join(each)}"] if each else [])]
         included = []
         for word in header.get("include", []):
             fragments, _, entries = word.partition(":")
@@ -170,15 +193,24 @@ class Library:
             moves += dict(_HEADER.findall(self._fragments[fragment])).get("MOVES", "").split()
         return Script(
             name=name,
-            keys=tuple(keys),
+            keys=keys,
             more_keys=more_keys,
-            args=tuple(args),
+            args=args,
             more_args=more_args,
             replies=frozenset(header.get("REPLY", [])),
             moves=tuple(moves),
             fragments=tuple(included),
             source="\n".join((*parts, text)),
+            each_key=each_key,
+            each_arg=each_arg,
         )
+
+
+def _names(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """All that a header line names; of these the ones that come once for each; whether more follow."""
+    named = tuple(word for word in words if word not in ("each:", "..."))
+    each = tuple(words[words.index("each:") + 1 :]) if "each:" in words else ()
+    return named, each, "..." in words
 
 
 def _places(prefix: str, names: Sequence[str], table: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ GUARDS: tuple[Guard, ...] = tuple((name, guard) for name, script in GENUINE.scri
 
 # Words of a reply that refuse nothing which would do harm.
 HARMLESS = {
+    "FAILED": "nothing is refused: one of several results could not be written down, and its error is told",
     "NOT_FOUND": "there is nothing that could be changed",
     "UNCHANGED": "what was asked for is there already",
     "UNKNOWN": "what was asked for is there already: an unknown worker has no lease that could be ended",

@@ -48,7 +48,7 @@ local function next_of_fan(line)
   if not alike or not ahead then return nil end
   local epoch, known, counted_results, low, most, idle, ready = unpack(words_of(ahead))
   if alike ~= epoch or a_attempt ~= '1' then return nil end
-  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return nil end -- guard: policy_of_children
+  if policy_epoch() ~= epoch then return nil end -- guard: policy_of_children
   local status, version, held = unpack(redis.call('HMGET', k_run, 'status', 'version', 'held'))
   if status == 'paused' then return nil end -- guard: run_goes_on
   -- Somebody's plan was refused because of children that began here: they stop until one has been committed.
@@ -90,13 +90,10 @@ end
 -- The rest, when the result is written down.
 local function go_ahead(found, moment)
   redis.call('HSET', k_run, 'version', string.format('%.0f', found.version + 1), 'updated_at', moment)
-  for _, job in ipairs(found.jobs) do
-    if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
-  end
-  if not found.look then return 'RECORDED' end
+  if not found.look then return {'RECORDED'} end
   redis.call('HINCRBY', k_run, 'signals', 1)
   wake(a_run_id, moment, a_message)
-  return 'ADVANCE'
+  return {'ADVANCE'}
 end
 
 -- Whether somebody has to look at a success that a look has to count: so many have come, or all there will be.

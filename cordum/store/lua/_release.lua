@@ -4,7 +4,7 @@
 -- A tenant of weight w has w jobs in each of its turns; how many it has had is kept in the thousandths of its score. Whoever has not
 -- waited lately comes first, for one window: so what another has submitted before delays it by little more than that.
 -- MOVES ready>queued
-local MOST_NEW, NEW_ON_ROUTE = 900, 8
+local MOST_NEW, NEW_ON_ROUTE, AT_ONCE = 900, 8, 500
 -- (A pattern takes twice as long.)
 local function lines_of(text)
   local find, sub, lines, count, at = string.find, string.sub, {}, 1, 1
@@ -87,21 +87,58 @@ local function dispatch(job_id, window, sent, list, message, now)
   redis.call('LPUSH', list, message)
 end
 
--- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
-local function send(job_id, record, window, now, cause, direct, held)
-  local _, run, steps, step, attempt, epoch, facts, timeline, list, sent, event, message = unpack(lines_of(record))
-  if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return 0 end
+local held_epoch
+local function policy_epoch()
+  held_epoch = held_epoch or redis.call('HGET', k_policy, 'epoch') or '0'
+  return held_epoch
+end
+
+-- A job leaves its line, if it may; what is left to do is to send it. `lines`: its record.
+local function sets_off(job_id, lines, now, cause)
+  local _, run, steps, step, attempt, epoch, _, timeline, _, _, event = unpack(lines)
+  if redis.call('HGET', steps, step) ~= 'ready:' .. attempt then return false end
   -- Decided by a policy that does not hold any more: it stays where it is, and the planner decides it anew.
-  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then
+  if policy_epoch() ~= epoch then
     redis.call('HINCRBY', run, 'signals', 1)
     wake(string.match(job_id, '^[^:]+'), now, a_message)
-    return 0
+    return false
   end
   redis.call('HSET', steps, step, 'queued:' .. attempt)
-  dispatch(job_id, window, held or sent, direct or list, message, now)
-  if direct then redis.call('HSET', facts, step .. '#direct', direct) end
   if cause then tell(timeline, now, cause_event(job_id, step, attempt, cause), event) else tell(timeline, now, event) end
+  return true
+end
+
+-- `direct` and `held`: the list of one worker and the set of what is on its way there, in place of the topic's own.
+local function send(job_id, record, window, now, cause, direct, held)
+  local lines = lines_of(record)
+  if not sets_off(job_id, lines, now, cause) then return 0 end
+  dispatch(job_id, window, held or lines[10], direct or lines[9], lines[12], now)
+  if direct then redis.call('HSET', lines[7], lines[4] .. '#direct', direct) end
   return 1
+end
+
+-- The same of several, with as few commands as may be; how many went. `jobs`: their ids, each with its record.
+local function send_together(jobs, window, now, cause)
+  local gone, lists, by_list = {}, {}, {}
+  for i = 1, #jobs, 2 do
+    local job_id, lines = jobs[i], lines_of(jobs[i + 1])
+    if sets_off(job_id, lines, now, cause) then
+      gone[#gone + 1] = job_id
+      local list = by_list[lines[9]]
+      if not list then
+        list = {name = lines[9], sent = lines[10], members = {}, messages = {}}
+        lists[#lists + 1], by_list[lines[9]] = list, list
+      end
+      list.messages[#list.messages + 1] = lines[12]
+      list.members[#list.members + 1], list.members[#list.members + 2] = now, job_id
+    end
+  end
+  if #gone > 0 then redis.call('SADD', window, unpack(gone)) end
+  for _, list in ipairs(lists) do
+    redis.call('ZADD', list.sent, unpack(list.members))
+    redis.call('LPUSH', list.name, unpack(list.messages))
+  end
+  return #gone
 end
 
 local function wait_in_line(job_id, record, priority, turns, parked, ready)
@@ -139,14 +176,45 @@ local function next_record(ready, parked)
   end
 end
 
+-- Several jobs of the one list that there is, and its turn as `next_turn` would leave it after each of them.
+local function take_alone(ready, score, most, width, turns, parked, jobs)
+  local ids = redis.call('RPOP', ready, most) or {}
+  local _, middle = zone(score)
+  local whole, had = math.floor(score), math.floor((score - math.floor(score)) * 1000 + 0.5)
+  for i, record in ipairs(#ids > 0 and redis.call('HMGET', parked, unpack(ids)) or {}) do
+    if record then
+      jobs[#jobs + 1], jobs[#jobs + 2] = ids[i], record
+      local is_new = whole < middle
+      had = had + 1
+      if is_new and had >= width then whole, had = middle, 0
+      elseif not is_new and had >= tonumber(string.match(record, '^%d+')) then whole, had = whole + 1, 0 end
+    end
+  end
+  if #ids > 0 then redis.call('HDEL', parked, unpack(ids)) end
+  if #ids < most or redis.call('LLEN', ready) == 0 then redis.call('ZREM', turns, ready) else set_turn(turns, ready, whole, had) end
+end
+
+-- The next jobs of all lists in turn, at most so many: their ids, each with its record.
+local function next_jobs(most, width, turns, parked)
+  local jobs = {}
+  while #jobs < 2 * most do
+    local first, score, another = unpack(redis.call('ZRANGE', turns, 0, 1, 'WITHSCORES'))
+    if not first then break end
+    if another then
+      local job_id, record = next_record(first, parked)
+      next_turn(turns, first, tonumber(score), record, width)
+      if record then jobs[#jobs + 1], jobs[#jobs + 2] = job_id, record end
+    else take_alone(first, tonumber(score), most - #jobs / 2, width, turns, parked, jobs) end
+  end
+  return jobs
+end
+
 local function release(topic, window, turns, parked, now, minimum, cause)
-  local turn = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
-  local left, width = 0
-  if turn[1] then left, width = room(topic, window, minimum) end
-  while turn[1] and left > 0 do
-    local job_id, record = next_record(turn[1], parked)
-    next_turn(turns, turn[1], tonumber(turn[2]), record, math.min(width, MOST_NEW))
-    if record then left = left - send(job_id, record, window, now, cause) end
-    turn = left > 0 and redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES') or {}
+  if redis.call('EXISTS', turns) == 0 then return end
+  local left, width = room(topic, window, minimum)
+  while left > 0 do
+    local jobs = next_jobs(math.min(left, AT_ONCE), math.min(width, MOST_NEW), turns, parked)
+    if #jobs == 0 then return end
+    left = left - send_together(jobs, window, now, cause)
   end
 end

@@ -28,40 +28,38 @@ local function all_succeeded(text)
   return true
 end
 
-local outputs = {}
-
 -- What a worker said is put in as it is, so it must be one JSON value: else it could reach beyond its place. nil: it is not.
-local function output_of(step)
-  if not outputs[step] then
+local function output_of(step, known)
+  if not known[step] then
     local said = step == a_step and a_output or redis.call('HGET', k_outputs, step) or 'null'
     if not pcall(cjson.decode, said) then return nil end
-    outputs[step] = said
+    known[step] = said
   end
-  return outputs[step]
+  return known[step]
 end
 
-local function assemble(lines, first, last)
+-- `known`: the outputs that this result has asked for already.
+local function assemble(lines, first, last, known)
   for i = first + 1, last, 2 do
-    lines[i] = output_of(lines[i])
+    lines[i] = output_of(lines[i], known)
     if not lines[i] then return nil end
   end
   return table.concat(lines, '', first, last)
 end
 
--- nil: its turn has not come; false: nothing is prepared of it, or it cannot be put together here.
-local function prepared_job(step)
-  local text = redis.call('HGET', k_prepared, step)
+-- nil: its turn has not come; false: nothing is prepared of it (no `text`), or it cannot be put together here.
+local function prepared_job(step, text, known)
   if not text then return false end
   if not all_succeeded(text) then return nil end -- guard: needs_succeeded
   local lines = lines_of(text)
   local facts, last_fact = counted(lines, 14)
   local piece, last_piece = counted(lines, last_fact + 1)
-  local given = assemble(lines, piece, last_piece)
+  local given = assemble(lines, piece, last_piece, known)
   if not given then return false end
   local asked, last_asked = counted(lines, last_piece + 1)
   local decision = lines[13]
   if last_asked >= asked then
-    decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(lines, asked, last_asked)) .. '"}}'
+    decision = string.sub(decision, 1, -3) .. ',"job_hash":"sha1:' .. redis.sha1hex(assemble(lines, asked, last_asked, known)) .. '"}}'
   end
   return {
     step = step, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6], parked = lines[7],
@@ -76,7 +74,7 @@ local function prepared_end(version)
   if not text then return nil end
   if not all_succeeded(text) then return {version = version, jobs = {}} end -- guard: last_succeeded
   local lines = lines_of(text)
-  local output = assemble(lines, 13, #lines)
+  local output = assemble(lines, 13, #lines, {})
   if not output or #output > MOST_ASSEMBLED then return nil end
   return {version = version, jobs = {}, ending = lines, output = output}
 end
@@ -86,11 +84,11 @@ local function foreseen(following)
   local epoch, names = string.match(following, '^(%d+) (.+)$')
   local version, prepared = unpack(redis.call('HMGET', k_run, 'version', 'prepared'))
   if version ~= prepared then return nil end -- guard: run_as_prepared
-  if (redis.call('HGET', k_policy, 'epoch') or '0') ~= epoch then return nil end -- guard: policy_as_prepared
+  if policy_epoch() ~= epoch then return nil end -- guard: policy_as_prepared
   if names == '*' then return prepared_end(version) end
-  local jobs, size = {}, 0
-  for step in string.gmatch(names, '%S+') do
-    local job = prepared_job(step)
+  local jobs, size, known, steps = {}, 0, {}, words_of(names)
+  for i, text in ipairs(redis.call('HMGET', k_prepared, unpack(steps))) do
+    local job = prepared_job(steps[i], text, known)
     if job == false then return nil end
     if job then
       jobs[#jobs + 1] = job
@@ -100,14 +98,6 @@ local function foreseen(following)
   -- What is too large is for the planner to say.
   if size > MOST_ASSEMBLED then return nil end
   return {version = version, jobs = jobs}
-end
-
--- As `audit` does, for the tenant that what is prepared names: who records a result does not know it.
-local function audit_prepared(list, numbers, tenant, events, moment)
-  local before = redis.call('HINCRBY', numbers, tenant, #events) - #events
-  local subject, records = ' ' .. moment .. ' run:' .. a_run_id .. ' ', {}
-  for i, event in ipairs(events) do records[i] = before + i .. subject .. event end
-  redis.call('RPUSH', list, unpack(records))
 end
 
 -- What room there is goes by priority, then by the order of the definition. What these jobs have in marks, facts and events is added to
@@ -124,7 +114,7 @@ local function set_out_prepared(jobs, marks, facts, events, moment)
   redis.call('HDEL', k_prepared, unpack(steps))
   if #inputs > 0 then redis.call('HSET', k_inputs, unpack(inputs)) end
   local first = jobs[1].lines
-  audit_prepared(first[9], first[10], first[11], decisions, moment)
+  audit_afterwards(first[9], first[10], first[11], 'run:' .. a_run_id .. ' ', decisions)
   if #jobs > 1 then
     table.sort(jobs, function(a, b) return a.priority < b.priority or (a.priority == b.priority and a.place < b.place) end)
   end
@@ -136,6 +126,7 @@ local function set_out_prepared(jobs, marks, facts, events, moment)
       events[#events + 1] = lines[last - 1]
     else
       wait_in_line(job.id, table.concat(lines, '\n', job.record), job.priority, job.turns, job.parked, lines[8])
+      release_afterwards(job.topic, job.window, job.turns, job.parked)
     end
     marks[#marks + 1], marks[#marks + 2] = job.step, job.sent and 'queued:1' or 'ready:1'
   end
@@ -145,7 +136,7 @@ end
 local function end_run(found, version, moment)
   local lines = found.ending
   redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
-  audit_prepared(lines[6], lines[7], lines[8], {lines[11]}, moment)
+  audit_afterwards(lines[6], lines[7], lines[8], 'run:' .. a_run_id .. ' ', {lines[11]})
   redis.call('ZADD', lines[4], moment, a_run_id)
   redis.call('ZADD', lines[5], 'NX', moment, lines[8])
   redis.call('SREM', lines[3], a_run_id)
@@ -159,7 +150,4 @@ local function go_straight(found, moment)
   local version = string.format('%.0f', found.version + 1)
   if found.ending then return end_run(found, version, moment) end
   redis.call('HSET', k_run, 'version', version, 'prepared', version, 'updated_at', moment)
-  for _, job in ipairs(found.jobs) do
-    if not job.sent then release(job.topic, job.window, job.turns, job.parked, moment, a_minimum) end
-  end
 end
