@@ -5,6 +5,8 @@ limits and the pool's own reports find what they know, without what a Request do
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import ref
@@ -18,6 +20,7 @@ from cordum.domain.ids import JobId
 from cordum.engine import Outcome
 from cordum.execution.attempt import Ending
 from cordum.execution.request import JobRequest
+from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.in_pool import Landed, Load, carry_out
 from cordum.execution.tasks import failure_of_ending
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Recording
@@ -30,7 +33,9 @@ _NOT_CLAIMED = Claimed(ClaimReply.STALE)
 
 
 class Tower(Protocol):
-    """Who sends flights and hears of their ends; any thread may tell it."""
+    """Who sends flights and hears of their ends; any thread may tell it. In a pool of threads a `crew` runs them."""
+
+    crew: Crew | None
 
     def begun(self, flight: Flight) -> None: ...
     def landed(self, flight: Flight, landed: Landed) -> None: ...
@@ -136,6 +141,9 @@ class Flight(JobRequest):
         if self.id in state.revoked and self.revoked():
             self._tower.lost(self)
             raise TaskRevokedError(self.id)
+        if self._tower.crew is not None:
+            self._tower.crew.add(self)
+            return
         hard, soft = self.time_limits
         result = pool.apply_async(
             carry_out,
@@ -149,6 +157,16 @@ class Flight(JobRequest):
             correlation_id=self.id,
         )
         self._apply_result = None if result is None else ref(result)
+
+    def run(self) -> None:
+        """In a thread of the pool: what Celery's pool does there, and an error of ours is not lost with the thread."""
+        try:
+            self.on_accepted(os.getpid(), time.monotonic())
+            landed = carry_out(Load(self.job, self.name, self.claimed))
+        except BaseException:
+            # Not let go: what ends a thread would keep the job.
+            landed = ExceptionInfo()
+        self.on_success(landed)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         super().on_accepted(pid, time_accepted)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+from celery.concurrency import thread
 from celery.worker import state
 
 from cordum.domain.routing import is_direct
@@ -22,6 +23,7 @@ from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.persistence import insist
 from cordum.execution.port import JobPort
+from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
@@ -61,6 +63,7 @@ class Pump:
     ) -> None:
         self.dry = True  # the lists held less than there was room for
         self.had_direct = False  # jobs have come to this worker alone, so more may wait for it on their route
+        self.crew = Crew(consumer.pool) if isinstance(consumer.pool, thread.TaskPool) else None
         self._consumer = consumer
         self._port = port
         self._incarnation = incarnation
