@@ -231,6 +231,7 @@ class Flight(JobRequest):
         """Celery's, without what it does for each request and nobody asks for."""
         self.worker_pid = pid
         self.time_start = time.time() - (time.monotonic() - time_accepted)
+        state.requests[self.id] = self
         state.active_requests.add(self)
         state.total_count[self.name] += 1
         state.all_total_count[0] += 1
