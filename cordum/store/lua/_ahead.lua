@@ -33,16 +33,17 @@ local function child_job(index)
 end
 
 -- How many children begin in place of one that has ended. None while there are enough to fill the topic's window and the line before it is
--- their own: what does not wait costs half as much. Two while there is room for more. `line`: who waited when this one ended.
-local function beginners(line, active, most, ready)
-  local width = tonumber(redis.call('HGET', k_windows, a_topic) or a_minimum)
-  if line and #line == 1 and line[1] == ready and active >= width then return 0 end
-  if redis.call('EXISTS', k_turns) == 1 then return 1 end
-  return active + 2 <= most and width - redis.call('SCARD', k_window) >= 2 and 2 or 1
+-- their own: what does not wait costs half as much. Two while there is room for more.
+local function beginners(way, active, most, ready)
+  if #lines_to_join > 0 then move_on() end
+  local line = redis.call('ZRANGE', k_turns, 0, 1)
+  if #line == 1 and line[1] == ready and active >= tonumber(redis.call('HGET', k_windows, a_topic) or a_minimum) then return 0 end
+  if #line > 0 then return 1 end
+  return active + 2 <= most and room_on(way, a_minimum) >= 2 and 2 or 1
 end
 
 -- What follows from this child's success; nil: a look has to count it. `alike`: by which policy it began like all others, in no other way.
-local function next_of_fan(line)
+local function next_of_fan(way)
   local ahead, started, settled, total, results, alike = unpack(redis.call('HMGET', k_facts, a_fan .. '#ahead', a_fan .. '#started',
     a_fan .. '#settled', a_fan .. '#total', a_fan .. '#results', a_step .. '#alike'))
   if not alike or not ahead then return nil end
@@ -56,7 +57,7 @@ local function next_of_fan(line)
   started, settled, total = tonumber(started), tonumber(settled or '0') + 1, tonumber(total)
   local found, first = {fan = true, version = version, settled = settled, epoch = epoch, jobs = {}}, started
   found.look = settled + tonumber(results or '0') - tonumber(counted_results) >= total
-  local last = first < total and math.min(first + beginners(line, first - settled - tonumber(idle), tonumber(most), ready), total) or first
+  local last = first < total and math.min(first + beginners(way, first - settled - tonumber(idle), tonumber(most), ready), total) or first
   while started < last do
     local job = started < tonumber(known) and child_job(started)
     if not job then found.look = true break end

@@ -38,14 +38,14 @@ local function refusal(state, attempt, alive, run, epoch)
   if state.epoch ~= epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 end
 
-local function begin(own, state, job_id, run_id, attempt, nonce, sent, now, moment)
+-- The attempt is its worker's; the answer is until when. That it is on its way no more, that the worker holds it and when that is over is
+-- for the caller to write down.
+local function begin(own, state, job_id, attempt, nonce, now, moment)
   local step = state.step
   local deadline = string.format('%.0f', now + state.timeout_ms)
-  redis.call('ZREM', sent, job_id)
   redis.call('HSET', own.steps, step, 'running:' .. attempt)
   redis.call('HSET', own.facts, step .. '#claim', nonce, step .. '#worker', a_incarnation, step .. '#started_at', moment, step .. '#deadline', deadline)
-  redis.call('SADD', k_held, job_id)
-  redis.call('ZADD', k_timers, 'LT', deadline, run_id)
   redis.call('RPUSH', own.timeline, moment .. '|{"type":"step.started","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id
     .. '","actor":' .. a_actor .. ',"from":"queued","to":"running"}')
+  return deadline
 end

@@ -120,14 +120,10 @@ local function set_out_prepared(jobs, marks, facts, events, moment)
   end
   for _, job in ipairs(jobs) do
     local lines, last = job.lines, #job.lines
-    job.sent = may_go(job.topic, job.turns, job.window, a_minimum)
-    if job.sent then
-      dispatch(job.id, job.window, lines[last - 2], lines[last - 3], lines[last], moment)
-      events[#events + 1] = lines[last - 1]
-    else
-      wait_in_line(job.id, table.concat(lines, '\n', job.record), job.priority, job.turns, job.parked, lines[8])
-      release_afterwards(job.topic, job.window, job.turns, job.parked)
-    end
+    local way = way_of(job.topic, job.window, job.turns, job.parked)
+    job.sent = set_out_afterwards(job.id, way, lines[last - 2], lines[last - 3], lines[last], table.concat(lines, '\n', job.record), job.priority, lines[8],
+      moment, a_minimum)
+    if job.sent then events[#events + 1] = lines[last - 1] end
     marks[#marks + 1], marks[#marks + 2] = job.step, job.sent and 'queued:1' or 'ready:1'
   end
 end

@@ -32,18 +32,18 @@ local function record()
   end
   local done = outcome == 'success'
   local events = {done and event_of('step.succeeded', ',"from":"running","to":"succeeded"') or nil}
-  redis.call('SREM', k_held, a_job_id)
-  redis.call('SREM', k_window, a_job_id)
-  release_afterwards(a_topic, k_window, k_turns, k_parked)
+  local way = way_of(a_topic, k_window, k_turns, k_parked)
+  leave_afterwards(way, a_job_id)
   if places and places ~= '' then
     -- Who gets them may be of this run, too: of what is told there its own end comes first.
     if done then tell(k_timeline, moment, events[1]) end
     events = {}
+    move_on()
     free_quotas(a_job_id, places, now, a_minimum) -- guard: quotas_freed
   end
   local found
   if done and following then found = foreseen(following)
-  elseif done and a_fan ~= '' then found = next_of_fan(redis.call('ZRANGE', k_turns, 0, 1)) end
+  elseif done and a_fan ~= '' then found = next_of_fan(way) end
   local marks = {a_step, (done and 'succeeded:' or 'settling:') .. a_attempt}
   local written = {a_step .. '#recorded', a_nonce, a_step .. '#completed_at', moment}
   -- A first attempt that has succeeded has nothing more to say here, and no earlier one has left anything: most steps are shorter for it.
