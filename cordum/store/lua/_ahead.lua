@@ -4,45 +4,32 @@
 -- The fan-out's fact `ahead` is `epoch until counted low most idle ready`: the policy, the first index of which nothing is known, the
 -- results that looks have seen, the index at which somebody has to prepare more, how many may be at work, how many are open and are not,
 -- and the list in which they wait.
-local KEPT = {'topic', 'priority', 'epoch', 'decision', 'ready_at', 'worker', 'started_at', 'deadline'}
-local DROPPED = {'claim', 'timeout_ms', 'retries_left', 'shape', 'alike'}
-
-local function filled(text, index)
-  local pieces, at = {}, 1
-  local mark = string.sub(text, 1, string.find(text, '\n', 1, true) - 1)
-  local first, last = string.find(text, mark, at, true)
-  while first do
-    pieces[#pieces + 1], at = string.sub(text, at, first - 1), last + 1
-    first, last = string.find(text, mark, at, true)
-  end
-  pieces[#pieces + 1] = string.sub(text, at)
-  return table.concat(pieces, index)
-end
+local KEPT = {'sent', 'ready_at', 'begun'}
+local DROPPED = {'claim', 'terms', 'alike'}
 
 local function child_job(index)
   local ref = a_fan .. '[' .. index .. ']'
   local alike, digest = unpack(redis.call('HMGET', k_prepared, a_fan, ref))
   if not alike or not digest then return nil end
-  local lines = lines_of(filled(alike, index))
-  local facts, last_fact = counted(lines, 14)
+  local form = form_of(alike, string.sub(alike, 1, string.find(alike, '\n', 1, true) - 1))
   return {
-    step = ref, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6], parked = lines[7],
-    lines = lines, decision = string.sub(lines[13], 1, -3) .. ',"job_hash":"' .. digest .. '"}}',
-    facts = facts, last_fact = last_fact, input = '', record = last_fact + 3,
+    step = ref, form = form, word = index, id = filled(form.id, index), priority = form.priority,
+    decision = with_hash(filled(form.decided, index), digest), input = '',
   }
 end
 
 -- How many children begin in place of one that has ended. None while there are enough to fill the topic's window and the line before it is
--- their own: what does not wait costs half as much. Two while there is room for more. `line`: who waited when this one ended.
-local function beginners(line, active, most, ready)
-  local width = tonumber(redis.call('HGET', k_windows, a_topic) or a_minimum)
-  if line and #line == 1 and line[1] == ready and active >= width then return 0 end
-  if redis.call('EXISTS', k_turns) == 1 then return 1 end
-  return active + 2 <= most and width - redis.call('SCARD', k_window) >= 2 and 2 or 1
+-- their own: what does not wait costs half as much. Two while there is room for more.
+local function beginners(way, active, most, ready)
+  if #lines_to_join > 0 then move_on() end
+  local line = redis.call('ZRANGE', k_turns, 0, 1)
+  if #line == 1 and line[1] == ready and active >= tonumber(redis.call('HGET', k_windows, a_topic) or a_minimum) then return 0 end
+  if #line > 0 then return 1 end
+  return active + 2 <= most and room_on(way, a_minimum) >= 2 and 2 or 1
 end
 
 -- What follows from this child's success; nil: a look has to count it. `alike`: by which policy it began like all others, in no other way.
-local function next_of_fan(line)
+local function next_of_fan(way)
   local ahead, started, settled, total, results, alike = unpack(redis.call('HMGET', k_facts, a_fan .. '#ahead', a_fan .. '#started',
     a_fan .. '#settled', a_fan .. '#total', a_fan .. '#results', a_step .. '#alike'))
   if not alike or not ahead then return nil end
@@ -56,7 +43,7 @@ local function next_of_fan(line)
   started, settled, total = tonumber(started), tonumber(settled or '0') + 1, tonumber(total)
   local found, first = {fan = true, version = version, settled = settled, epoch = epoch, jobs = {}}, started
   found.look = settled + tonumber(results or '0') - tonumber(counted_results) >= total
-  local last = first < total and math.min(first + beginners(line, first - settled - tonumber(idle), tonumber(most), ready), total) or first
+  local last = first < total and math.min(first + beginners(way, first - settled - tonumber(idle), tonumber(most), ready), total) or first
   while started < last do
     local job = started < tonumber(known) and child_job(started)
     if not job then found.look = true break end

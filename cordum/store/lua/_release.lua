@@ -61,14 +61,14 @@ local function next_turn(turns, ready, score, record, width)
   else set_turn(turns, ready, whole + 1, 0) end
 end
 
--- `length` 1: the list was empty until now. If it is known still, it goes on from where it was.
-local function enter_turns(turns, ready, priority, length)
+-- `was_empty`: the list, until now. If it is known still, it goes on from where it was.
+local function enter_turns(turns, ready, priority, was_empty)
   local known = tonumber(redis.call('ZSCORE', turns, ready) or nil)
   local floor, middle = zone(known or priority * 1e12)
   if not known then
     local _, place = last_newcomer(turns, floor, middle)
     set_turn(turns, ready, place and place + 1 or floor, 0)
-  elseif length == 1 and known >= middle then
+  elseif was_empty and known >= middle then
     local whole = math.floor(known)
     set_turn(turns, ready, math.max(whole - math.floor((known - whole) * 1000 + 0.5), middle), 0)
   end
@@ -117,6 +117,12 @@ local function send(job_id, record, window, now, cause, direct, held)
   return 1
 end
 
+-- `members`: of what is on its way by this list, when it was sent and its id in turn.
+local function send_list(list)
+  redis.call('ZADD', list.sent, unpack(list.members))
+  redis.call('LPUSH', list.name, unpack(list.messages))
+end
+
 -- The same of several, with as few commands as may be; how many went. `jobs`: their ids, each with its record.
 local function send_together(jobs, window, now, cause)
   local gone, lists, by_list = {}, {}, {}
@@ -134,16 +140,13 @@ local function send_together(jobs, window, now, cause)
     end
   end
   if #gone > 0 then redis.call('SADD', window, unpack(gone)) end
-  for _, list in ipairs(lists) do
-    redis.call('ZADD', list.sent, unpack(list.members))
-    redis.call('LPUSH', list.name, unpack(list.messages))
-  end
+  for _, list in ipairs(lists) do send_list(list) end
   return #gone
 end
 
 local function wait_in_line(job_id, record, priority, turns, parked, ready)
   redis.call('HSET', parked, job_id, record)
-  enter_turns(turns, ready, priority, redis.call('LPUSH', ready, job_id))
+  enter_turns(turns, ready, priority, redis.call('LPUSH', ready, job_id) == 1)
 end
 
 -- Whether a job may go straight onto its queue: nobody waits before it, and there is room.

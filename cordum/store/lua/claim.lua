@@ -4,7 +4,7 @@
 -- REPLY CLAIMED STALE NO_LEASE POLICY_CHANGED PAUSED
 -- MOVES queued>pending
 -- include clock timeline count wake release+quota:release,free_quotas claim
-local now = clock_now()
+local now, moment = clock_now()
 local own = {run = k_run, steps = k_steps, facts = k_facts, inputs = k_inputs, timeline = k_timeline}
 local state, run = state_of(own, a_step), run_of(own)
 -- The reply of an earlier call was lost: the same claim is answered again. Another delivery of the message has another nonce.
@@ -29,5 +29,8 @@ if refused then
   elseif refused[1] == 'POLICY_CHANGED' then give_back(a_changed_event) end
   return refused
 end
-begin(own, state, a_job_id, a_run_id, a_attempt, a_nonce, k_sent, now, string.format('%.0f', now))
+local deadline = begin(own, state, a_job_id, a_attempt, a_nonce, now, moment)
+redis.call('ZREM', k_sent, a_job_id)
+redis.call('SADD', k_held, a_job_id)
+redis.call('ZADD', k_timers, 'LT', deadline, a_run_id)
 return grant(own, state, run)

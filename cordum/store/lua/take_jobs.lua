@@ -9,8 +9,7 @@
 -- Whose run it is is known only when a message has been taken, so these keys, and no others in any script, are put together here.
 local FIXED = 6
 local want, lists, turn = tonumber(a_want), tonumber(a_lists), tonumber(a_turn)
-local now = clock_now()
-local moment = string.format('%.0f', now)
+local now, moment = clock_now()
 local count = (#KEYS - FIXED) / 2
 
 local function keys_of(run_id)
@@ -56,8 +55,10 @@ end
 
 local alive, epoch = has_lease(now), policy_epoch()
 
--- A message's job, begun; nil: it is for others to say what it is.
-local function claimed(message, topic, sent)
+local begun, others, held, deadlines = {}, {}, {}, {}
+
+-- Whether a message's job has begun; nil: it is for others to say what it is.
+local function claimed(message, topic)
   local job_id = string.match(message, '"id":"([^"]+)"')
   local run_id, step, attempt = parsed(job_id or '')
   if not run_id then return nil end
@@ -66,11 +67,24 @@ local function claimed(message, topic, sent)
   if state.topic ~= topic or message ~= message_of(job_id, topic, state.priority) then return nil end
   local run = run_of(own)
   if refusal(state, attempt, alive, run, epoch) then return nil end
-  begin(own, state, job_id, run_id, attempt, a_nonce, sent, now, moment)
-  return {topic, state.priority, run_id, step, attempt, grant(own, state, run)}
+  deadlines[#deadlines + 1], deadlines[#deadlines + 2] = begin(own, state, job_id, attempt, a_nonce, now, moment), run_id
+  begun[#begun + 1] = {topic, state.priority, run_id, step, attempt, grant(own, state, run)}
+  return job_id
 end
 
-local begun, others = {}, {}
+-- So many of a list, or what it has; whether there may be more.
+local function take(number, most)
+  local messages = redis.call('RPOP', KEYS[FIXED + number], most) or {}
+  if #messages > 0 and #begun + #others == 0 then redis.call('HSET', k_worker, 'turn', a_turn) end
+  local gone = {}
+  for _, message in ipairs(messages) do
+    local job_id = claimed(message, ARGV[14 + (number - 1) % lists])
+    if job_id then gone[#gone + 1], held[#held + 1] = job_id, job_id else others[#others + 1] = {number, message} end
+  end
+  if #gone > 0 then redis.call('ZREM', KEYS[FIXED + count + number], unpack(gone)) end
+  return #messages == most
+end
+
 for first = 1, count, lists do
   local open = {}
   -- Most rows are empty: that takes one command to see.
@@ -78,17 +92,15 @@ for first = 1, count, lists do
     for number = first, first + lists - 1 do open[#open + 1] = number end
   end
   while #open > 0 and #begun + #others < want do
-    local more = {}
+    local more, each = {}, math.max(math.floor((want - #begun - #others) / #open), 1)
     for _, number in ipairs(open) do
-      local message = #begun + #others < want and redis.call('RPOP', KEYS[FIXED + number])
-      if message then
-        if #begun + #others == 0 then redis.call('HSET', k_worker, 'turn', a_turn) end
-        local job = claimed(message, ARGV[14 + (number - 1) % lists], KEYS[FIXED + count + number])
-        if job then begun[#begun + 1] = job else others[#others + 1] = {number, message} end
-        more[#more + 1] = number
-      end
+      if #begun + #others < want and take(number, each) then more[#more + 1] = number end
     end
     open = more
   end
+end
+if #held > 0 then
+  redis.call('SADD', k_held, unpack(held))
+  redis.call('ZADD', k_timers, 'LT', unpack(deadlines))
 end
 return {'TAKEN', begun, others}
