@@ -4,7 +4,7 @@
 -- ARGV actor minimum message templates each: run_id job_id step attempt nonce topic outcome output failure retry_after_ms fan
 -- REPLY ADVANCE RECORDED STALE FAILED
 -- MOVES running>succeeded running>settling
--- include clock timeline wake release afterwards quota:free_quotas spent straight ahead
+-- include clock timeline wake release ways afterwards quota:free_quotas spent straight ahead
 local now, moment = clock_now()
 
 local function event_of(type, rest)
