@@ -142,6 +142,19 @@ def test_they_leave_what_they_would_leave_one_by_one(
     assert found[0] == found[1]
 
 
+def test_a_result_that_comes_twice_in_one_call_counts_once(open_engine: Callable[..., Engine]) -> None:
+    engine = open_engine(window=4)
+    turns = Turns(engine, together=True)
+    run_ids = turns.start(FAN, [{"items": [*range(90)]}]) + turns.start(TRIAGE, [{"n": 1}])
+    while results := turns.take():
+        others = [one._replace(nonce="another's") for one in results]
+        turns.record([one for three in zip(results, results, others, strict=True) for one in three])
+    assert [engine.run("default", run_id)["status"] for run_id in run_ids] == ["succeeded"] * 2
+    ended = sum(n for name, n in engine.store.figures.counters().items() if name.startswith("steps_ended:succeeded:"))
+    assert ended == 92 + 4
+    assert turns.words[RecordReply.STALE] == len(turns.began)
+
+
 def test_a_window_never_holds_more_than_its_width(open_engine: Callable[..., Engine], client: Redis) -> None:
     engine = open_engine(window=5)
     turns = Turns(engine, together=True)

@@ -20,14 +20,18 @@ local function state_of(own, step)
   }
 end
 
+local runs = {}
 local function run_of(own)
-  local run = redis.call('HMGET', own.run, 'status', 'tenant', 'workflow_id', 'labels', 'input')
-  return {status = run[1], tenant = run[2], workflow_id = run[3], labels = run[4], input = run[5]}
+  if not runs[own.run] then
+    local run = redis.call('HMGET', own.run, 'status', 'tenant', 'workflow_id', 'labels')
+    runs[own.run] = {status = run[1], tenant = run[2], workflow_id = run[3], labels = run[4]}
+  end
+  return runs[own.run]
 end
 
--- What a worker is told of an attempt that is its own.
+-- What a worker is told of an attempt that is its own. A run's input may be large, and most steps have one of their own.
 local function grant(own, state, run)
-  local input = redis.call('HGET', own.inputs, state.step) or run.input
+  local input = redis.call('HGET', own.inputs, state.step) or redis.call('HGET', own.run, 'input')
   return {'CLAIMED', run.tenant, run.workflow_id, run.labels, input, state.timeout_ms, state.retries_left, state.shape, state.decision}
 end
 

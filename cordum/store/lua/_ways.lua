@@ -13,8 +13,11 @@ local function way_of(topic, window, turns, parked)
 end
 
 local function room_on(way, minimum)
-  if not way.room then way.room = room(way.topic, way.window, minimum) + #way.left end
-  return way.room
+  if not way.room then
+    way.room, way.width = room(way.topic, way.window, minimum)
+    way.room = way.room + #way.left
+  end
+  return way.room, way.width
 end
 
 -- What a line says with another word for `mark`: its pieces, or the line as it is.
