@@ -285,3 +285,12 @@ def test_an_exchange_may_be_repeated(world: World) -> None:
     assert again.claimed == first.claimed
     assert again.recorded == [RecordReply.RECORDED]
     assert world.events().count("step.succeeded") == world.events().count("step.started") - 1 == 1
+
+
+def test_a_job_whose_message_is_there_twice_begins_once(world: World) -> None:
+    world.create(THREE)
+    send(world, TOPIC, 3, job_message("r1:a@1", TOPIC, 3))
+    answer = turn(world, 1, want=9)
+    assert sorted(begun(answer)) == ["r1:a@1", "r1:b@1", "r1:c@1"]
+    assert answer.taken == [(TOPIC, job_message("r1:a@1", TOPIC, 3))]
+    assert [event["type"] for event in world.store.runs.timeline("r1", 1, 99)].count("step.started") == 3

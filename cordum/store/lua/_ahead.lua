@@ -46,7 +46,8 @@ end
 
 local function child_job(fan, index)
   local ref = a_fan .. '[' .. index .. ']'
-  local alike, digest = unpack(redis.call('HMGET', k_prepared, a_fan, ref))
+  fan.alike = fan.alike or redis.call('HGET', k_prepared, a_fan)
+  local alike, digest = fan.alike, redis.call('HGET', k_prepared, ref)
   if not alike or not digest then return nil end
   local form = form_of(alike, string.sub(alike, 1, string.find(alike, '\n', 1, true) - 1))
   return {

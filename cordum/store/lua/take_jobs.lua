@@ -64,18 +64,19 @@ end
 
 local alive, epoch = has_lease(now), policy_epoch()
 
-local begun, others, held, deadlines = {}, {}, {}, {}
+local begun, others, held, deadlines, known = {}, {}, {}, {}, {}
 
 -- Whether a message's job has begun; nil: it is for others to say what it is.
 local function claimed(message, topic)
   local job_id = named_in(message)
   local run_id, step, attempt = parsed(job_id)
-  if not run_id then return nil end
+  if not run_id or known[job_id] then return nil end
   local own = keys_of(run_id)
   local state = state_of(own, step)
   if state.topic ~= topic or message ~= message_of(job_id, topic, state.priority) then return nil end
   local run = run_of(own)
   if refusal(state, attempt, alive, run, epoch) then return nil end
+  known[job_id] = true
   deadlines[#deadlines + 1], deadlines[#deadlines + 2] = begin(own, state, job_id, attempt, a_nonce, now, moment), run_id
   begun[#begun + 1] = {topic, state.priority, run_id, step, attempt, grant(own, state, run)}
   return job_id
@@ -109,6 +110,7 @@ for first = 1, count, lists do
   end
 end
 if #held > 0 then
+  write_begun()
   redis.call('SADD', k_held, unpack(held))
   redis.call('ZADD', k_timers, 'LT', unpack(deadlines))
 end
