@@ -37,7 +37,7 @@ steps:
 LIMITED = "steps: {only: {topic: job.a, concurrency: {key: one, limit: 2}}}"
 DEFINITIONS = {
     "triage": (TRIAGE, [{"n": n} for n in range(9)]),
-    "fan-outs": (FAN, [{"items": [*range(size)]} for size in (30, 17)]),
+    "fan-outs": (FAN, [{"items": [*range(size)]} for size in (150, 90)]),
     "limited": (LIMITED, [{"n": n} for n in range(7)]),
 }
 TOPICS = ["job.a", "job.b"]
@@ -210,3 +210,42 @@ def test_a_run_of_which_more_was_foreseen_has_that_of_its_own(
     turns.work()
     assert client.hget(RunKeys.of(run_id).run, "template") == ""
     assert engine.run("default", run_id)["status"] == "succeeded"
+
+
+BESIDE = """
+steps:
+  first: {topic: job.a}
+  each: {topic: job.b, depends_on: [first], for_each: input.items, input: {x: "${item}"}}
+  p1: {topic: job.c, depends_on: [first]}
+  p2: {topic: job.c, depends_on: [first]}
+  p3: {topic: job.c, depends_on: [first]}
+  q1: {topic: job.c, depends_on: [p1]}
+  q2: {topic: job.c, depends_on: [p2]}
+  q3: {topic: job.c, depends_on: [p3]}
+"""
+
+
+def test_children_and_other_steps_of_their_run_see_each_other_s_results(
+    open_engine: Callable[..., Engine], client: Redis
+) -> None:
+    """A child's success moves the version on, so what was foreseen of other steps does not hold after it."""
+    found = []
+    for together in (False, True):
+        client.flushdb()
+        engine = open_engine()
+        turns = Turns(engine, together=together)
+        (run_id,) = turns.start(BESIDE, [{"items": [*range(100)]}])
+        turns.record(turns.take())
+        turns.number += 1
+        begun = turns._exchange([], ["job.b", "job.c"], 64, turns.number).begun
+        recordings = [Recording(one.job, one.topic, one.nonce, OutcomeClass.SUCCESS, "1") for one, _ in begun]
+        children = [one for one in recordings if one.topic == "job.b"]
+        p1, p2, p3 = sorted(one for one in recordings if one.topic == "job.c")
+        words: list[str] = []
+        order = [p1, *children[:2], p2, *children[2:4], p3]
+        for some in [order] if together else [[one] for one in order]:
+            words += turns._exchange(some, [], 0).recorded
+        found.append((words, engine.store.runs.fields([run_id])[0]["version"]))
+        engine.close()
+    assert found[0] == found[1]
+    assert found[0][0] == ["RECORDED", "RECORDED", "RECORDED", "ADVANCE", "RECORDED", "RECORDED", "ADVANCE"]
