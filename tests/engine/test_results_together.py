@@ -155,6 +155,28 @@ def test_a_result_that_comes_twice_in_one_call_counts_once(open_engine: Callable
     assert turns.words[RecordReply.STALE] == len(turns.began)
 
 
+def test_a_child_that_was_tried_again_ends_together_with_the_last_others(open_engine: Callable[..., Engine]) -> None:
+    """It is counted by looks, they by themselves; somebody has to look when both are all there will be."""
+    engine = open_engine()
+    turns = Turns(engine, together=True)
+    retry = "retry: {max_retries: 1, initial_backoff_sec: 0}"
+    (run_id,) = turns.start(FAN.replace("max_parallel: 9", retry), [{"items": [*range(90)]}])
+    broke, again = Failure("error", "broke"), []
+    while len(turns.began) < 91:
+        results = turns.take()
+        again += [one for one in results if one.job.attempt == 2]
+        last = [
+            one._replace(outcome=OutcomeClass.RETRYABLE, output="", failure=broke) if one.job.step == "each[0]" else one
+            for one in results
+            if one.job.attempt == 1
+        ]
+        if len(turns.began) < 91:
+            turns.record(last)
+    turns.record([*last, *again])
+    turns.work()
+    assert engine.run("default", run_id)["status"] == "succeeded"
+
+
 def test_a_window_never_holds_more_than_its_width(open_engine: Callable[..., Engine], client: Redis) -> None:
     engine = open_engine(window=5)
     turns = Turns(engine, together=True)

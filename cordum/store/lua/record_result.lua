@@ -41,7 +41,6 @@ local function record()
     -- Who gets them may be of this run, too: of what is told there its own end comes first.
     if done then tell(k_timeline, moment, events[1]) end
     events = {}
-    write_fans(moment)
     move_on()
     free_quotas(a_job_id, places, now, a_minimum) -- guard: quotas_freed
   end
