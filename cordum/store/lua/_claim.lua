@@ -20,14 +20,18 @@ local function state_of(own, step)
   }
 end
 
+local runs = {}
 local function run_of(own)
-  local run = redis.call('HMGET', own.run, 'status', 'tenant', 'workflow_id', 'labels', 'input')
-  return {status = run[1], tenant = run[2], workflow_id = run[3], labels = run[4], input = run[5]}
+  if not runs[own.run] then
+    local run = redis.call('HMGET', own.run, 'status', 'tenant', 'workflow_id', 'labels')
+    runs[own.run] = {status = run[1], tenant = run[2], workflow_id = run[3], labels = run[4]}
+  end
+  return runs[own.run]
 end
 
--- What a worker is told of an attempt that is its own.
+-- What a worker is told of an attempt that is its own. A run's input may be large, and most steps have one of their own.
 local function grant(own, state, run)
-  local input = redis.call('HGET', own.inputs, state.step) or run.input
+  local input = redis.call('HGET', own.inputs, state.step) or redis.call('HGET', own.run, 'input')
   return {'CLAIMED', run.tenant, run.workflow_id, run.labels, input, state.timeout_ms, state.retries_left, state.shape, state.decision}
 end
 
@@ -39,14 +43,28 @@ local function refusal(state, attempt, alive, run, epoch)
   if state.epoch ~= epoch then return {'POLICY_CHANGED'} end -- guard: policy_epoch
 end
 
--- The attempt is its worker's; the answer is until when. That it is on its way no more, that the worker holds it and when that is over is
--- for the caller to write down.
+-- The attempt is its worker's; the answer is until when. What that writes into its run is for `write_begun`, since several may be of one run;
+-- that it is on its way no more, that the worker holds it and when that is over is for the caller to write down.
+local begun_in = {}
 local function begin(own, state, job_id, attempt, nonce, now, moment)
-  local step = state.step
-  local deadline = string.format('%.0f', now + state.timeout_ms)
-  redis.call('HSET', own.steps, step, 'running:' .. attempt)
-  redis.call('HSET', own.facts, step .. '#claim', nonce, step .. '#begun', moment .. ' ' .. deadline .. ' ' .. a_incarnation)
-  redis.call('RPUSH', own.timeline, moment .. '|{"type":"step.started","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id
-    .. '","actor":' .. a_actor .. ',"from":"queued","to":"running"}')
+  local step, of_run = state.step, begun_in[own.run]
+  if not of_run then
+    of_run = {own = own, marks = {}, facts = {}, events = {}}
+    begun_in[#begun_in + 1], begun_in[own.run] = of_run, of_run
+  end
+  local deadline, marks, facts = string.format('%.0f', now + state.timeout_ms), of_run.marks, of_run.facts
+  marks[#marks + 1], marks[#marks + 2] = step, 'running:' .. attempt
+  facts[#facts + 1], facts[#facts + 2] = step .. '#claim', nonce
+  facts[#facts + 1], facts[#facts + 2] = step .. '#begun', moment .. ' ' .. deadline .. ' ' .. a_incarnation
+  of_run.events[#of_run.events + 1] = moment .. '|{"type":"step.started","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id
+    .. '","actor":' .. a_actor .. ',"from":"queued","to":"running"}'
   return deadline
+end
+
+local function write_begun()
+  for _, of_run in ipairs(begun_in) do
+    redis.call('HSET', of_run.own.steps, unpack(of_run.marks))
+    redis.call('HSET', of_run.own.facts, unpack(of_run.facts))
+    redis.call('RPUSH', of_run.own.timeline, unpack(of_run.events))
+  end
 end

@@ -17,25 +17,6 @@ local function counted(lines, at)
   return at + 1, at + tonumber(lines[at])
 end
 
--- What a line says with another word for `mark`: its pieces, or the line as it is.
-local function pieces_of(line, mark)
-  local first, last = string.find(line, mark, 1, true)
-  if not first then return line end
-  local pieces, from = {}, 1
-  while first do
-    pieces[#pieces + 1], from = string.sub(line, from, first - 1), last + 1
-    first, last = string.find(line, mark, from, true)
-  end
-  pieces[#pieces + 1] = string.sub(line, from)
-  return pieces
-end
-
-local function all_pieces(lines, first, last, mark)
-  local found = {}
-  for i = first, last do found[#found + 1] = mark and pieces_of(lines[i], mark) or lines[i] end
-  return found
-end
-
 -- What is prepared of a step, taken apart; several steps that differ in what stands at `mark` have one form.
 local forms = {}
 local function form_of(text, mark)
@@ -193,10 +174,7 @@ local function end_run(found, version, moment)
   local form = found.ending
   redis.call('HSET', k_run, 'status', 'succeeded', 'output', found.output, 'version', version, 'updated_at', moment, 'completed_at', moment)
   audit_afterwards(form.audit, form.audited, form.tenant, 'run:' .. a_run_id .. ' ', {form.told})
-  redis.call('ZADD', form.ended, moment, a_run_id)
-  redis.call('ZADD', form.keepers, 'NX', moment, form.tenant)
-  redis.call('SREM', form.open_runs, a_run_id)
-  redis.call('ZREM', form.timers, a_run_id)
+  end_afterwards(form, a_run_id, moment)
   if not found.shared then redis.call('DEL', k_prepared) end
   drop_spent(form.spent)
 end

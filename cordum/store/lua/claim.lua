@@ -30,6 +30,7 @@ if refused then
   return refused
 end
 local deadline = begin(own, state, a_job_id, a_attempt, a_nonce, now, moment)
+write_begun()
 redis.call('ZREM', k_sent, a_job_id)
 redis.call('SADD', k_held, a_job_id)
 redis.call('ZADD', k_timers, 'LT', deadline, a_run_id)

@@ -3,35 +3,22 @@
 -- KEYS clock policy timers windows wakeups coordinator stats open_runs_of audit audited runs runs_of workflow template ...
 -- ARGV plan mark digest ttl_sec message ...
 -- REPLY ANSWERED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
--- include clock timeline audit wake release begin
+-- include clock timeline audit wake release ways begin
 local plan = cjson.decode(a_plan)
 local refused = outdated(a_digest, plan.epoch)
-local now, at, key = clock_now(), 6, plan.first_key
-local moment, deadline = string.format('%.0f', now), string.format('%.0f', now + plan.lasts_ms)
+local at, key, now, moment = 6, plan.first_key, clock_now()
+local deadline = string.format('%.0f', now + plan.lasts_ms)
 
--- So many texts of all runs: `holes` are those in which ids stand, as the pieces between them.
+-- So many texts of all runs.
 local function alike(count)
-  local texts, holes = {unpack(ARGV, at, at + count - 1)}, {}
-  for i, text in ipairs(texts) do
-    local first, from = string.find(text, a_mark, 1, true), 1
-    if first then
-      local pieces = {}
-      while first do
-        pieces[#pieces + 1] = string.sub(text, from, first - 1)
-        from = first + #a_mark
-        first = string.find(text, a_mark, from, true)
-      end
-      pieces[#pieces + 1] = string.sub(text, from)
-      holes[#holes + 1] = {at = i, pieces = pieces}
-    end
-  end
   at = at + count
-  return {texts = texts, holes = holes}
+  return all_pieces(ARGV, at - count, at - 1, a_mark)
 end
 
-local function of_run(group, run_id)
-  for _, hole in ipairs(group.holes) do group.texts[hole.at] = table.concat(hole.pieces, run_id) end
-  return group.texts
+local function of_run(texts, run_id)
+  local found = {}
+  for i, text in ipairs(texts) do found[i] = filled(text, run_id) end
+  return found
 end
 
 local fields, marks, facts = alike(plan.fields), alike(plan.steps), alike(plan.facts)
@@ -44,40 +31,46 @@ local function keep_shared()
 end
 
 local events, records = alike(plan.events), alike(#plan.jobs)
-for _, job in ipairs(plan.jobs) do
-  facts.texts[#facts.texts + 1] = job.step .. '#ready_at'
-  facts.texts[#facts.texts + 1] = moment
+for i, job in ipairs(plan.jobs) do
+  facts[#facts + 1], facts[#facts + 2] = job.step .. '#ready_at', moment
+  local topic = plan.topics[job.topic]
+  local lines = lines_of(filled(records[i], a_mark))
+  job.way = way_of(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked])
+  job.form = {
+    ready = KEYS[job.ready], priority = job.priority, record = records[i], list = lines[9], sent = lines[10], queued = pieces_of(lines[11], a_mark),
+    message = pieces_of(lines[12], a_mark),
+  }
 end
 
 -- Its arguments are its id and its input, what was asked for if its submitter named a key, then for each job its input (empty: that
 -- of the run) and its decision, and what is foreseen of steps that vary.
-local ids, by_time, by_deadline, subjects, told, waits = {}, {}, {}, {}, {}, {}
+local ids, by_time, by_deadline, subjects, told = {}, {}, {}, {}, {}
 local function create(run_id, fingerprint)
   local run, steps, facts_of, inputs, timeline, prepared_of = unpack(KEYS, key, key + 5)
   local own = at + (plan.keyed and 3 or 2)
   redis.call('HSET', run, 'input', ARGV[at + 1], 'deadline', deadline, 'created_at', moment, 'updated_at', moment, unpack(of_run(fields, run_id)))
   redis.call('HSET', steps, unpack(of_run(marks, run_id)))
   redis.call('HSET', facts_of, unpack(of_run(facts, run_id)))
-  of_run(events, run_id)
-  for i, job in ipairs(plan.jobs) do
+  local own_events = of_run(events, run_id)
+  for _, job in ipairs(plan.jobs) do
     if job.given then redis.call('HSET', inputs, job.step, ARGV[own]) end
-    events.texts[job.decision] = ARGV[own + 1]
+    own_events[job.decision] = ARGV[own + 1]
     own = own + 2
   end
   local foreseen = {}
   for i, step in ipairs(plan.varying) do foreseen[2 * i - 1], foreseen[2 * i] = step, ARGV[own + i - 1] end
   if #foreseen > 0 then redis.call('HSET', prepared_of, unpack(foreseen)) end
-  tell(timeline, now, unpack(events.texts))
   for _, number in ipairs(plan.audited) do
     subjects[#subjects + 1] = 'run:' .. run_id
-    told[#told + 1] = events.texts[number]
+    told[#told + 1] = own_events[number]
   end
-  of_run(records, run_id)
-  for i, job in ipairs(plan.jobs) do
-    local topic = plan.topics[job.topic]
-    set_out(run_id .. job.id, records.texts[i], topic.name, job.priority, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked],
-      KEYS[job.ready], now, plan.window)
+  for _, job in ipairs(plan.jobs) do
+    if set_out_afterwards(run_id .. job.id, job.way, job.form, run_id, moment, plan.window) then
+      redis.call('HSET', steps, job.step, 'queued:1')
+      own_events[#own_events + 1] = filled(job.form.queued, run_id)
+    end
   end
+  tell(timeline, moment, unpack(own_events))
   if fingerprint ~= '' then redis.call('SET', KEYS[key + 6], run_id .. ' ' .. fingerprint, 'EX', a_ttl_sec) end
   ids[#ids + 1] = run_id
   by_time[#by_time + 1], by_time[#by_time + 2] = moment, run_id
@@ -97,9 +90,7 @@ for _ = 1, plan.runs do
 end
 if #ids == 0 then return {'ANSWERED', unpack(answers)} end
 if plan.prepared > 0 then keep_shared() end
-for _, topic in ipairs(plan.topics) do
-  release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window)
-end
+serve_lines(moment, plan.window)
 audit(plan.tenant, now, subjects, told)
 for _, counted in ipairs(plan.counts) do redis.call('HINCRBY', k_stats, counted[1], counted[2] * #ids) end
 redis.call('SADD', k_open_runs_of, unpack(ids))

@@ -4,7 +4,7 @@
 -- ARGV actor minimum message templates each: run_id job_id step attempt nonce topic outcome output failure retry_after_ms fan
 -- REPLY ADVANCE RECORDED STALE FAILED
 -- MOVES running>succeeded running>settling
--- include clock timeline wake release afterwards quota:free_quotas spent straight ahead
+-- include clock timeline wake release ways afterwards quota:free_quotas spent straight ahead
 local now, moment = clock_now()
 
 local function event_of(type, rest)
@@ -12,6 +12,8 @@ local function event_of(type, rest)
 end
 
 local function record()
+  if not is_counted_here() then write_fans(moment) end
+  if is_put_away_here(a_nonce) then return {'RECORDED'} end
   if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then -- guard: attempt_running
     if redis.call('HGET', k_facts, a_step .. '#recorded') == a_nonce then return {'RECORDED'} end -- guard: own_result
     if is_put_away_with(a_nonce) then return {'RECORDED'} end -- guard: own_child
@@ -19,7 +21,8 @@ local function record()
     if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, moment, event_of('result.ignored', ',"data":{"outcome":"' .. a_outcome .. '"}')) end
     return {'STALE'}
   end
-  local claim, places, sent, following = unpack(redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#sent', a_step .. '#next'))
+  local claim, places, sent, following, alike, ready_at, begun = unpack(redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places',
+    a_step .. '#sent', a_step .. '#next', unpack(a_fan ~= '' and {a_step .. '#alike', a_step .. '#ready_at', a_step .. '#begun'} or {})))
   if claim ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
   -- What the policy allows a result to have is held here, too: not every worker is of this version, or means well.
   local outcome, failure = a_outcome, a_failure
@@ -41,29 +44,35 @@ local function record()
     move_on()
     free_quotas(a_job_id, places, now, a_minimum) -- guard: quotas_freed
   end
+  local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
+  if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
   local found
   if done and following then found = foreseen(following)
-  elseif done and a_fan ~= '' then found = next_of_fan(way) end
+  elseif done and a_fan ~= '' then
+    found = next_of_fan(way, alike)
+    if found then
+      count(counted .. '|commits:straight')
+      return go_ahead(found, events, sent, ready_at, begun, moment)
+    end
+    write_fans(moment)
+  end
   local marks = {a_step, (done and 'succeeded:' or 'settling:') .. a_attempt}
   local written = {a_step .. '#recorded', a_nonce, a_step .. '#completed_at', moment}
   -- A first attempt that has succeeded has nothing more to say here, and no earlier one has left anything: most steps are shorter for it.
   if not (done and a_attempt == '1') then
     for i, text in ipairs({a_step .. '#outcome', outcome, a_step .. '#failure', failure, a_step .. '#retry_after_ms', a_retry_after_ms}) do written[4 + i] = text end
   end
-  local straight = found and (found.ending or found.fan or #found.jobs > 0)
-  if straight and found.fan then marks, written = put_child_away(found, moment) end
+  local straight = found and (found.ending or #found.jobs > 0)
   if straight and found.ending then events[#events + 1] = found.ending.told
   elseif straight and #found.jobs > 0 then set_out_prepared(found.jobs, marks, written, events, moment) end
-  if #marks > 0 then redis.call('HSET', k_steps, unpack(marks)) end
-  redis.call('HSET', k_facts, unpack(written))
+  -- The marks come last: where something cannot be written the attempt still runs, and is lost.
   if done then redis.call('HSET', k_outputs, a_step, a_output) end
+  redis.call('HSET', k_facts, unpack(written))
+  redis.call('HSET', k_steps, unpack(marks))
   if #events > 0 then tell(k_timeline, moment, unpack(events)) end
-  local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
-  if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
   if straight then counted = (found.ending and found.ending.counted .. '|' or '') .. counted .. '|commits:straight' end
   count(counted)
   if straight then
-    if found.fan then return go_ahead(found, moment) end
     go_straight(found, moment)
     return {'RECORDED'}
   end
@@ -94,6 +103,7 @@ for number = 0, (#KEYS - 7) / 11 - 1 do
   a_run_id, a_job_id, a_step, a_attempt, a_nonce, a_topic, a_outcome, a_output, a_failure, a_retry_after_ms, a_fan = unpack(ARGV, arg, arg + 10)
   words[number + 1] = judged(pcall(record))[1]
 end
+write_fans(moment)
 finish(moment, a_minimum)
 for _, fault in ipairs(faults) do words[#words + 1] = fault end
 return words

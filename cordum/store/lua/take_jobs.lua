@@ -41,32 +41,42 @@ if turn == last then -- guard: turn_taken
   return {'TAKEN', again, {}}
 end
 
--- The text of a job's message, as there is no other.
-local pieces
+-- The text of a job's message, as there is no other. The envelope's pieces, and which of them are the words of a job.
+local pieces, places = {}, {id = {}, topic = {}, priority = {}}
+for piece in string.gmatch(a_envelope, '[^@]+') do
+  pieces[#pieces + 1] = piece
+  if places[piece] then table.insert(places[piece], #pieces) end
+end
+
 local function message_of(job_id, topic, priority)
-  if not pieces then
-    pieces = {}
-    for piece in string.gmatch(a_envelope, '[^@]+') do pieces[#pieces + 1] = piece end
-  end
-  local words, text = {id = job_id, topic = topic, priority = priority}, {}
-  for i, piece in ipairs(pieces) do text[i] = words[piece] or piece end
-  return table.concat(text)
+  for _, place in ipairs(places.id) do pieces[place] = job_id end
+  for _, place in ipairs(places.topic) do pieces[place] = topic end
+  for _, place in ipairs(places.priority) do pieces[place] = priority end
+  return table.concat(pieces)
+end
+
+-- The job that a message names.
+local function named_in(message)
+  local _, before = string.find(message, '"id":"', 1, true)
+  local after = before and string.find(message, '"', before + 1, true)
+  return after and string.sub(message, before + 1, after - 1) or ''
 end
 
 local alive, epoch = has_lease(now), policy_epoch()
 
-local begun, others, held, deadlines = {}, {}, {}, {}
+local begun, others, held, deadlines, known = {}, {}, {}, {}, {}
 
 -- Whether a message's job has begun; nil: it is for others to say what it is.
 local function claimed(message, topic)
-  local job_id = string.match(message, '"id":"([^"]+)"')
-  local run_id, step, attempt = parsed(job_id or '')
-  if not run_id then return nil end
+  local job_id = named_in(message)
+  local run_id, step, attempt = parsed(job_id)
+  if not run_id or known[job_id] then return nil end
   local own = keys_of(run_id)
   local state = state_of(own, step)
   if state.topic ~= topic or message ~= message_of(job_id, topic, state.priority) then return nil end
   local run = run_of(own)
   if refusal(state, attempt, alive, run, epoch) then return nil end
+  known[job_id] = true
   deadlines[#deadlines + 1], deadlines[#deadlines + 2] = begin(own, state, job_id, attempt, a_nonce, now, moment), run_id
   begun[#begun + 1] = {topic, state.priority, run_id, step, attempt, grant(own, state, run)}
   return job_id
@@ -100,6 +110,7 @@ for first = 1, count, lists do
   end
 end
 if #held > 0 then
+  write_begun()
   redis.call('SADD', k_held, unpack(held))
   redis.call('ZADD', k_timers, 'LT', unpack(deadlines))
 end
