@@ -13,7 +13,7 @@ from cordum.domain.endings import is_revocable
 from cordum.domain.ids import JobId
 from cordum.domain.plan import Event, Plan
 from cordum.domain.planner import plan_cancel_step
-from cordum.domain.policy import Constraints
+from cordum.domain.policy import NO_CONSTRAINTS, Constraints
 from cordum.domain.pools import NO_POOLS, PoolMap
 from cordum.domain.routing import Candidate
 from cordum.domain.run import OutcomeClass
@@ -221,25 +221,27 @@ def read_claim(job: JobId, claimed: Claimed) -> Claim:
     """The answer to a claim with its texts read."""
     if claimed.word is not ClaimReply.CLAIMED:
         return Claim(claimed.word)
+    word, tenant, workflow_id, labels, input_, timeout_ms, retries_left, shape, decision = claimed
     return Claim(
-        word=claimed.word,
-        input=codec.from_json(claimed.input),
-        run_id=job.run_id,
-        step_id=job.step,
-        attempt=job.attempt,
-        tenant=claimed.tenant,
-        workflow_id=claimed.workflow_id,
-        labels=orjson.loads(claimed.labels),
-        timeout_ms=claimed.timeout_ms,
-        retries_left=claimed.retries_left,
-        shape=codec.from_json(claimed.shape) if claimed.shape else None,
-        constraints=Constraints.of(orjson.loads(claimed.decision) if claimed.decision else None),
+        word,
+        codec.from_json(input_),
+        *job,
+        tenant,
+        workflow_id,
+        orjson.loads(labels),
+        timeout_ms,
+        retries_left,
+        codec.from_json(shape) if shape else None,
+        # Most decisions have none.
+        Constraints.of(orjson.loads(decision)) if '"constraints"' in decision else NO_CONSTRAINTS,
     )
 
 
 def output_text(outcome: Outcome) -> str:
     """What is kept of an outcome's output; empty unless it is a success."""
-    return codec.to_json(outcome.output) if outcome.kind is OutcomeClass.SUCCESS else ""
+    if outcome.kind is not OutcomeClass.SUCCESS:
+        return ""
+    return codec.to_json(outcome.output) if outcome.text is None else outcome.text
 
 
 def _alive(host: str, pid: object) -> bool:

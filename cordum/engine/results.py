@@ -29,7 +29,7 @@ def shaped(outcome: Outcome, shape: JSON) -> Outcome:
             return _misfit(f"the result has no {'.'.join(keys)}, which result_data_path asks for")
     if schema is not None and (wrong := violations(schema, output)):
         return _misfit(f"the output is not what the step promises: {wrong[0]}")
-    return replace(outcome, output=output)
+    return replace(outcome, output=output, text=None)
 
 
 def _misfit(message: str) -> Outcome:

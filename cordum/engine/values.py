@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cordum._version import __version__
@@ -90,8 +91,7 @@ class Orders(NamedTuple):
     draining: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The answer to a claim; only CLAIMED carries work."""
 
     word: ClaimReply
@@ -101,7 +101,7 @@ class Claim:
     attempt: int = 0
     tenant: str = ""
     workflow_id: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     timeout_ms: int = 0
     retries_left: int = 0
     shape: JSON = None  # {path, schema}: see `shaped`
@@ -116,3 +116,4 @@ class Outcome:
     output: JSON = None
     failure: Failure | None = None
     retry_after_ms: int | None = None
+    text: str | None = field(default=None, compare=False, repr=False)  # the output's, if somebody has made it

@@ -89,10 +89,13 @@ def run_claimed(
     claim: Claim, job_id: str, topic: str, *, port: JobPort, incarnation: str, settings: Settings, stops: Stops
 ) -> Outcome:
     """Run the handler of a claimed job; asks the port only when the handler does."""
-    with stops.running(job_id) as stop:
+    stop = stops.begin(job_id)
+    try:
         ctx = JobContext(claim, job_id, topic, incarnation=incarnation, port=port, stop=stop)
         most = min(settings.max_result_bytes, claim.constraints.max_result_bytes or settings.max_result_bytes)
         return shaped(run_job(topic, job_id, claim.input, ctx, max_result_bytes=most), claim.shape)
+    finally:
+        stops.end(job_id)
 
 
 def _claim(delivery: Delivery, port: JobPort, incarnation: str, settings: Settings, patience_sec: float) -> Claim:

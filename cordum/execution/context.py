@@ -16,6 +16,7 @@ from cordum.engine import Claim
 from cordum.errors import Unavailable
 from cordum.execution.job_log import JobLog
 from cordum.execution.port import JobPort
+from cordum.execution.stops import Stop
 from cordum.execution.verdicts import Cancelled
 
 __all__ = ["JobContext"]
@@ -29,9 +30,7 @@ class JobContext:
     `deadline` is by this machine's clock and for information; the time limit is the engine's and acts by Redis' clock.
     """
 
-    def __init__(
-        self, claim: Claim, job_id: str, topic: str, *, incarnation: str, port: JobPort, stop: threading.Event
-    ) -> None:
+    def __init__(self, claim: Claim, job_id: str, topic: str, *, incarnation: str, port: JobPort, stop: Stop) -> None:
         self.run_id = claim.run_id
         self.step_id = claim.step_id
         self.job_id = job_id

@@ -41,11 +41,13 @@ class Handler:
     def arguments(self, payload: JSON) -> dict[str, JSON]:
         """The keyword arguments for this input; an input that is no object is to be had as `ctx.input` only."""
         given = payload if isinstance(payload, dict) else {}
-        missing = sorted(self.required - given.keys())
-        if missing:
+        if not self.required <= given.keys():
+            missing = sorted(self.required - given.keys())
             raise MissingInput(f"{self.topic} needs {', '.join(missing)}, which its input does not have")
         if self.takes_all:
             return {key: value for key, value in given.items() if key != self.context_name}
+        if given.keys() <= self.named:
+            return given
         return {key: value for key, value in given.items() if key in self.named}
 
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Awaitable
+from types import NoneType
 from typing import Any
 
 from billiard import current_process
@@ -25,6 +26,7 @@ from cordum.execution.verdicts import Cancelled, Fatal, Retry
 __all__ = ["run_job"]
 
 _LOOK_EVERY_SEC = 0.25
+_NEVER_AWAITED = frozenset({dict, list, str, int, bool, NoneType})
 _CHILD_ENDED = 71  # EX_OSERR of sysexits.h
 
 
@@ -58,7 +60,8 @@ def _outcome(handler: Handler, input: JSON, ctx: JobContext, max_result_bytes: i
         if ctx.told_to_stop:
             # What a handler returns because it was told to stop is no result.
             raise Cancelled(_why(ctx))
-        return Outcome(OutcomeClass.SUCCESS, output=checked_result(result, max_result_bytes))
+        output, text = checked_result(result, max_result_bytes)
+        return Outcome(OutcomeClass.SUCCESS, output, text=text)
     except ResultRefused as error:
         return Outcome(OutcomeClass.FATAL, failure=Failure(error.code, str(error)))
     except MissingInput as error:
@@ -94,7 +97,9 @@ def _failure(error: BaseException, code: str) -> Failure:
 
 def _call(handler: Handler, arguments: dict[str, JSON], ctx: JobContext) -> object:
     result = handler.function(ctx, **arguments)
-    return asyncio.run(_watched(result, ctx)) if inspect.isawaitable(result) else result
+    if type(result) in _NEVER_AWAITED or not inspect.isawaitable(result):
+        return result
+    return asyncio.run(_watched(result, ctx))
 
 
 async def _watched(handler: Awaitable[Any], ctx: JobContext) -> object:

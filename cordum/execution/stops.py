@@ -6,27 +6,38 @@ asks the engine itself (see context).
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-__all__ = ["Stops"]
+__all__ = ["Stop", "Stops"]
+
+
+class Stop:
+    """Whether one job has been told to stop. Nobody waits for it, so it is no event."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def set(self) -> None:
+        self._told = True
+
+    def is_set(self) -> bool:
+        return self._told
 
 
 class Stops:
-    """Events by job id; an event that is set tells its job to stop."""
+    """By job id; one that is set tells its job to stop."""
 
     def __init__(self) -> None:
-        self._running: dict[str, threading.Event] = {}
+        self._running: dict[str, Stop] = {}
 
-    @contextmanager
-    def running(self, job_id: str) -> Iterator[threading.Event]:
-        stop = threading.Event()
-        self._running[job_id] = stop
-        try:
-            yield stop
-        finally:
-            self._running.pop(job_id, None)
+    def begin(self, job_id: str) -> Stop:
+        stop = self._running[job_id] = Stop()
+        return stop
+
+    def end(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
 
     def stop(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:

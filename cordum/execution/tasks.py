@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
+from celery.local import maybe_evaluate
 
 from cordum import failpoints
 from cordum.domain.routing import dead_letter_queue, is_direct
@@ -48,11 +50,13 @@ _tasks: dict[str, Task] = {}
 def add_job_task(app: Celery, topic: str) -> None:
     """Let `app` work on a topic: task name = topic."""
     _tasks[topic] = app.task(_run, bind=True, name=topic, base=JobTask, shared=False)
+    task_of.cache_clear()
 
 
+@cache
 def task_of(topic: str) -> Task:
     """The task of a topic that has a function in this process."""
-    return _tasks[topic]
+    return maybe_evaluate(_tasks[topic])
 
 
 def add_dead_letter_task(app: Celery) -> None:

@@ -21,6 +21,7 @@ from cordum.domain.workflow import JSON
 
 # json.dumps would make one for each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder()
 
 
 def to_json(value: JSON | Mapping[str, JSON]) -> str:
@@ -38,7 +39,7 @@ def own_json(document: JSON | Mapping[str, JSON]) -> str:
 
 
 def from_json(text: str) -> JSON:
-    value: JSON = json.loads(text)
+    value: JSON = _DECODER.decode(text)
     return value
 
 

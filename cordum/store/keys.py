@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 COORDINATOR_QUEUE = "cordum.coordinator"
 
@@ -20,8 +21,7 @@ _PARTS = (
 _RUN_KEYS = " ".join(("cordum:run:{@}", *(f"cordum:run:{{@}}:{part}" for part in _PARTS)))
 
 
-@dataclass(frozen=True, slots=True)
-class RunKeys:
+class RunKeys(NamedTuple):
     """The keys of one run."""
 
     run: str  # hash: the run itself
@@ -42,12 +42,12 @@ class RunKeys:
     @lru_cache(maxsize=1024)
     def of(cls, run_id: str) -> RunKeys:
         # An id has no blanks.
-        return cls(*_RUN_KEYS.replace("@", run_id).split(" "))
+        return cls._make(_RUN_KEYS.replace("@", run_id).split(" "))
 
     @property
     def parts(self) -> list[str]:
         """All but the first."""
-        return [getattr(self, part) for part in _PARTS]
+        return [*self[1:]]
 
     def outputs_of(self, ref: str) -> str:
         """Where the output of this step is kept."""

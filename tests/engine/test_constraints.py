@@ -69,7 +69,7 @@ def test_a_limit_is_not_read_out_of_what_people_wrote(engine: Engine, hands: Han
 def test_the_worker_and_the_record_count_the_same_bytes() -> None:
     for value in ("ä" * 5, {"a": [1, 2.5, None, "\u2028"]}, ["x", {"y": '"\\'}]):
         size = len(codec.to_json(value).encode())
-        assert checked_result(value, size) == value
+        assert checked_result(value, size).value == value
         with pytest.raises(ResultRefused):
             checked_result(value, size - 1)
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,7 +61,7 @@ def test_a_result_larger_than_the_policy_allows_fails_the_attempt(
 ) -> None:
     granted = fake_port.claim
     tight = Constraints(max_result_bytes=5)  # "done" takes six with its quotes
-    monkeypatch.setattr(fake_port, "claim", lambda *given, **how: replace(granted(*given, **how), constraints=tight))
+    monkeypatch.setattr(fake_port, "claim", lambda *given, **how: granted(*given, **how)._replace(constraints=tight))
     ending = do(fake_port)
     assert ending is not None and ending.outcome.failure is not None
     assert (ending.outcome.kind, ending.outcome.failure.code) == (OutcomeClass.FATAL, "result_too_large")
@@ -190,8 +189,9 @@ def test_the_pause_grows_and_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_stop_reaches_only_the_job_it_names(eventually: Callable[..., Any]) -> None:
     stops = Stops()
-    with stops.running("a") as a, stops.running("b") as b:
-        stops.stop(["b", "unknown"])
-        assert (a.is_set(), b.is_set()) == (False, True)
+    a, b = stops.begin("a"), stops.begin("b")
+    stops.stop(["b", "unknown"])
+    assert (a.is_set(), b.is_set()) == (False, True)
+    stops.end("a")
     stops.stop(["a"])
     assert not a.is_set()

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,15 +12,16 @@ from cordum.domain.policy import Constraints
 from cordum.errors import Unavailable
 from cordum.execution.context import JobContext
 from cordum.execution.job_log import JobLog, JsonLines
+from cordum.execution.stops import Stop
 
 
 @pytest.fixture
-def stop() -> threading.Event:
-    return threading.Event()
+def stop() -> Stop:
+    return Stop()
 
 
 @pytest.fixture
-def ctx(fake_port: Any, make_claim: Callable[..., Any], stop: threading.Event) -> JobContext:
+def ctx(fake_port: Any, make_claim: Callable[..., Any], stop: Stop) -> JobContext:
     claim = make_claim(input={"a": 1})
     return JobContext(claim, "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=stop)
 
@@ -34,10 +33,8 @@ def test_the_context_tells_what_the_claim_told(ctx: JobContext) -> None:
     assert ctx.deadline.tzinfo is not None
 
 
-def test_constraints_of_the_policy_are_told(
-    fake_port: Any, make_claim: Callable[..., Any], stop: threading.Event
-) -> None:
-    claim = replace(make_claim(), constraints=Constraints(max_result_bytes=10))
+def test_constraints_of_the_policy_are_told(fake_port: Any, make_claim: Callable[..., Any], stop: Stop) -> None:
+    claim = make_claim()._replace(constraints=Constraints(max_result_bytes=10))
     ctx = JobContext(claim, "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=stop)
     assert ctx.constraints == {"budgets": {"max_result_bytes": 10}}
 
@@ -74,7 +71,7 @@ def test_once_cancelled_stays_cancelled(ctx: JobContext, fake_port: Any) -> None
         ctx.progress(0.5)
 
 
-def test_a_stop_from_the_lease_needs_no_question(ctx: JobContext, fake_port: Any, stop: threading.Event) -> None:
+def test_a_stop_from_the_lease_needs_no_question(ctx: JobContext, fake_port: Any, stop: Stop) -> None:
     stop.set()
     assert ctx.cancelled
     with pytest.raises(Cancelled, match="was cancelled"):
@@ -82,9 +79,7 @@ def test_a_stop_from_the_lease_needs_no_question(ctx: JobContext, fake_port: Any
     assert fake_port.told == []
 
 
-def test_the_time_limit_needs_no_question(
-    fake_port: Any, make_claim: Callable[..., Any], stop: threading.Event
-) -> None:
+def test_the_time_limit_needs_no_question(fake_port: Any, make_claim: Callable[..., Any], stop: Stop) -> None:
     late = JobContext(make_claim(timeout_ms=0), "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=stop)
     assert late.cancelled
     with pytest.raises(Cancelled, match="time limit"):

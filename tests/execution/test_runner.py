@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from cordum.engine import Outcome
 from cordum.execution.context import JobContext
 from cordum.execution.handlers import Registry
 from cordum.execution.runner import run_job
+from cordum.execution.stops import Stop
 
 Run = Callable[..., Outcome]
 
@@ -25,7 +25,7 @@ def run(fake_port: Any, make_claim: Callable[..., Any]) -> Run:
         handlers = Registry()
         handlers.add("job.t", function)
         claim = make_claim(input=given, **claimed)
-        ctx = JobContext(claim, "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=threading.Event())
+        ctx = JobContext(claim, "r1:s@1", "job.t", incarnation="w", port=fake_port, stop=Stop())
         return run_job("job.t", "r1:s@1", claim.input, ctx, max_result_bytes=max_bytes, handlers=handlers)
 
     return run_one

@@ -593,9 +593,24 @@ def test_a_knock_while_one_is_answered_is_heard() -> None:
     loop.knock()
     for tick in loop.on_tick:
         tick()
+    assert (len(heard), loop.awake) == (2, False)
+
+
+def test_the_loop_comes_round_beside_calls_without_end() -> None:
+    heard: list[int] = []
+
+    def answer() -> None:
+        heard.append(1)
+        loop.knock()
+
+    loop = Loop(answer)
+    loop.knock()
+    for tick in loop.on_tick:
+        tick()
     assert loop.awake
+    before = len(heard)
     loop.come_round()
-    assert len(heard) == 2
+    assert len(heard) > before
 
 
 def test_no_knock_is_lost_among_many_threads() -> None:

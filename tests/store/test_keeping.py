@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from cordum.store import keys
@@ -14,7 +12,7 @@ def kinds_of_keys() -> set[str]:
     of_runs = {
         name for name, one in vars(keys).items() if callable(one) and getattr(one, "__module__", "") == keys.__name__
     }
-    return {field.name for field in fields(keys.RunKeys)} | of_cell | {name for name in of_runs if name.islower()}
+    return {*keys.RunKeys._fields} | of_cell | {name for name in of_runs if name.islower()}
 
 
 def test_every_kind_of_key_has_a_rule() -> None:

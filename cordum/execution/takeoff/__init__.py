@@ -8,5 +8,6 @@ of Celery's own messages, and with `takeoff: false` everything does.
     step      hangs it into a Celery worker
     pump      the turns: record what has ended, take and claim what there is room for, give it to the pool
     flight    one job on its way: Celery's Request, without what costs time
+    crew      a pool's threads, each running flights while there are any
     in_pool   what the pool runs
 """

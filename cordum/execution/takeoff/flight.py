@@ -5,7 +5,10 @@ limits and the pool's own reports find what they know, without what a Request do
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+import time
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol
 from weakref import ref
 
@@ -18,8 +21,10 @@ from cordum.domain.ids import JobId
 from cordum.engine import Outcome
 from cordum.execution.attempt import Ending
 from cordum.execution.request import JobRequest
+from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.in_pool import Landed, Load, carry_out
 from cordum.execution.tasks import failure_of_ending
+from cordum.store.envelope import job_headers
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Recording
 from cordum.store.unique import unique
 
@@ -30,7 +35,12 @@ _NOT_CLAIMED = Claimed(ClaimReply.STALE)
 
 
 class Tower(Protocol):
-    """Who sends flights and hears of their ends; any thread may tell it."""
+    """Who sends flights and hears of their ends; any thread may tell it. In a pool of threads a `crew` runs them."""
+
+    crew: Crew | None
+
+    @property
+    def consumer(self) -> Any: ...
 
     def begun(self, flight: Flight) -> None: ...
     def landed(self, flight: Flight, landed: Landed) -> None: ...
@@ -52,55 +62,109 @@ def parse(raw: Mapping[str, Any], topic: str) -> tuple[JobId, int] | None:
 
 
 class Flight(JobRequest):
+    """`headers` are those of the message, if one came; of a job that was claimed as it was taken they are known."""
+
+    # What Celery's Request keeps of a message and is the same for all of ours.
+    _message = _body = _content_type = _content_encoding = _eta = _expires = None
+    _decoded = _utc = _ignore_result = True
+    _kwargsrepr = "{}"
+    time_start: float | None
+
     def __init__(
         self,
         job: JobId,
         priority: int,
-        headers: dict[str, Any],
+        topic: str,
         task: Any,
-        consumer: Any,
         tower: Tower,
         direct: bool = False,
         nonce: str = "",
+        headers: dict[str, Any] | None = None,
     ):
-        # Not super().__init__(): that reads and copies the message, which costs more than everything else here.
+        # Not super().__init__(): that reads and copies the message, which costs more than everything else here. What
+        # is only asked for by remote control, by receivers of signals and in trouble is made when it is asked for.
         self.job = job
         self.priority = priority
         self.direct = direct
         self.nonce = nonce or unique()
         self.claimed = _NOT_CLAIMED
-        self._tower = tower
         self.id = str(job)
-        self.name = self._type = headers["task"]
+        self.name = topic
         self._task = task
-        self._app = consumer.app
-        self._hostname = consumer.hostname
-        self._eventer = consumer.event_dispatcher
-        self._connection_errors = consumer.connection_errors
-        self._message = None
-        self._root_id = headers.get("root_id")
-        self._parent_id = headers.get("parent_id")
-        self._argsrepr, self._kwargsrepr = headers.get("argsrepr", ""), headers.get("kwargsrepr", "")
-        self._args: list[str] = [self.id]
-        self._kwargs: dict[str, str] = {}
-        self._body, self._decoded, self._utc = None, True, True
-        self._content_type = self._content_encoding = None
-        self._Request__payload: Any = (self._args, self._kwargs, {})
-        self._eta = self._expires = None
-        self._ignore_result = True
-        self._on_ack = self._on_reject = _nothing
-        self.time_limits = tuple(headers.get("timelimit") or (None, None))
-        self._delivery_info = {"exchange": "", "routing_key": self.name, "priority": priority, "redelivered": False}
-        self._request_dict = headers
-        headers.update(
-            args=self._args,
-            kwargs=self._kwargs,
-            hostname=self._hostname,
-            delivery_info=self._delivery_info,
-            correlation_id=self.id,
-            reply_to=None,
-            properties={},
-        )
+        self._tower = tower
+        if headers is not None:
+            self._headers = headers
+            self.time_limits = tuple(headers.get("timelimit") or (None, None))
+
+    @cached_property
+    def _headers(self) -> dict[str, Any]:
+        return job_headers(self.id, self.name)
+
+    @cached_property
+    def _request_dict(self) -> dict[str, Any]:
+        return self._headers | {
+            "args": self._args,
+            "kwargs": self._kwargs,
+            "hostname": self._hostname,
+            "delivery_info": self._delivery_info,
+            "correlation_id": self.id,
+            "reply_to": None,
+            "properties": {},
+        }
+
+    @cached_property
+    def _args(self) -> list[str]:
+        return [self.id]
+
+    @cached_property
+    def _kwargs(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _delivery_info(self) -> dict[str, Any]:
+        return {"exchange": "", "routing_key": self.name, "priority": self.priority, "redelivered": False}
+
+    @property
+    def _Request__payload(self) -> Any:  # noqa: N802
+        return self._args, self._kwargs, {}
+
+    @property
+    def _type(self) -> str:
+        return self.name
+
+    @property
+    def _root_id(self) -> Any:
+        return self._headers.get("root_id")
+
+    @property
+    def _parent_id(self) -> Any:
+        return self._headers.get("parent_id")
+
+    @property
+    def _argsrepr(self) -> Any:
+        return self._headers.get("argsrepr", "")
+
+    @property
+    def _app(self) -> Any:
+        return self._tower.consumer.app
+
+    @property
+    def _hostname(self) -> Any:
+        return self._tower.consumer.hostname
+
+    @property
+    def _eventer(self) -> Any:
+        return self._tower.consumer.event_dispatcher
+
+    @property
+    def _connection_errors(self) -> Any:
+        return self._tower.consumer.connection_errors
+
+    @staticmethod
+    def _on_ack(*_: Any) -> None:
+        """There is no message any more that could be acknowledged."""
+
+    _on_reject = _on_ack
 
     @property
     def delivered(self) -> Delivered:
@@ -136,6 +200,9 @@ class Flight(JobRequest):
         if self.id in state.revoked and self.revoked():
             self._tower.lost(self)
             raise TaskRevokedError(self.id)
+        if self._tower.crew is not None:
+            self._tower.crew.add(self)
+            return
         hard, soft = self.time_limits
         result = pool.apply_async(
             carry_out,
@@ -150,8 +217,31 @@ class Flight(JobRequest):
         )
         self._apply_result = None if result is None else ref(result)
 
+    def run(self) -> None:
+        """In a thread of the pool: what Celery's pool does there, and an error of ours is not lost with the thread."""
+        try:
+            self.on_accepted(os.getpid(), time.monotonic())
+            landed = carry_out(Load(self.job, self.name, self.claimed))
+        except BaseException:
+            # Not let go: what ends a thread would keep the job.
+            landed = ExceptionInfo()
+        self.on_success(landed)
+
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        super().on_accepted(pid, time_accepted)
+        """Celery's, without what it does for each request and nobody asks for."""
+        self.worker_pid = pid
+        self.time_start = time.time() - (time.monotonic() - time_accepted)
+        state.requests[self.id] = self
+        state.active_requests.add(self)
+        state.total_count[self.name] += 1
+        state.all_total_count[0] += 1
+        if not self._task.acks_late:
+            self.acknowledge()
+        if self._told_of:
+            self.send_event("task-started")
+        _log.debug("Task accepted: %s[%s] pid:%r", self.name, self.id, pid)
+        if self._terminate_on_ack is not None:
+            self.terminate(*self._terminate_on_ack)
         self._tower.begun(self)
 
     def on_success(self, landed: Landed | ExceptionInfo, **_: Any) -> None:
@@ -191,6 +281,3 @@ class Flight(JobRequest):
 
 def _outcome(landed: Landed) -> Outcome:
     return Outcome(landed.outcome, failure=landed.failure, retry_after_ms=landed.retry_after_ms)
-
-
-_nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731

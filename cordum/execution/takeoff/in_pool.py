@@ -7,7 +7,7 @@ events tell.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import Task, signals
@@ -57,10 +57,11 @@ def _carry_out(load: Load) -> Landed:
     """The task is Celery's current one meanwhile."""
     job_id, began = str(load.job), time.monotonic()
     task = task_of(load.topic)
-    _task_stack.push(task)
-    task.request_stack.push(_context(job_id, load.topic))
+    tasks = _pushed(_task_stack, task)
+    requests = _pushed(task.request_stack, _Request(job_id, load.topic))
     try:
-        signals.task_prerun.send(sender=task, task_id=job_id, task=task, args=[job_id], kwargs={})
+        if signals.task_prerun.receivers:
+            signals.task_prerun.send(sender=task, task_id=job_id, task=task, args=[job_id], kwargs={})
         outcome = run_claimed(
             read_claim(load.job, load.claimed),
             job_id,
@@ -73,28 +74,42 @@ def _carry_out(load: Load) -> Landed:
         landed = Landed(
             outcome.kind, output_text(outcome), outcome.failure, outcome.retry_after_ms, time.monotonic() - began
         )
-        _tell(task, job_id, Ending(outcome, applied=True, retries_left=load.claimed.retries_left))
+        if _ends_are_heard():
+            _tell(task, job_id, Ending(outcome, applied=True, retries_left=load.claimed.retries_left))
         return landed
     finally:
-        task.request_stack.pop()
-        _task_stack.pop()
+        requests.pop()
+        tasks.pop()
 
 
-def _context(job_id: str, topic: str) -> Context:
+def _pushed(stack: Any, item: object) -> list[Any]:
+    """The stack's list with an item more. Celery's own `pop` throws the list away, and the next push makes another."""
+    held: list[Any] = stack.push(item) or stack.stack
+    return held
+
+
+class _Request(Context):
     """What `task.request` shows in a handler or a signal's receiver."""
-    return Context(
-        id=job_id,
-        root_id=job_id,
-        correlation_id=job_id,
-        task=topic,
-        args=[job_id],
-        kwargs={},
-        retries=0,
-        delivery_info={"exchange": "", "routing_key": topic},
-        # Given, because Celery would look for them one by one.
-        headers={},
-        called_directly=False,
-    )
+
+    def __init__(self, job_id: str, topic: str) -> None:
+        # Not super().__init__(): that looks through them for headers of somebody's own.
+        self.__dict__ = {
+            "id": job_id,
+            "root_id": job_id,
+            "correlation_id": job_id,
+            "task": topic,
+            "args": [job_id],
+            "kwargs": {},
+            "retries": 0,
+            "delivery_info": {"exchange": "", "routing_key": topic},
+            "headers": {},
+            "called_directly": False,
+        }
+
+
+def _ends_are_heard() -> bool:
+    success, failure, retry = signals.task_success, signals.task_failure, signals.task_retry
+    return bool(success.receivers or failure.receivers or retry.receivers or signals.task_postrun.receivers)
 
 
 def _tell(task: Task, job_id: str, ending: Ending) -> None:

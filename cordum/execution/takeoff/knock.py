@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Knock"]
+
+_AT_ONCE_SEC = 0.01
 
 
 class Knock:
@@ -34,7 +37,8 @@ class Knock:
 
     def __call__(self) -> None:
         self._called = True
-        if self._answering or threading.get_ident() != self._loop:
+        # Who answers looks once more when it has.
+        if not self._answering and threading.get_ident() != self._loop:
             self.wake()
 
     def wake(self) -> None:
@@ -57,11 +61,16 @@ class Knock:
             self._answer()
 
     def _answer(self) -> None:
-        if not self._called:
-            return
-        self._called = False
-        self._answering = True
-        try:
-            self._callback()
-        finally:
-            self._answering = False
+        """Again at once if called meanwhile: to come round costs as much as a small turn. The loop has others, too."""
+        until = time.monotonic() + _AT_ONCE_SEC
+        while self._called:
+            self._called = False
+            self._answering = True
+            try:
+                self._callback()
+            finally:
+                self._answering = False
+            if time.monotonic() >= until:
+                break
+        if self._called:
+            self.wake()

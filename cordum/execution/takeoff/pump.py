@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+from celery.concurrency import thread
 from celery.worker import state
 
 from cordum.domain.routing import is_direct
@@ -22,11 +23,11 @@ from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.persistence import insist
 from cordum.execution.port import JobPort
+from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
 from cordum.settings import Settings
-from cordum.store.envelope import job_headers
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
 
 __all__ = ["MOST_AT_ONCE", "Pump"]
@@ -61,6 +62,7 @@ class Pump:
     ) -> None:
         self.dry = True  # the lists held less than there was room for
         self.had_direct = False  # jobs have come to this worker alone, so more may wait for it on their route
+        self.crew = Crew(consumer.pool) if isinstance(consumer.pool, thread.TaskPool) else None
         self._consumer = consumer
         self._port = port
         self._incarnation = incarnation
@@ -81,6 +83,10 @@ class Pump:
         self._waiting: list[tuple[Flight, float]] = []
         self._changed = threading.Condition()
         self._recording = threading.Lock()
+
+    @property
+    def consumer(self) -> Any:
+        return self._consumer
 
     # -- told by the pool, in any thread -------------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ class Pump:
         if found is None or task is None or queue not in self._topics():
             return None
         job, priority = found
-        return Flight(job, priority, raw["headers"], task, self._consumer, self, direct)
+        return Flight(job, priority, topic, task, self, direct, headers=raw["headers"])
 
     def deliver(self, raw: Any, queue: str) -> bool:
         """A message that kombu has heard. If it is a plain job, more is fetched at once; False: it is for Celery."""
@@ -295,8 +301,7 @@ class Pump:
         """A job that was claimed as it was taken."""
         job, topic, priority, nonce, _ = delivered
         try:
-            headers, task = job_headers(str(job), topic), self._consumer.app.tasks[topic]
-            flight = Flight(job, priority, headers, task, self._consumer, self, nonce=nonce)
+            flight = Flight(job, priority, topic, self._consumer.app.tasks[topic], self, nonce=nonce)
             flight.claimed = claimed
             flight.announce(self._consumer)
         except Exception as error:
