@@ -163,12 +163,12 @@ class Jobs:
         """
         return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want, routes, turn)
 
-    def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
-        """A living worker reports that the pool child that ran this job is dead."""
+    def lost(self, job_id: str, topic: str, incarnation: str, reason: str, *, left: bool = False) -> LossReply:
+        """A living worker reports that the pool child that ran this job is dead; `left`: that none will begin it."""
         job = JobId.parse(job_id)
         if job is None:
             return LossReply.STALE
-        return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
+        return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True, left=left)
 
     def cancel_step(self, job_id: str, actor: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Cancel the step whose latest attempt this is, wherever it is; an attempt that is over changes nothing.

@@ -21,7 +21,7 @@ from cordum.errors import Unavailable
 from cordum.execution.port import JobPort
 from cordum.settings import Settings
 
-__all__ = ["Lease", "describe_worker", "report_lost"]
+__all__ = ["Lease", "describe_worker", "give_back", "report_lost"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class _Loss:
     job_id: str
     topic: str
     reason: str
+    left: bool = False
 
 
 # Reported by the request, which the pool calls in the main process, and drained by the lease's thread there.
@@ -41,6 +42,12 @@ _news = threading.Event()
 def report_lost(job_id: str, topic: str, reason: str) -> None:
     """Have the engine told, as soon as Redis answers, that nobody will record this attempt."""
     _losses.append(_Loss(job_id, topic, reason))
+    _news.set()
+
+
+def give_back(job_id: str, topic: str, reason: str) -> None:
+    """The same of one that has not begun and never will here; that is not held against it."""
+    _losses.append(_Loss(job_id, topic, reason, left=True))
     _news.set()
 
 
@@ -162,6 +169,6 @@ class Lease:
     def _report_losses(self) -> None:
         while _losses:
             loss = _losses[0]
-            word = self._port.lost(loss.job_id, loss.topic, self._worker.incarnation, loss.reason)
+            word = self._port.lost(loss.job_id, loss.topic, self._worker.incarnation, loss.reason, left=loss.left)
             _log.warning("%s lost (%s): %s", loss.job_id, loss.reason, word)
             _losses.popleft()

@@ -15,6 +15,7 @@ from cordum.execution import process
 from cordum.execution.handback import hand_back
 from cordum.execution.lease import Lease, Standing, describe_worker
 from cordum.execution.leaving import Farewell
+from cordum.execution.takeoff.board import put_up
 from cordum.execution.termination import Termination, kill_children
 from cordum.execution.wildcard import TopicQueues, consumed_topics
 
@@ -38,6 +39,7 @@ class WorkerIdentity(bootsteps.Step):
         worker.options |= {"without_mingle": True, "without_gossip": True}
         worker.cordum = describe_worker(worker.hostname, process.settings())
         process.set_incarnation(worker.cordum.incarnation)
+        put_up()
 
 
 class WorkerLease(bootsteps.StartStopStep):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from celery.concurrency import thread
+from celery.concurrency import prefork, thread
 from celery.worker import state
 
 from cordum.domain.routing import is_direct
@@ -23,10 +23,13 @@ from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.persistence import insist
 from cordum.execution.port import JobPort
+from cordum.execution.takeoff.batch import Batch
+from cordum.execution.takeoff.board import Board, board
 from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
+from cordum.execution.takeoff.pace import Pace
 from cordum.settings import Settings
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
 
@@ -37,6 +40,7 @@ _log = logging.getLogger(__name__)
 # More would keep them from a worker that is idle.
 MOST_AT_ONCE = 32
 _MOST_OUTPUT = 4 << 20  # characters in one round trip, unless a single result is larger
+_DEEP_TURNS = 3
 _BRANCHES = 2  # to have another worker woken takes longer than most short jobs
 _AGAIN_SEC = 0.25
 _BEGIN_SEC = 2.0
@@ -81,6 +85,11 @@ class Pump:
         self._aloft: set[Flight] = set()
         self._landed: deque[tuple[Flight, Landed]] = deque()
         self._waiting: list[tuple[Flight, float]] = []
+        self._pace = Pace()
+        self._board = _board_of(consumer)
+        self._batches: set[Batch] = set()
+        self._batch = 0
+        self._deep = 0  # turns since all topics were asked for
         self._changed = threading.Condition()
         self._recording = threading.Lock()
 
@@ -107,6 +116,24 @@ class Pump:
         self._aloft.discard(flight)
         self.call()
 
+    def unbegun(self, flights: Sequence[Flight], reason: str) -> None:
+        """They were given to a process and are not any more: others begin them, here or elsewhere."""
+        for flight in flights:
+            self._aloft.discard(flight)
+            state.task_ready(flight)
+        room = 0 if self._over or _is_ending() else self._room(self._listening())
+        if room > 0:
+            self._send_all(flights, room)
+            return
+        for flight in flights:
+            lease.give_back(flight.id, flight.name, f"not begun: {reason}")
+
+    def over(self, batch: Batch) -> None:
+        self._batches.discard(batch)
+
+    def call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._consumer.timer.call_after(seconds, callback)
+
     def call(self) -> None:
         """Have a turn made soon."""
         if not self._over:
@@ -126,11 +153,14 @@ class Pump:
     def restart(self) -> None:
         """The broker was away, and Celery has forgotten what a prefork pool had not confirmed to have begun."""
         for flight in list(self._aloft):
-            if flight.time_start is None and self._consumer.pool.uses_semaphore:
+            if not flight.with_child and self._consumer.pool.uses_semaphore:
                 lease.report_lost(flight.id, flight.name, "the connection to Redis broke before it had begun")
                 self._aloft.discard(flight)
             else:
                 state.task_reserved(flight)
+        self._batches = {batch for batch in self._batches if batch.accepted}
+        for batch in self._batches:
+            batch.look_later()
         self.dry = True
         self._knock.attach(self._consumer.hub)
         self.call()
@@ -177,20 +207,24 @@ class Pump:
     def _turn(self, heard: bool) -> None:
         ended = self._drain()
         listening = not heard and self._listening()
-        want = self._room(listening)
+        room = self._room(listening)
+        want, topics = self._to_ask(room)
         waits = listening and self.dry
         if waits and not self._routes():
             # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: of each
             # that has ended two branches are taken, the rest is for others that wait.
             want = min(want, _BRANCHES * len(ended))
-        topics = self._in_turn() if want > 0 else ()
+        if want <= 0:
+            topics = ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
-            replies = self._exchange(ended, waiting, topics, want)
+            replies = self._exchange(ended, waiting, topics, want, room)
             self._claim_taken(replies.taken)
             if topics and not waits:
+                if not replies.begun:
+                    self._deep = _DEEP_TURNS
                 # A turn that did not ask for routes cannot know that nothing waits on them.
-                all_asked = self._routed or not self._routes()
+                all_asked = (self._routed or not self._routes()) and len(topics) == len(self._topics())
                 self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
         if self._landed:
             self.call()
@@ -204,7 +238,7 @@ class Pump:
             self._receive(topic, text)
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._exchange([], waiting, (), 0)
+            self._exchange([], waiting, (), 0, 0)
 
     def _exchange(
         self,
@@ -212,6 +246,7 @@ class Pump:
         waiting: Sequence[tuple[Flight, float]],
         topics: tuple[str, ...],
         want: int,
+        room: int,
     ) -> Exchanged:
         """One round trip and what follows from it, but for messages that were taken and not claimed."""
         try:
@@ -232,8 +267,8 @@ class Pump:
         # What is there to do comes before what is only to be told.
         for (flight, until), claimed in zip(waiting, replies.claimed, strict=True):
             self._answer(flight, until, claimed)
-        for delivered, claimed in replies.begun:
-            self._begin(delivered, claimed)
+        flights = [self._begin(delivered, claimed) for delivered, claimed in replies.begun]
+        self._send_all([flight for flight in flights if flight is not None], room)
         self._write_now()
         for (flight, landed), word in zip(ended, replies.recorded, strict=True):
             self._account(flight, landed, word)
@@ -243,8 +278,22 @@ class Pump:
         pool = self._consumer.pool
         slots = getattr(self._consumer.controller, "max_concurrency", None) or pool.num_processes
         # Celery's number counts jobs that went its own way, too.
-        busy = max(len(state.reserved_requests), len(self._aloft)) + len(self._waiting) + listening
+        together = sum(batch.aboard - 1 for batch in self._batches)
+        busy = max(len(state.reserved_requests), len(self._aloft)) - together + len(self._waiting) + listening
         return int(min(MOST_AT_ONCE, slots - busy))
+
+    def _to_ask(self, room: int) -> tuple[int, tuple[str, ...]]:
+        """How many jobs of which topics: of short ones several for each slot, of all topics as many as there are slots.
+
+        All are asked for in every fourth turn, and when there was nothing short.
+        """
+        topics = self._in_turn() if room > 0 else ()
+        short = self._pace.short(topics) if self._board is not None and self._deep < _DEEP_TURNS else ()
+        if not short:
+            self._deep = 0
+            return room, topics
+        self._deep += 1
+        return min(MOST_AT_ONCE, room * self._pace.together(short)), short
 
     def _in_turn(self) -> tuple[str, ...]:
         """All topics, another one first each time."""
@@ -262,6 +311,7 @@ class Pump:
             # Its slot is free, whatever becomes of the record.
             self._aloft.discard(flight)
             state.task_ready(flight)
+            self._pace.note(flight.name, landed.runtime_sec)
             ended.append((flight, landed))
         return ended
 
@@ -297,7 +347,7 @@ class Pump:
         else:
             _log.info("%s dropped: %s", flight.id, claimed.word)
 
-    def _begin(self, delivered: Delivered, claimed: Claimed) -> None:
+    def _begin(self, delivered: Delivered, claimed: Claimed) -> Flight | None:
         """A job that was claimed as it was taken."""
         job, topic, priority, nonce, _ = delivered
         try:
@@ -307,8 +357,35 @@ class Pump:
         except Exception as error:
             _log.exception("%s could not be begun", job)
             lease.report_lost(str(job), topic, f"it could not be begun: {error!r}")
-        else:
-            self._send(flight)
+            return None
+        return flight
+
+    def _send_all(self, flights: Sequence[Flight], room: int) -> None:
+        """Several to a process if there are more of them than free slots."""
+        each = -(-len(flights) // max(room, 1))
+        if self._board is None or each < 2 or any(flight.limited for flight in flights):
+            for flight in flights:
+                self._send(flight)
+            return
+        for first in range(0, len(flights), each):
+            self._send_batch(list(flights[first : first + each]), self._board)
+
+    def _send_batch(self, flights: list[Flight], board: Board) -> None:
+        self._batch += 1
+        batch = Batch(self._batch, flights, self, board)
+        self._batches.add(batch)
+        for flight in flights:
+            self._aloft.add(flight)
+            state.task_reserved(flight)
+        try:
+            self._consumer.on_task_request(batch)
+        except Exception as error:
+            _log.exception("%d jobs could not be given to the pool", len(flights))
+            self._batches.discard(batch)
+            for flight in flights:
+                state.task_ready(flight)
+                self._aloft.discard(flight)
+                lease.report_lost(flight.id, flight.name, f"the pool did not take it: {error!r}")
 
     def _send(self, flight: Flight) -> None:
         self._aloft.add(flight)
@@ -355,6 +432,8 @@ class Pump:
             # What no thread has begun would be thrown away with the pool, claimed as it is.
             with self._changed:
                 self._changed.wait_for(lambda: all(flight.time_start for flight in list(self._aloft)), _BEGIN_SEC)
+        for batch in list(self._batches):
+            batch.look(0.0)
         self._record_the_last()
         waiting, self._waiting = self._waiting, []
         return [flight for flight, _ in waiting]
@@ -383,3 +462,14 @@ def _is_ending() -> bool:
 def _topic_of(raw: Any) -> str:
     headers = raw.get("headers")
     return str(headers.get("task", "")) if isinstance(headers, dict) else ""
+
+
+def _board_of(consumer: Any) -> Board | None:
+    """None where each job must go by itself: only a prefork pool is told of by a board, and what Celery counts or times
+    are its tasks.
+    """
+    pool = consumer.pool
+    options = ("maxtasksperchild", "max_memory_per_child", "timeout", "soft_timeout")
+    if not isinstance(pool, prefork.TaskPool) or any(pool.options.get(name) for name in options):
+        return None
+    return board()
