@@ -84,9 +84,9 @@ def test_stops_reach_running_jobs(
     make_lease: Callable[[], Lease], fake_port: Any, stops: Stops, eventually: Callable[..., Any]
 ) -> None:
     make_lease()
-    with stops.running("r1:s@1") as stop:
-        fake_port.stops = ["r1:s@1"]
-        eventually(stop.is_set, "the stop")
+    stop = stops.begin("r1:s@1")
+    fake_port.stops = ["r1:s@1"]
+    eventually(stop.is_set, "the stop")
 
 
 def test_a_loss_is_reported_until_it_is_heard(
@@ -95,7 +95,7 @@ def test_a_loss_is_reported_until_it_is_heard(
     answer = fake_port.lost
     refused = threading.Event()
 
-    def away_once(*args: Any) -> str:
+    def away_once(*args: Any, **options: Any) -> str:
         fake_port.lost = answer
         refused.set()
         raise Unavailable("away")

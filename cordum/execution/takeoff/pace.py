@@ -9,7 +9,7 @@ __all__ = ["Pace"]
 _SHORT_SEC = 0.002
 _TOGETHER_SEC = 0.008  # the longest that the last of them should wait for the others
 _MOST = 8
-_SURE_AFTER = 8
+_SURE_AFTER = 5
 
 
 class Pace:

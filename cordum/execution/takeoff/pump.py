@@ -278,7 +278,7 @@ class Pump:
         pool = self._consumer.pool
         slots = getattr(self._consumer.controller, "max_concurrency", None) or pool.num_processes
         # Celery's number counts jobs that went its own way, too.
-        together = sum(batch.aboard - 1 for batch in self._batches)
+        together = sum(batch.aboard - 1 for batch in self._batches) + len(self._landed)
         busy = max(len(state.reserved_requests), len(self._aloft)) - together + len(self._waiting) + listening
         return int(min(MOST_AT_ONCE, slots - busy))
 
