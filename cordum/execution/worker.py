@@ -96,6 +96,7 @@ def _lease_of(consumer: Any) -> Lease:
         topics=lambda: consumed_topics(consumer),
         stop_jobs=_stopper_of(consumer.pool),
         heed=partial(_heed, consumer),
+        together=lambda: consumer.cordum_together(),
     )
 
 

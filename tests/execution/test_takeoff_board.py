@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +14,9 @@ from cordum.execution.takeoff.pace import Pace
 
 
 @pytest.fixture
-def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+def board(monkeypatch: pytest.MonkeyPatch) -> Board:
     monkeypatch.setattr(module, "_own_place", lambda: 1)
-    yield Board(places=3)
+    return Board(places=3)
 
 
 def in_a_process(work: Callable[[], object]) -> None:
@@ -81,7 +81,11 @@ def test_topics_are_short_once_some_of_their_jobs_were() -> None:
     pace.note("job.new", 0.0001)
     topics = ("job.long", "job.quick", "job.new", "job.middling", "job.unknown")
     assert pace.short(topics) == ("job.quick", "job.middling")
-    assert pace.together(["job.quick"]) == 8
-    assert pace.together(["job.quick", "job.middling"]) == 4
+    assert pace.together() == {"job.quick": 8, "job.middling": 4}
+    assert pace.changed
+    pace.changed = False
+    pace.note("job.quick", 0.0001)
+    assert not pace.changed
     pace.note("job.quick", 1.0)
+    assert pace.changed
     assert pace.short(topics) == ("job.middling",)

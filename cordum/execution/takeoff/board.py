@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import mmap
+import os
 import struct
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ class Board:
         self.places = places
         self._memory = mmap.mmap(-1, places * _SIZE)
         # Locks of the system on its bytes: those of a process end with it, whatever it was doing.
-        self._locks = tempfile.TemporaryFile()  # noqa: SIM115
+        self._locks = os.memfd_create("cordum-board")
 
     # -- in a process of the pool --------------------------------------------------------------------------------
 

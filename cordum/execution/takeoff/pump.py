@@ -43,6 +43,7 @@ _MOST_OUTPUT = 4 << 20  # characters in one round trip, unless a single result i
 _DEEP_TURNS = 3
 _BRANCHES = 2  # to have another worker woken takes longer than most short jobs
 _AGAIN_SEC = 0.25
+_TELL_EVERY_SEC = 0.25
 _BEGIN_SEC = 2.0
 _PATIENCE_SEC = 60.0
 
@@ -89,6 +90,7 @@ class Pump:
         self._board = _board_of(consumer)
         self._batches: set[Batch] = set()
         self._batch = 0
+        self._tell_at = 0.0
         self._deep = 0  # turns since all topics were asked for
         self._changed = threading.Condition()
         self._recording = threading.Lock()
@@ -144,6 +146,10 @@ class Pump:
     @property
     def has_room(self) -> bool:
         return self._room() > 0
+
+    def together(self) -> dict[str, int]:
+        """Of which topics a process is given several jobs at once, and how many; asked for by any thread."""
+        return self._pace.together()
 
     def look(self) -> None:
         """Have a turn made if more may be had and there is room, for instance since the pool has grown."""
@@ -226,12 +232,21 @@ class Pump:
                 # A turn that did not ask for routes cannot know that nothing waits on them.
                 all_asked = (self._routed or not self._routes()) and len(topics) == len(self._topics())
                 self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
+        if self._pace.changed:
+            self._tell_pace()
         if self._landed:
             self.call()
         self.look()
         if self.dry and self.has_room and not self._listening():
             # Kombu may have been asked before this turn whether it should listen.
             self._knock.wake()
+
+    def _tell_pace(self) -> None:
+        """The windows of short topics are wider; a topic that is now short, now not, is told of now and then."""
+        now = time.monotonic()
+        if now >= self._tell_at:
+            self._tell_at, self._pace.changed = now + _TELL_EVERY_SEC, False
+            lease.stir()
 
     def _claim_taken(self, taken: Sequence[tuple[str, str]]) -> None:
         for topic, text in taken:
@@ -288,12 +303,12 @@ class Pump:
         All are asked for in every fourth turn, and when there was nothing short.
         """
         topics = self._in_turn() if room > 0 else ()
-        short = self._pace.short(topics) if self._board is not None and self._deep < _DEEP_TURNS else ()
+        short = self._pace.short(topics) if self._deep < _DEEP_TURNS else ()
         if not short:
             self._deep = 0
             return room, topics
         self._deep += 1
-        return min(MOST_AT_ONCE, room * self._pace.together(short)), short
+        return min(MOST_AT_ONCE, room * min(map(self.together().__getitem__, short))), short
 
     def _in_turn(self) -> tuple[str, ...]:
         """All topics, another one first each time."""
@@ -311,7 +326,8 @@ class Pump:
             # Its slot is free, whatever becomes of the record.
             self._aloft.discard(flight)
             state.task_ready(flight)
-            self._pace.note(flight.name, landed.runtime_sec)
+            if self._board is not None:
+                self._pace.note(flight.name, landed.runtime_sec)
             ended.append((flight, landed))
         return ended
 
