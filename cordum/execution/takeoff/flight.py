@@ -169,11 +169,6 @@ class Flight(JobRequest):
     _on_reject = _on_ack
 
     @property
-    def limited(self) -> bool:
-        """Whether Celery is to end it after some time."""
-        return bool(any(self.time_limits) or self._task.soft_time_limit or self._task.time_limit)
-
-    @property
     def with_child(self) -> bool:
         """Whether a pool's process has told that it has it."""
         return self.time_start is not None or (self.batch is not None and self.batch.accepted)

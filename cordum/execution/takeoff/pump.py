@@ -303,12 +303,18 @@ class Pump:
         All are asked for in every fourth turn, and when there was nothing short.
         """
         topics = self._in_turn() if room > 0 else ()
-        short = self._pace.short(topics) if self._deep < _DEEP_TURNS else ()
+        short = self._short(topics) if self._deep < _DEEP_TURNS else ()
         if not short:
             self._deep = 0
             return room, topics
         self._deep += 1
         return min(MOST_AT_ONCE, room * min(map(self.together().__getitem__, short))), short
+
+    def _short(self, topics: tuple[str, ...]) -> tuple[str, ...]:
+        """What Celery is to end after some time goes by itself."""
+        tasks = self._consumer.app.tasks
+        short = self._pace.short(topics)
+        return tuple(one for one in short if not (tasks[one].time_limit or tasks[one].soft_time_limit))
 
     def _in_turn(self) -> tuple[str, ...]:
         """All topics, another one first each time."""
@@ -379,7 +385,7 @@ class Pump:
     def _send_all(self, flights: Sequence[Flight], room: int) -> None:
         """Several to a process if there are more of them than free slots."""
         each = -(-len(flights) // max(room, 1))
-        if self._board is None or each < 2 or any(flight.limited for flight in flights):
+        if self._board is None or each < 2:
             for flight in flights:
                 self._send(flight)
             return
