@@ -39,7 +39,8 @@ class WorkerIdentity(bootsteps.Step):
         worker.options |= {"without_mingle": True, "without_gossip": True}
         worker.cordum = describe_worker(worker.hostname, process.settings())
         process.set_incarnation(worker.cordum.incarnation)
-        put_up()
+        if issubclass(worker.pool_cls, TaskPool):
+            put_up()
 
 
 class WorkerLease(bootsteps.StartStopStep):

@@ -90,6 +90,28 @@ def test_of_long_jobs_one_is_taken_for_each_slot(place: Callable[..., Place]) ->
     assert here.pump.dry
 
 
+def test_what_waits_on_a_route_is_asked_for_by_an_idle_worker(place: Callable[..., Place]) -> None:
+    here = place(2, LONG)
+    here.settle()
+    here.listening, here.routes = True, ("route",)
+    here.engine.waiting_on["route"] = [message("routed")]
+    turns = asked(here)
+    here.pump.call()
+    here.settle()
+    assert turns[0] == ((LONG, TOPIC), 1)
+    assert here.in_flight() == ["r:routed@1"]
+
+
+def test_turns_for_short_jobs_leave_routes_alone(place: Callable[..., Place]) -> None:
+    """More would be reserved there for this worker than it has slots."""
+    here = place(2, LONG)
+    here.routes = ("route",)
+    here.engine.waiting_on["route"] = names(20)
+    here.settle()
+    assert sent(here) == [1, 1]
+    assert len(here.engine.waiting_on["route"]) == 18
+
+
 def test_long_jobs_have_their_turn_beside_many_short_ones(place: Callable[..., Place]) -> None:
     here = place(1, LONG)
     turns = asked(here)

@@ -20,7 +20,7 @@ from billiard import current_process
 
 __all__ = ["Board", "Seen", "board", "put_up"]
 
-_PLACES = 128
+_PLACES = 512
 _SIZE = 1 << 16
 _HEAD = struct.Struct("=QIIIId")  # see _Head
 _LENGTH = struct.Struct("=I")

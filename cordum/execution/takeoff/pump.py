@@ -123,7 +123,8 @@ class Pump:
         for flight in flights:
             self._aloft.discard(flight)
             state.task_ready(flight)
-        room = 0 if self._over or _is_ending() else self._room(self._listening())
+        # What has landed is not recorded yet, but holds no process any more.
+        room = 0 if self._over or _is_ending() else self._room(self._listening()) + len(self._landed)
         if room > 0:
             self._send_all(flights, room)
             return
@@ -214,9 +215,9 @@ class Pump:
         ended = self._drain()
         listening = not heard and self._listening()
         room = self._room(listening)
-        want, topics = self._to_ask(room)
-        waits = listening and self.dry
-        if waits and not self._routes():
+        waits, routes = listening and self.dry, self._routes()
+        want, topics = self._to_ask(room, everything=waits and bool(routes))
+        if waits and not routes:
             # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: of each
             # that has ended two branches are taken, the rest is for others that wait.
             want = min(want, _BRANCHES * len(ended))
@@ -230,7 +231,7 @@ class Pump:
                 if not replies.begun:
                     self._deep = _DEEP_TURNS
                 # A turn that did not ask for routes cannot know that nothing waits on them.
-                all_asked = (self._routed or not self._routes()) and len(topics) == len(self._topics())
+                all_asked = (self._routed or not routes) and self._are_all(topics)
                 self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
         if self._pace.changed:
             self._tell_pace()
@@ -271,7 +272,7 @@ class Pump:
                 [flight.delivered for flight, _ in waiting],
                 topics,
                 want,
-                self._wanted_routes() if topics else (),
+                self._wanted_routes() if topics and self._are_all(topics) else (),
                 self._number,
             )
         except BaseException:
@@ -293,17 +294,17 @@ class Pump:
         pool = self._consumer.pool
         slots = getattr(self._consumer.controller, "max_concurrency", None) or pool.num_processes
         # Celery's number counts jobs that went its own way, too.
-        together = sum(batch.aboard - 1 for batch in self._batches) + len(self._landed)
+        together = sum(batch.aboard - 1 for batch in self._batches)
         busy = max(len(state.reserved_requests), len(self._aloft)) - together + len(self._waiting) + listening
         return int(min(MOST_AT_ONCE, slots - busy))
 
-    def _to_ask(self, room: int) -> tuple[int, tuple[str, ...]]:
+    def _to_ask(self, room: int, everything: bool) -> tuple[int, tuple[str, ...]]:
         """How many jobs of which topics: of short ones several for each slot, of all topics as many as there are slots.
 
-        All are asked for in every fourth turn, and when there was nothing short.
+        All are asked for in every fourth turn, when there was nothing short, and when something waits on a route.
         """
         topics = self._in_turn() if room > 0 else ()
-        short = self._short(topics) if self._deep < _DEEP_TURNS else ()
+        short = self._short(topics) if self._deep < _DEEP_TURNS and not everything else ()
         if not short:
             self._deep = 0
             return room, topics
@@ -312,9 +313,14 @@ class Pump:
 
     def _short(self, topics: tuple[str, ...]) -> tuple[str, ...]:
         """What Celery is to end after some time goes by itself."""
-        tasks = self._consumer.app.tasks
+        tasks, pool = self._consumer.app.tasks, self._consumer.pool
         short = self._pace.short(topics)
+        if self._board is None or pool.num_processes > self._board.places:
+            return ()
         return tuple(one for one in short if not (tasks[one].time_limit or tasks[one].soft_time_limit))
+
+    def _are_all(self, topics: tuple[str, ...]) -> bool:
+        return len(topics) == len(self._topics())
 
     def _in_turn(self) -> tuple[str, ...]:
         """All topics, another one first each time."""
