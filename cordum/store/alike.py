@@ -6,6 +6,7 @@ pattern can hold has none, and such runs are stored one by one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +24,9 @@ _CONTROL = frozenset(
     {"run", "epoch", "moves", "hashes", "events", "jobs", "counts", "topics", "window", "tenant"}
     | {"changed", "opened", "spent", "wake_at", "audited"}
 )
-_FACTS = frozenset(
-    {"topic", "priority", "epoch", "decision", "ready_at", "timeout_ms", "retries_left", "shape", "next"}
-)
+_FACTS = frozenset({"sent", "terms", "ready_at", "next"})
 _OWN_FIELDS = frozenset({"input", "deadline"})  # of the run's hash: each run has its own
+_SHARED_MS = 86_400_000  # after the last of them began; who comes later is looked at by a coordinator
 _MOST_TEXTS = 600  # so many go into one command of the script
 
 
@@ -60,6 +60,7 @@ class Pattern:
     holes: Sequence[int]
     decisions: Sequence[str]  # one for each job
     digest: str
+    template: str  # names what is foreseen of all of them
 
     def arguments(
         self, beginnings: Sequence[Beginning], used: Sequence[tuple[str, str]]
@@ -106,7 +107,10 @@ def pattern_of(
         return None
     fields, steps, facts, prepared = hashes
     prepared = {step: text for step, text in prepared.items() if step not in varying}
+    template = hashlib.sha256(own_json([marks.run, *_flat(prepared)]).encode()).hexdigest()[:16]
     fields = {name: text for name, text in fields.items() if name not in _OWN_FIELDS} | {"version": "1"}
+    if prepared:
+        fields["template"] = f"+{template}" if varying else template
     steps |= {step: after for step, _, after in control["moves"]}
     facts = {name: text for name, text in facts.items() if not name.endswith("#ready_at")}
     if any(name.rpartition("#")[2] not in _FACTS for name in facts):
@@ -122,6 +126,8 @@ def pattern_of(
     texts = [*_flat(fields), *_flat(steps), *_flat(facts), *_flat(prepared), *events, *records]
     if len(texts) > _MOST_TEXTS or run.deadline is None:
         return None
+    first = 2 * (len(fields) + len(steps) + len(facts))
+    together = range(first, first + 2 * len(prepared))
     own_inputs = {job.step for job in plan.jobs if job.own_input}
     shared: dict[str, int] = {}
 
@@ -138,6 +144,7 @@ def pattern_of(
         "steps": 2 * len(steps),
         "facts": 2 * len(facts),
         "prepared": 2 * len(prepared),
+        "shared_ms": _SHARED_MS,
         "varying": list(varying),
         "events": len(events),
         "audited": [place + 1 for place in control["audited"]["events"]],
@@ -163,9 +170,10 @@ def pattern_of(
         control=own_json({**said, "first_key": first_key + len(shared)}),
         keys=list(shared),
         texts=texts,
-        holes=[place for place, text in enumerate(texts) if marks.run in text],
+        holes=[place for place, text in enumerate(texts) if marks.run in text and place not in together],
         decisions=[decisions[step] for step in jobs],
         digest=run.digest,
+        template=template,
     )
 
 

@@ -6,7 +6,7 @@ Runs and steps as flat hashes, user data as JSON text that no script looks into.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -76,7 +76,7 @@ def _quotas(text: str) -> tuple[Quota, ...]:
     return tuple(Quota(QuotaKind(kind), *rest) for kind, *rest in orjson.loads(text))
 
 
-# Every fact of a step that is kept beside its mark: how it is read. Written by `_fact_text`; absent means the default.
+# Every fact of a step that is known beside its mark: how it is read. Written by `_fact_text`; absent means the default.
 FACTS: Mapping[str, Callable[[str], Any]] = {
     "retries": int,
     "losses": int,
@@ -121,6 +121,12 @@ FACTS: Mapping[str, Callable[[str], Any]] = {
     "edited": _plain,
     "past": _sequence,
 }
+# Facts that are written and read together are one text, with blanks between: a field costs more than its length.
+TOGETHER: Mapping[str, tuple[str, ...]] = {
+    "sent": ("topic", "priority", "epoch", "decision"),
+    "begun": ("started_at", "deadline", "worker"),
+}
+_PART_OF = {name: field for field, names in TOGETHER.items() for name in names}
 _DEFAULTS: Mapping[str, Any] = {name: getattr(StepState(), name) for name in FACTS}
 _NO_FACTS: Mapping[str, Any] = {}
 _STATUSES = {status.value: status for status in StepStatus}
@@ -147,14 +153,31 @@ def changed_facts(step: str, before: StepState | None, after: StepState) -> list
     """Alternating hash fields and values of the facts that differ."""
     known, facts = before.facts if before is not None else _NO_FACTS, after.facts
     found: list[str] = []
+    together: dict[str, str] = {}
     for name in {**known, **facts} if known else facts:
         if name not in _DEFAULTS:
             continue
         default = _DEFAULTS[name]
         value, old = facts.get(name, default), known.get(name, default)
         if value is not old and value != old:
-            found += (f"{step}#{name}", _fact_text(value))
+            if name in _PART_OF:
+                together[_PART_OF[name]] = step
+            else:
+                found += (f"{step}#{name}", _fact_text(value))
+    for field in together:
+        found += (f"{step}#{field}", _text_of_all(TOGETHER[field], facts))
     return found
+
+
+def _text_of_all(names: Sequence[str], facts: Mapping[str, Any]) -> str:
+    """Of these only the last may hold blanks; nothing of one that is not there."""
+    texts = [_fact_text(facts.get(name, _DEFAULTS[name])) for name in names]
+    return " ".join(texts) if any(texts) else ""
+
+
+def fields_of(facts: Iterable[str]) -> list[str]:
+    """Where these facts of a step are kept, as far as they are facts that can be kept."""
+    return list(dict.fromkeys(_PART_OF.get(name, name) for name in facts if name in _DEFAULTS))
 
 
 def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, StepState]:
@@ -165,32 +188,33 @@ def read_steps(marks: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, 
         grouped[step] = {"status": _STATUSES[status], "attempt": int(attempt)}
     for field, text in facts.items():
         step, _, name = field.rpartition("#")
-        read = FACTS.get(name)
-        if read is not None and step in grouped:
-            # What has been emptied is there, too: it has to go when the step is put away.
-            grouped[step][name] = read(text) if text else _DEFAULTS[name]
+        known = grouped.get(step)
+        if known is None:
+            continue
+        # What has been emptied is there, too: it has to go when the step is put away.
+        if name in TOGETHER:
+            names = TOGETHER[name]
+            for one, part in zip(names, text.split(" ", len(names) - 1) if text else [""] * len(names), strict=True):
+                known[one] = FACTS[one](part) if part else _DEFAULTS[one]
+        elif name in FACTS:
+            known[name] = FACTS[name](text) if text else _DEFAULTS[name]
     return {step: StepState.made(found) for step, found in grouped.items()}
 
 
 # What scripts keep of a step beside its facts.
-SCRIPTS_OWN = (
-    *("places", "claim", "recorded", "timeout_ms", "retries_left", "shape", "next", "alike"),
-    *("results", "wake_after", "ahead"),
-)
-
-
-# Everything that a step can have in the hash of facts, a fan-out's own three included: what goes when it is put away.
-ALL_FACTS = (*FACTS, *SCRIPTS_OWN)
+SCRIPTS_OWN = ("places", "claim", "recorded", "terms", "next", "alike", "results", "wake_after", "ahead")
 
 
 # Of these, what nobody needs once the run has ended; an operator's retry has them written anew.
-SPENT_FACTS = ("claim", "timeout_ms", "retries_left", "shape", "next", "alike", "ahead")
+SPENT_FACTS = ("claim", "terms", "next", "alike", "ahead")
 
 
 def archived_text(state: StepState) -> str:
     """All of a step that is over, as one text."""
-    facts = {name: _fact_text(getattr(state, name)) for name in FACTS if getattr(state, name) != _DEFAULTS[name]}
-    return to_json({"mark": mark(state), **facts})
+    facts = changed_facts("", None, state)
+    return to_json(
+        {"mark": mark(state), **{name[1:]: text for name, text in zip(facts[::2], facts[1::2], strict=True)}}
+    )
 
 
 def read_archived(texts: Mapping[str, str]) -> dict[str, StepState]:

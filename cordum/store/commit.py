@@ -28,13 +28,13 @@ from cordum.domain.run import RunState, StepState
 from cordum.domain.states import StepStatus
 from cordum.store import keys, names, stats
 from cordum.store.codec import (
-    ALL_FACTS,
     SCRIPTS_OWN,
     SPENT_FACTS,
     archived_text,
     changed_facts,
     compensation_fields,
     failure_text,
+    fields_of,
     mark,
     own_json,
     to_json,
@@ -88,6 +88,8 @@ class CommitWriter:
         run_fields = {**(new_run or {}), **self._run_fields(plan)}
         if prepared is not None:
             run_fields |= {"prepared": str(self._run.version + 1), "prepared_by": str(prepared.epoch)}
+            if new_run is None:
+                run_fields["template"] = ""  # what it began with is not what is foreseen now
             self._hash(self._own.facts, prepared.facts())
             self._hash(self._own.prepared, [part for pair in prepared.steps.items() for part in pair])
         self._hash(self._own.run, [part for pair in run_fields.items() for part in pair])
@@ -225,11 +227,7 @@ class CommitWriter:
         """
         refs = [ref for ref in plan.archived if ref in self._run.steps]
         known = {name for ref in refs for name in self._run.steps[ref].facts}
-        return (
-            {"refs": refs, "facts": [name for name in ALL_FACTS if name in known or name in SCRIPTS_OWN]}
-            if refs
-            else None
-        )
+        return {"refs": refs, "facts": [*fields_of(known), *SCRIPTS_OWN]} if refs else None
 
     def _awaited(self, step: str, name: str, correlation: str) -> dict[str, Any]:
         """A step that begins or ceases to wait for a signal by its correlation."""
@@ -331,11 +329,10 @@ class CommitWriter:
         for fan, count in plan.wake_after.items():
             facts += (f"{fan}#wake_after", count)
         for job in plan.jobs:
-            if job.shape is not None:
-                facts += (f"{job.step}#shape", to_json(job.shape))
             if job.quotas or self._had_quotas(job.step):
                 facts += (f"{job.step}#places", self._quotas(job.quotas))
-            facts += (f"{job.step}#timeout_ms", job.timeout_ms, f"{job.step}#retries_left", job.retries_left)
+            shape = "" if job.shape is None else to_json(job.shape)
+            facts += (f"{job.step}#terms", f"{job.timeout_ms} {job.retries_left} {shape}")
         return facts
 
     def _ahead_facts(self, plan: Plan, ahead: Sequence[PreparedChildren]) -> list[Argument]:

@@ -211,6 +211,7 @@ class Jobs:
             "a_actor": own_json(incarnation),
             "a_minimum": self._window,
             "a_message": coordinator_message(),
+            "a_templates": cell.template(""),
         }
         return Call(script, script.arrange_each(fixed, [self._record_row(one) for one in recordings]))
 

@@ -112,6 +112,10 @@ class CellKeys:
         """Hash: id -> time, digest, author and text of a draft."""
         return self._key("policy", "drafts")
 
+    def template(self, name: str) -> str:
+        """Hash: step -> lines, what is foreseen of runs that began alike; empty: what stands for their ids. Expires."""
+        return self._key("template", name)
+
     @cached_property
     def api_keys(self) -> str:
         """Sorted set: ids of all API keys ever made, by the time they were made."""
@@ -447,6 +451,7 @@ RETENTION = {
     **dict.fromkeys(("policy", "policy_history", "policy_sources", "policy_drafts"), _KEPT),
     **dict.fromkeys(("api_keys", "api_keys_of", "api_key", "workflows"), _KEPT),
     "policy_request": "until its time, a day",
+    "template": "a day after the last run that began with it",
     **dict.fromkeys(
         ("audit", "audited", "seals", "sealed"), "kept for good: what happened outlives the run it happened in"
     ),

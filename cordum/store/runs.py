@@ -232,6 +232,7 @@ class Runs:
                 "runs": self._cell.runs(tenant),
                 "runs_of": self._cell.runs_of(tenant, workflow_id),
                 "workflow": self._cell.workflow(tenant, workflow_id),
+                "template": self._cell.template(pattern.template),
             },
             more_keys,
             values,

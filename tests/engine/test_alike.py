@@ -125,6 +125,20 @@ def rig(redis_address: RedisAddress) -> Iterator[Rig]:
     rig.close()
 
 
+def _each_with_its_own(found: dict[str, Any]) -> dict[str, Any]:
+    """The same if what runs have in common were kept with each of them."""
+    shared = {key: found.pop(key) for key in [*found] if ":template:" in key}
+    for key in [key for key in found if key.startswith("cordum:run:") and key.endswith("}")]:
+        template = found[key].pop("template", "")
+        if template:
+            texts = dict(shared[f"cordum:c1:template:{template.removeprefix('+')}"])
+            mark, run_id = texts.pop(""), found[key]["id"]
+            own = found.get(f"{key}:prepared", {})
+            assert bool(own) is template.startswith("+")
+            found[f"{key}:prepared"] = own | {step: text.replace(mark, run_id) for step, text in texts.items()}
+    return found
+
+
 def same(rig: Rig, workflows: Sequence[dict[str, Any]], inputs: Sequence[Any], **how: Any) -> int:
     """Start these runs by a pattern and one by one; how many had a pattern."""
     try:
@@ -133,6 +147,7 @@ def same(rig: Rig, workflows: Sequence[dict[str, Any]], inputs: Sequence[Any], *
         used, rig.patterns_used = rig.patterns_used, 0
     single, told_singly = rig.started(workflows, inputs, patterns=False, **how)
     assert told == told_singly
+    alike = _each_with_its_own(alike)
     assert alike.keys() == single.keys()
     different = [key for key in alike if alike[key] != single[key]]
     assert {key: alike[key] for key in different} == {key: single[key] for key in different}

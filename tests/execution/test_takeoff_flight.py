@@ -69,6 +69,15 @@ def test_receivers_of_signals_are_shown_the_same_request(consumer: Any) -> None:
         assert flight._context.id == str(JOB)
 
 
+def test_celery_may_change_what_it_changes_of_its_own(consumer: Any) -> None:
+    """After the broker was away: another dispatcher of events."""
+    for flight in flights(consumer):
+        flight.eventer = events = SimpleNamespace(enabled=True)
+        assert (flight.eventer, flight._told_of) == (events, True)
+        flight.on_reject = print
+        assert flight.on_reject is print
+
+
 def test_a_job_that_begins_is_counted_and_active(consumer: Any) -> None:
     state.reset_state()
     flight, _ = flights(consumer)

@@ -94,6 +94,7 @@ class Flight(JobRequest):
         self.name = topic
         self._task = task
         self._tower = tower
+        self._eventer = tower.consumer.event_dispatcher  # Celery puts another in its place when the broker was away
         if headers is not None:
             self._headers = headers
             self.time_limits = tuple(headers.get("timelimit") or (None, None))
@@ -153,10 +154,6 @@ class Flight(JobRequest):
     @property
     def _hostname(self) -> Any:
         return self._tower.consumer.hostname
-
-    @property
-    def _eventer(self) -> Any:
-        return self._tower.consumer.event_dispatcher
 
     @property
     def _connection_errors(self) -> Any:

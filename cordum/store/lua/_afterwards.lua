@@ -25,19 +25,24 @@ local function leave_afterwards(way, job_id)
   way.freed = true
 end
 
--- As `set_out` does with a job whose mark and events are the caller's; whether it goes at once.
-local function set_out_afterwards(job_id, way, sent, list, message, record, priority, ready, moment, minimum)
+-- A text in which `word` stands between the pieces, or as it is.
+local function filled(text, word)
+  return type(text) == 'string' and text or table.concat(text, word)
+end
+
+-- As `set_out` does with a job whose mark and events are the caller's; whether it goes at once. `form`: see `straight`.
+local function set_out_afterwards(job_id, way, form, word, moment, minimum)
   if way.in_line == nil then way.in_line = redis.call('EXISTS', way.turns) == 1 end
   if not way.in_line and room_on(way, minimum) > 0 then
-    local entry = entry_of(way.lists, list, {name = list, sent = sent, members = {}, messages = {}})
-    way.come[#way.come + 1], way.room, entry.messages[#entry.messages + 1] = job_id, way.room - 1, message
+    local entry = entry_of(way.lists, form.list, {name = form.list, sent = form.sent, members = {}, messages = {}})
+    way.come[#way.come + 1], way.room, entry.messages[#entry.messages + 1] = job_id, way.room - 1, filled(form.message, word)
     entry.members[#entry.members + 1], entry.members[#entry.members + 2] = moment, job_id
     return true
   end
   way.in_line, way.freed = true, true
-  local line = entry_of(lines_to_join, ready, {ready = ready, priority = priority, way = way, jobs = {}, records = {}})
+  local line = entry_of(lines_to_join, form.ready, {ready = form.ready, priority = form.priority, way = way, jobs = {}, records = {}})
   line.jobs[#line.jobs + 1] = job_id
-  line.records[#line.records + 1], line.records[#line.records + 2] = job_id, record
+  line.records[#line.records + 1], line.records[#line.records + 2] = job_id, filled(form.record, word)
   return false
 end
 

@@ -4,31 +4,17 @@
 -- The fan-out's fact `ahead` is `epoch until counted low most idle ready`: the policy, the first index of which nothing is known, the
 -- results that looks have seen, the index at which somebody has to prepare more, how many may be at work, how many are open and are not,
 -- and the list in which they wait.
-local KEPT = {'topic', 'priority', 'epoch', 'decision', 'ready_at', 'worker', 'started_at', 'deadline'}
-local DROPPED = {'claim', 'timeout_ms', 'retries_left', 'shape', 'alike'}
-
-local function filled(text, index)
-  local pieces, at = {}, 1
-  local mark = string.sub(text, 1, string.find(text, '\n', 1, true) - 1)
-  local first, last = string.find(text, mark, at, true)
-  while first do
-    pieces[#pieces + 1], at = string.sub(text, at, first - 1), last + 1
-    first, last = string.find(text, mark, at, true)
-  end
-  pieces[#pieces + 1] = string.sub(text, at)
-  return table.concat(pieces, index)
-end
+local KEPT = {'sent', 'ready_at', 'begun'}
+local DROPPED = {'claim', 'terms', 'alike'}
 
 local function child_job(index)
   local ref = a_fan .. '[' .. index .. ']'
   local alike, digest = unpack(redis.call('HMGET', k_prepared, a_fan, ref))
   if not alike or not digest then return nil end
-  local lines = lines_of(filled(alike, index))
-  local facts, last_fact = counted(lines, 14)
+  local form = form_of(alike, string.sub(alike, 1, string.find(alike, '\n', 1, true) - 1))
   return {
-    step = ref, id = lines[2], topic = lines[3], priority = tonumber(lines[4]), window = lines[5], turns = lines[6], parked = lines[7],
-    lines = lines, decision = string.sub(lines[13], 1, -3) .. ',"job_hash":"' .. digest .. '"}}',
-    facts = facts, last_fact = last_fact, input = '', record = last_fact + 3,
+    step = ref, form = form, word = index, id = filled(form.id, index), priority = form.priority,
+    decision = with_hash(filled(form.decided, index), digest), input = '',
   }
 end
 

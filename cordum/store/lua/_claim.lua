@@ -11,11 +11,12 @@ end
 
 -- Of a step as it is: its mark, and the facts that a claim asks for.
 local function state_of(own, step)
-  local facts = redis.call('HMGET', own.facts, step .. '#claim', step .. '#epoch', step .. '#timeout_ms', step .. '#retries_left',
-    step .. '#shape', step .. '#decision', step .. '#places', step .. '#topic', step .. '#priority')
+  local claim, sent, terms, places = unpack(redis.call('HMGET', own.facts, step .. '#claim', step .. '#sent', step .. '#terms', step .. '#places'))
+  local topic, priority, epoch, decision = string.match(sent or '', '^(%S*) (%S*) (%S*) (.*)$')
+  local timeout_ms, retries_left, shape = string.match(terms or '', '^(%S*) (%S*) (.*)$')
   return {
-    step = step, mark = redis.call('HGET', own.steps, step), claim = facts[1], epoch = facts[2], timeout_ms = facts[3],
-    retries_left = facts[4] or '0', shape = facts[5] or '', decision = facts[6] or '', places = facts[7], topic = facts[8], priority = facts[9],
+    step = step, mark = redis.call('HGET', own.steps, step), claim = claim, epoch = epoch, timeout_ms = timeout_ms,
+    retries_left = retries_left, shape = shape, decision = decision, places = places, topic = topic, priority = priority,
   }
 end
 
@@ -44,7 +45,7 @@ local function begin(own, state, job_id, attempt, nonce, now, moment)
   local step = state.step
   local deadline = string.format('%.0f', now + state.timeout_ms)
   redis.call('HSET', own.steps, step, 'running:' .. attempt)
-  redis.call('HSET', own.facts, step .. '#claim', nonce, step .. '#worker', a_incarnation, step .. '#started_at', moment, step .. '#deadline', deadline)
+  redis.call('HSET', own.facts, step .. '#claim', nonce, step .. '#begun', moment .. ' ' .. deadline .. ' ' .. a_incarnation)
   redis.call('RPUSH', own.timeline, moment .. '|{"type":"step.started","step_id":"' .. step .. '","attempt":' .. attempt .. ',"job_id":"' .. job_id
     .. '","actor":' .. a_actor .. ',"from":"queued","to":"running"}')
   return deadline

@@ -176,7 +176,7 @@ local function commit(plan, first, now)
     redis.call('HSET', k_run, 'updated_at', string.format('%.0f', now))
   end
   if plan.ended then
-    drop_spent(plan.spent, redis.call('HKEYS', k_steps))
+    drop_spent(spent_fields(plan.spent, redis.call('HKEYS', k_steps)))
     redis.call('DEL', KEYS[plan.prepared])
     redis.call('SREM', k_open_runs_of, plan.run)
     redis.call('HSET', k_run, 'completed_at', string.format('%.0f', now))

@@ -1,6 +1,6 @@
 -- create_alike: store several runs that begin alike, each with everything its first plan decided, once for an idempotency key. What they have
 -- alike comes once; where it names a run, `mark` stands for its id. Each run is answered for itself: its word, and the id of the run that counts.
--- KEYS clock policy timers windows wakeups coordinator stats open_runs_of audit audited runs runs_of workflow ...
+-- KEYS clock policy timers windows wakeups coordinator stats open_runs_of audit audited runs runs_of workflow template ...
 -- ARGV plan mark digest ttl_sec message ...
 -- REPLY ANSWERED EXISTS REPLAYED KEY_REUSED POLICY_CHANGED WORKFLOW_GONE
 -- include clock timeline audit wake release begin
@@ -35,7 +35,15 @@ local function of_run(group, run_id)
 end
 
 local fields, marks, facts = alike(plan.fields), alike(plan.steps), alike(plan.facts)
-local prepared, events, records = alike(plan.prepared), alike(plan.events), alike(#plan.jobs)
+-- What is foreseen of them they keep together: it would be the greatest part of what is written for each.
+local first_shared = at
+at = at + plan.prepared
+local function keep_shared()
+  if redis.call('EXISTS', k_template) == 0 then redis.call('HSET', k_template, '', a_mark, unpack(ARGV, first_shared, first_shared + plan.prepared - 1)) end
+  redis.call('PEXPIRE', k_template, plan.shared_ms)
+end
+
+local events, records = alike(plan.events), alike(#plan.jobs)
 for _, job in ipairs(plan.jobs) do
   facts.texts[#facts.texts + 1] = job.step .. '#ready_at'
   facts.texts[#facts.texts + 1] = moment
@@ -56,10 +64,8 @@ local function create(run_id, fingerprint)
     events.texts[job.decision] = ARGV[own + 1]
     own = own + 2
   end
-  local foreseen = of_run(prepared, run_id)
-  for i, step in ipairs(plan.varying) do
-    foreseen[plan.prepared + 2 * i - 1], foreseen[plan.prepared + 2 * i] = step, ARGV[own + i - 1]
-  end
+  local foreseen = {}
+  for i, step in ipairs(plan.varying) do foreseen[2 * i - 1], foreseen[2 * i] = step, ARGV[own + i - 1] end
   if #foreseen > 0 then redis.call('HSET', prepared_of, unpack(foreseen)) end
   tell(timeline, now, unpack(events.texts))
   for _, number in ipairs(plan.audited) do
@@ -90,6 +96,7 @@ for _ = 1, plan.runs do
   key = key + (plan.keyed and 7 or 6)
 end
 if #ids == 0 then return {'ANSWERED', unpack(answers)} end
+if plan.prepared > 0 then keep_shared() end
 for _, topic in ipairs(plan.topics) do
   release(topic.name, KEYS[topic.window], KEYS[topic.turns], KEYS[topic.parked], now, plan.window)
 end

@@ -11,8 +11,8 @@ if a_child_died ~= '1' then
 end
 redis.call('SREM', k_held, a_job_id)
 if redis.call('HGET', k_steps, a_step) ~= 'running:' .. a_attempt then return {'STALE'} end -- guard: attempt_running
-local facts = redis.call('HMGET', k_facts, a_step .. '#worker', a_step .. '#places')
-if facts[1] ~= a_incarnation then return {'STALE'} end -- guard: attempt_held
+local facts = redis.call('HMGET', k_facts, a_step .. '#begun', a_step .. '#places')
+if string.match(facts[1] or '', '^%S* %S* (.*)$') ~= a_incarnation then return {'STALE'} end -- guard: attempt_held
 redis.call('HSET', k_steps, a_step, 'settling:' .. a_attempt)
 redis.call('HSET', k_facts, a_step .. '#completed_at', string.format('%.0f', now), a_step .. '#outcome', 'lost', a_step .. '#failure', a_failure)
 redis.call('SREM', k_window, a_job_id)

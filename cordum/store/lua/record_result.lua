@@ -1,7 +1,7 @@
 -- record_result: write down how attempts of one worker ended, each once, have their runs advanced, and give their places in the windows of
 -- their topics to the next ready jobs. Each is answered for itself; what goes wrong with one (FAILED) stands behind all answers.
 -- KEYS clock held windows policy wakeups coordinator stats each: run steps facts inputs outputs prepared children timeline window turns parked
--- ARGV actor minimum message each: run_id job_id step attempt nonce topic outcome output failure retry_after_ms fan
+-- ARGV actor minimum message templates each: run_id job_id step attempt nonce topic outcome output failure retry_after_ms fan
 -- REPLY ADVANCE RECORDED STALE FAILED
 -- MOVES running>succeeded running>settling
 -- include clock timeline wake release afterwards quota:free_quotas spent straight ahead
@@ -19,12 +19,12 @@ local function record()
     if redis.call('EXISTS', k_run) == 1 then tell(k_timeline, moment, event_of('result.ignored', ',"data":{"outcome":"' .. a_outcome .. '"}')) end
     return {'STALE'}
   end
-  local claim, places, decision, following = unpack(redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#decision', a_step .. '#next'))
+  local claim, places, sent, following = unpack(redis.call('HMGET', k_facts, a_step .. '#claim', a_step .. '#places', a_step .. '#sent', a_step .. '#next'))
   if claim ~= a_nonce then count('results_stale') return {'STALE'} end -- guard: same_claim
   -- What the policy allows a result to have is held here, too: not every worker is of this version, or means well.
   local outcome, failure = a_outcome, a_failure
-  if outcome == 'success' and decision and string.find(decision, 'max_result_bytes', 1, true) then
-    local limit = string.match(decision, '"max_result_bytes":(%d+)')
+  if outcome == 'success' and sent and string.find(sent, 'max_result_bytes', 1, true) then
+    local limit = string.match(sent, '"max_result_bytes":(%d+)')
     if limit and #a_output > tonumber(limit) then
       outcome = 'fatal'
       failure = string.format('{"code":"result_too_large","message":"the result has %d bytes, %s are allowed"}', #a_output, limit)
@@ -52,7 +52,7 @@ local function record()
   end
   local straight = found and (found.ending or found.fan or #found.jobs > 0)
   if straight and found.fan then marks, written = put_child_away(found, moment) end
-  if straight and found.ending then events[#events + 1] = found.ending[11]
+  if straight and found.ending then events[#events + 1] = found.ending.told
   elseif straight and #found.jobs > 0 then set_out_prepared(found.jobs, marks, written, events, moment) end
   if #marks > 0 then redis.call('HSET', k_steps, unpack(marks)) end
   redis.call('HSET', k_facts, unpack(written))
@@ -60,7 +60,7 @@ local function record()
   if #events > 0 then tell(k_timeline, moment, unpack(events)) end
   local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
   if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end
-  if straight then counted = (found.ending and found.ending[12] .. '|' or '') .. counted .. '|commits:straight' end
+  if straight then counted = (found.ending and found.ending.counted .. '|' or '') .. counted .. '|commits:straight' end
   count(counted)
   if straight then
     if found.fan then return go_ahead(found, moment) end
@@ -89,7 +89,7 @@ local function judged(fine, answer)
 end
 
 for number = 0, (#KEYS - 7) / 11 - 1 do
-  local key, arg = 8 + 11 * number, 4 + 11 * number
+  local key, arg = 8 + 11 * number, 5 + 11 * number
   k_run, k_steps, k_facts, k_inputs, k_outputs, k_prepared, k_children, k_timeline, k_window, k_turns, k_parked = unpack(KEYS, key, key + 10)
   a_run_id, a_job_id, a_step, a_attempt, a_nonce, a_topic, a_outcome, a_output, a_failure, a_retry_after_ms, a_fan = unpack(ARGV, arg, arg + 10)
   words[number + 1] = judged(pcall(record))[1]

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from cordum.store.codec import TOGETHER
+
 CELL = "c1"
 _RUN = "cordum:run:{"
 
@@ -166,6 +168,10 @@ class Moment:
         return {}
 
     def fact(self, run_id: str, step: str, name: str) -> str:
+        for field, names in TOGETHER.items():
+            if name in names:
+                texts = self.facts(run_id).get(f"{step}#{field}", "").split(" ", len(names) - 1)
+                return texts[names.index(name)] if len(texts) == len(names) else ""
         return self.facts(run_id).get(f"{step}#{name}", "")
 
     def events(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
