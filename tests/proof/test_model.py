@@ -53,6 +53,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {
     ("create_api_key", "UNCHANGED"): _KEYS,
     **{("create_alike", word): _ALIKE for word in ("ANSWERED", "EXISTS", "REPLAYED", "KEY_REUSED", "WORKFLOW_GONE")},
     ("create_alike", "POLICY_CHANGED"): _ALIKE,
+    ("record_result", "FAILED"): "no key is of a wrong kind here; tests/store/test_exchange.py has one",
     ("create_run", "THROTTLED"): "no rule is about starts here; the explorer has one",
     ("create_run", "SCHEDULE_MOVED"): _SCHEDULES,
     ("create_run", "WORKFLOW_GONE"): _DEFINITIONS,

@@ -12,6 +12,7 @@ import redis
 from cordum.domain.ids import JobId
 from cordum.domain.routing import direct_queue, queue_list
 from cordum.domain.run import OutcomeClass
+from cordum.errors import Unavailable
 from cordum.redis_address import RedisAddress
 from cordum.store import Store
 from cordum.store.connection import Connection
@@ -89,6 +90,38 @@ def test_one_exchange_records_claims_and_takes_each_for_itself(world: World) -> 
     assert begun(reply) == ["r1:c@1"]
     assert reply.taken == [(TOPIC, job_message("r1:b@1", TOPIC, 3))], "claimed just before, so its message is stale"
     assert world.marks() == {"a": "succeeded:1", "b": "running:1", "c": "running:1"}
+
+
+def test_what_goes_wrong_with_one_result_is_its_own_trouble(world: World) -> None:
+    for run_id in ("r1", "r2", "r3"):
+        world.create("steps: {a: {topic: job.t}}", run_id)
+    turn(world, 1)
+    world.client.set(RunKeys.of("r2").outputs, "no hash")
+    records = [Recording(JobId(r, "a", 1), TOPIC, "w1#1", OutcomeClass.SUCCESS, "1") for r in ("r1", "r2", "r3")]
+    first, second, third = world.store.jobs.exchange("w1", records, [], (), 0).recorded
+    assert (first, third) == (RecordReply.ADVANCE, RecordReply.ADVANCE)
+    assert isinstance(second, redis.ResponseError) and "WRONGTYPE" in str(second)
+    assert world.client.scard(world.store.keys.window(TOPIC)) == 0
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        world.store.jobs.record(*records[1][:2], "w1", "w1#1", OutcomeClass.SUCCESS, "1", None, None)
+
+
+@pytest.mark.parametrize("client", ["real"], indirect=True)  # fakeredis has no limit
+def test_results_that_redis_has_no_room_for_are_written_when_it_has(world: World) -> None:
+    for run_id in ("r1", "r2"):
+        world.create("steps: {a: {topic: job.t}}", run_id)
+    turn(world, 1)
+    records = [Recording(JobId(r, "a", 1), TOPIC, "w1#1", OutcomeClass.SUCCESS, "1") for r in ("r1", "r2")]
+    before = world.everything()
+    world.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable) as refused:
+            world.store.jobs.exchange("w1", records, [], (), 0)
+    finally:
+        world.client.config_set("maxmemory", 0)
+    assert refused.value.code == "storage_full"
+    assert world.everything() == before
+    assert world.store.jobs.exchange("w1", records, [], (), 0).recorded == [RecordReply.ADVANCE] * 2
 
 
 # -- taken and claimed -------------------------------------------------------------------------------------------

@@ -54,9 +54,10 @@ local function record()
   if straight and found.fan then marks, written = put_child_away(found, moment) end
   if straight and found.ending then events[#events + 1] = found.ending.told
   elseif straight and #found.jobs > 0 then set_out_prepared(found.jobs, marks, written, events, moment) end
-  if #marks > 0 then redis.call('HSET', k_steps, unpack(marks)) end
-  redis.call('HSET', k_facts, unpack(written))
+  -- The marks come last: where something cannot be written the attempt still runs, and is lost.
   if done then redis.call('HSET', k_outputs, a_step, a_output) end
+  redis.call('HSET', k_facts, unpack(written))
+  if #marks > 0 then redis.call('HSET', k_steps, unpack(marks)) end
   if #events > 0 then tell(k_timeline, moment, unpack(events)) end
   local counted = 'attempts_ended:' .. outcome .. ':' .. a_topic
   if done then counted = counted .. '|steps_ended:succeeded:' .. a_topic end

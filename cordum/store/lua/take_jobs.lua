@@ -41,16 +41,25 @@ if turn == last then -- guard: turn_taken
   return {'TAKEN', again, {}}
 end
 
--- The text of a job's message, as there is no other.
-local pieces
+-- The text of a job's message, as there is no other. The envelope's pieces, and which of them are the words of a job.
+local pieces, places = {}, {id = {}, topic = {}, priority = {}}
+for piece in string.gmatch(a_envelope, '[^@]+') do
+  pieces[#pieces + 1] = piece
+  if places[piece] then table.insert(places[piece], #pieces) end
+end
+
 local function message_of(job_id, topic, priority)
-  if not pieces then
-    pieces = {}
-    for piece in string.gmatch(a_envelope, '[^@]+') do pieces[#pieces + 1] = piece end
-  end
-  local words, text = {id = job_id, topic = topic, priority = priority}, {}
-  for i, piece in ipairs(pieces) do text[i] = words[piece] or piece end
-  return table.concat(text)
+  for _, place in ipairs(places.id) do pieces[place] = job_id end
+  for _, place in ipairs(places.topic) do pieces[place] = topic end
+  for _, place in ipairs(places.priority) do pieces[place] = priority end
+  return table.concat(pieces)
+end
+
+-- The job that a message names.
+local function named_in(message)
+  local _, before = string.find(message, '"id":"', 1, true)
+  local after = before and string.find(message, '"', before + 1, true)
+  return after and string.sub(message, before + 1, after - 1) or ''
 end
 
 local alive, epoch = has_lease(now), policy_epoch()
@@ -59,8 +68,8 @@ local begun, others, held, deadlines = {}, {}, {}, {}
 
 -- Whether a message's job has begun; nil: it is for others to say what it is.
 local function claimed(message, topic)
-  local job_id = string.match(message, '"id":"([^"]+)"')
-  local run_id, step, attempt = parsed(job_id or '')
+  local job_id = named_in(message)
+  local run_id, step, attempt = parsed(job_id)
   if not run_id then return nil end
   local own = keys_of(run_id)
   local state = state_of(own, step)
