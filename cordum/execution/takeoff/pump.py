@@ -228,10 +228,11 @@ class Pump:
             replies = self._exchange(ended, waiting, topics, want, room)
             self._claim_taken(replies.taken)
             if topics and not waits:
+                # A turn that did not ask for routes cannot know that nothing waits on them. What lies on a list that it
+                # did not ask for wakes kombu.
+                all_asked = not routes or (self._routed and self._are_all(topics))
                 if not replies.begun:
                     self._deep = _DEEP_TURNS
-                # A turn that did not ask for routes cannot know that nothing waits on them.
-                all_asked = (self._routed or not routes) and self._are_all(topics)
                 self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
         if self._pace.changed:
             self._tell_pace()
