@@ -85,7 +85,7 @@ def test_of_long_jobs_one_is_taken_for_each_slot(place: Callable[..., Place]) ->
     turns = asked(here)
     here.settle()
     assert turns == [((TOPIC,), 16)]
-    # So kombu listens to all lists, and what it hears is of a long topic. There was nothing short, so all are asked for.
+    # So kombu listens to all lists, and hears a message. There was nothing short, so all are asked for.
     assert here.pump.dry
     here.hear("a")
     assert turns[1] == ((LONG, TOPIC), 1)
