@@ -105,8 +105,12 @@ def test_only_the_job_that_kills_its_process_is_lost(deep_cell: Any) -> None:
     run_id = deep_cell.start(steps([*[""] * 4, "die", *[""] * 11]))
     run = deep_cell.ended(run_id)
     assert run["status"] == "succeeded"
-    assert [step["output"] for step in run["steps"].values()] == [1] * 4 + [2] + [1] * 11
-    assert deep_cell.events(run_id).count("step.worker_lost") == 1
+    assert run["steps"]["s4"]["output"] == 2
+    timeline = deep_cell.engine.timeline("acme", run_id, limit=400).items
+    # On a machine that stands still, what has not begun may have been given back as well.
+    lost = [item for item in timeline if item["type"] == "step.worker_lost"]
+    assert [item["step_id"] for item in lost if "not begun" not in item["data"]["reason"]] == ["s4"]
+    assert len(begun(deep_cell, run_id)) == 17
     assert set(begun(deep_cell, run_id).values()) == {1}
 
 

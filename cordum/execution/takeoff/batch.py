@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Dispatcher"]
 
-LONG_SEC = 0.05
+LONG_SEC = 0.1
 
 
 class Dispatcher(Protocol):
