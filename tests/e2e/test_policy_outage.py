@@ -77,10 +77,9 @@ def test_policy_made_unavailable_while_100_runs_are_in_flight(
     cell = cell_on(fresh_redis().address)
     digest = str(cell.engine.policies.state()["policy_snapshot"])
     cell.coordinator()
-    # All are there before the first worker is: most would have ended before the fault.
-    runs = [cell.start(STEPS) for _ in range(RUNS)]
     cell.worker(*TOPICS, pool="threads", concurrency=6, name="threads")
     cell.worker(*TOPICS, pool="prefork", concurrency=2, name="prefork")
+    runs = [cell.start(STEPS) for _ in range(RUNS)]
     eventually(lambda: len(cell.lines()) >= 60, f"work\n{cell.logs()[-3000:]}")
 
     # The moment on each side of the fault that is certainly inside and outside of it.
