@@ -20,7 +20,6 @@ from cordum.engine.retention import Retention
 from cordum.engine.schedules import Schedules
 from cordum.errors import Unavailable
 from cordum.store.wakeups import Sweep
-from cordum.store.workers import Registered
 
 _LOG = logging.getLogger(__name__)
 # Large enough to share the cost of a round trip, small enough to keep in memory whatever the runs hold.
@@ -133,7 +132,7 @@ class Coordinator:
             self._jobs.free_worker(incarnation, "its worker's lease ran out")
         self._schedules.carry_on_all(found.schedules)
         census, now = self._store.workers.census(), self._store.policies.current(-1).now
-        self._set_windows(census)
+        self._jobs.set_windows(census)
         for one in census:
             if one.reserved:
                 gone = one.lease_until < now
@@ -153,26 +152,6 @@ class Coordinator:
         for lost in self._store.jobs.lost(topics, self._core.settings.message_grace_ms):
             if self._store.jobs.resend(lost.job, lost.topic, lost.priority, lost.sent_at):
                 _LOG.warning("the message of job %s was lost and is sent again", lost.job)
-
-    def _set_windows(self, census: Sequence[Registered]) -> None:
-        """A topic may have little more unfinished messages than its workers have slots.
-
-        Whoever submits later cannot be sent before what is on its way already.
-        """
-        slots: dict[str, int] = {}
-        for one in census:
-            for topic in one.info.get("topics", ()):
-                slots[topic] = slots.get(topic, 0) + int(one.info.get("slots", 0))
-        ahead = self._core.settings.window_ahead
-        self._store.queues.set_windows({topic: window_of(count, ahead) for topic, count in slots.items()})
-
-
-def window_of(slots: int, ahead: int) -> int:
-    """Unfinished messages of a topic that so many slots take jobs of; `ahead` 0: as many beyond them as keep them busy.
-
-    A record sends the next job and fetches it in one round trip, so little has to lie there.
-    """
-    return slots + (ahead or max(1, slots // 8))
 
 
 def _in_groups(topics: Sequence[str]) -> Iterator[Sequence[str]]:

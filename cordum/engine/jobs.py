@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -33,6 +33,7 @@ from cordum.store.jobs import (
     Recording,
     RecordReply,
 )
+from cordum.store.workers import Registered
 
 STALE_WORKER, NOT_TAKEN = "stale_worker", "reservation_expired"
 HOLD_MS = 5000
@@ -43,6 +44,7 @@ class Jobs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._store = core.store
+        self._together: Mapping[str, int] = {}  # of the worker whose lease is held here
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -63,7 +65,24 @@ class Jobs:
     def renew(self, worker: WorkerInfo, heard: Sequence[str] = ()) -> Orders:
         """Hold the lease; the answer names jobs of this worker that must stop, until it has said that it `heard`."""
         lease_ms = self._core.settings.lease_ms
-        return Orders(*self._store.workers.renew(worker.incarnation, worker.document(), lease_ms, heard))
+        orders = Orders(*self._store.workers.renew(worker.incarnation, worker.document(), lease_ms, heard))
+        if worker.together != self._together:
+            self._together = worker.together
+            self.set_windows(self._store.workers.census())
+        return orders
+
+    def set_windows(self, census: Sequence[Registered]) -> None:
+        """A topic may have little more unfinished messages than its workers take at once.
+
+        Whoever submits later cannot be sent before what is on its way already.
+        """
+        taken: dict[str, int] = {}
+        for one in census:
+            slots, together = int(one.info.get("slots", 0)), one.info.get("together", {})
+            for topic in one.info.get("topics", ()):
+                taken[topic] = taken.get(topic, 0) + slots * int(together.get(topic, 1))
+        ahead = self._core.settings.window_ahead
+        self._store.queues.set_windows({topic: window_of(count, ahead) for topic, count in taken.items()})
 
     def leave(self, incarnation: str) -> None:
         """A clean goodbye: what the worker still holds is freed at once."""
@@ -163,12 +182,12 @@ class Jobs:
         """
         return self._store.jobs.exchange(incarnation, recordings, deliveries, topics, want, routes, turn)
 
-    def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> LossReply:
-        """A living worker reports that the pool child that ran this job is dead."""
+    def lost(self, job_id: str, topic: str, incarnation: str, reason: str, *, left: bool = False) -> LossReply:
+        """A living worker reports that the pool child that ran this job is dead; `left`: that none will begin it."""
         job = JobId.parse(job_id)
         if job is None:
             return LossReply.STALE
-        return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True)
+        return self._store.jobs.lose(job, topic, incarnation, reason, child_died=True, left=left)
 
     def cancel_step(self, job_id: str, actor: str, reason: str, *, dry_run: bool = False) -> Preview | None:
         """Cancel the step whose latest attempt this is, wherever it is; an attempt that is over changes nothing.
@@ -215,6 +234,14 @@ class Jobs:
         """True for the first attempt of this step that asks for `name`, whenever it asks."""
         job = JobId.parse(job_id)
         return job is not None and self._store.jobs.once(job, name)
+
+
+def window_of(slots: int, ahead: int) -> int:
+    """Unfinished messages of a topic of which so many are taken at once; `ahead` 0: as many beyond as keep all busy.
+
+    A record sends the next job and fetches it in one round trip, so little has to lie there.
+    """
+    return slots + (ahead or max(1, slots // 8))
 
 
 def read_claim(job: JobId, claimed: Claimed) -> Claim:

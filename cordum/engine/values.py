@@ -78,6 +78,7 @@ class WorkerInfo:
     pools: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
+    together: Mapping[str, int] = field(default_factory=dict)  # by topic, how many short jobs a slot takes at once
     version: str = __version__
 
     def document(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from cordum.errors import Unavailable
 from cordum.execution.port import JobPort
 from cordum.settings import Settings
 
-__all__ = ["Lease", "describe_worker", "report_lost"]
+__all__ = ["Lease", "describe_worker", "give_back", "report_lost", "stir"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class _Loss:
     job_id: str
     topic: str
     reason: str
+    left: bool = False
 
 
 # Reported by the request, which the pool calls in the main process, and drained by the lease's thread there.
@@ -41,6 +42,17 @@ _news = threading.Event()
 def report_lost(job_id: str, topic: str, reason: str) -> None:
     """Have the engine told, as soon as Redis answers, that nobody will record this attempt."""
     _losses.append(_Loss(job_id, topic, reason))
+    _news.set()
+
+
+def give_back(job_id: str, topic: str, reason: str) -> None:
+    """The same of one that has not begun and never will here; that is not held against it."""
+    _losses.append(_Loss(job_id, topic, reason, left=True))
+    _news.set()
+
+
+def stir() -> None:
+    """Have the lease renewed soon: there is news of this worker."""
     _news.set()
 
 
@@ -83,6 +95,7 @@ class Lease:
         topics: Callable[[], tuple[str, ...]],
         stop_jobs: Callable[[Iterable[str]], None],
         heed: Callable[[Standing], None] = lambda standing: None,
+        together: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._worker = worker
         self._port = port
@@ -90,6 +103,7 @@ class Lease:
         self._topics = topics
         self._stop_jobs = stop_jobs
         self._heed = heed
+        self._together = together
         self._registered = False
         self._heard: list[str] = []
         self._away = False
@@ -150,7 +164,7 @@ class Lease:
             self._away = False
 
     def _renew(self) -> None:
-        worker = replace(self._worker, topics=self._topics())
+        worker = replace(self._worker, topics=self._topics(), together=self._together())
         if not self._registered:
             self._port.register(worker)
             self._registered = True
@@ -162,6 +176,6 @@ class Lease:
     def _report_losses(self) -> None:
         while _losses:
             loss = _losses[0]
-            word = self._port.lost(loss.job_id, loss.topic, self._worker.incarnation, loss.reason)
+            word = self._port.lost(loss.job_id, loss.topic, self._worker.incarnation, loss.reason, left=loss.left)
             _log.warning("%s lost (%s): %s", loss.job_id, loss.reason, word)
             _losses.popleft()

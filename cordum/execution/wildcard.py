@@ -129,6 +129,7 @@ class TopicQueues(bootsteps.StartStopStep):
 
         consumer.cordum_standing = Standing(draining=False, pools=NO_POOLS, routes=())
         consumer.cordum_stir = _nothing  # until jobs are taken in batches
+        consumer.cordum_together = dict
         consumer.cordum_follow = partial(self._follow, consumer)
         consumer.cordum_takes_jobs = bool(self._asked.topics or self._asked.patterns)
 

@@ -15,6 +15,7 @@ from cordum.execution import process
 from cordum.execution.handback import hand_back
 from cordum.execution.lease import Lease, Standing, describe_worker
 from cordum.execution.leaving import Farewell
+from cordum.execution.takeoff.board import put_up
 from cordum.execution.termination import Termination, kill_children
 from cordum.execution.wildcard import TopicQueues, consumed_topics
 
@@ -38,6 +39,8 @@ class WorkerIdentity(bootsteps.Step):
         worker.options |= {"without_mingle": True, "without_gossip": True}
         worker.cordum = describe_worker(worker.hostname, process.settings())
         process.set_incarnation(worker.cordum.incarnation)
+        if issubclass(worker.pool_cls, TaskPool):
+            put_up()
 
 
 class WorkerLease(bootsteps.StartStopStep):
@@ -94,6 +97,7 @@ def _lease_of(consumer: Any) -> Lease:
         topics=lambda: consumed_topics(consumer),
         stop_jobs=_stopper_of(consumer.pool),
         heed=partial(_heed, consumer),
+        together=lambda: consumer.cordum_together(),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cordum.engine import Caller
-from cordum.engine.coordinator import window_of
+from cordum.engine.jobs import window_of
 from cordum.redis_address import RedisAddress
 from tests.cells import FAST, Cell, eventually
 

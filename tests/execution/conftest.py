@@ -85,8 +85,8 @@ class FakePort:
         self._tell("progress", fraction, note)
         return self.running
 
-    def lost(self, job_id: str, topic: str, incarnation: str, reason: str) -> str:
-        self._tell("lost", job_id, reason)
+    def lost(self, job_id: str, topic: str, incarnation: str, reason: str, *, left: bool = False) -> str:
+        self._tell("left" if left else "lost", job_id, reason)
         return "ADVANCE"
 
     def once(self, job_id: str, name: str) -> bool:

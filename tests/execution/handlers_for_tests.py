@@ -136,3 +136,14 @@ def dies_once(ctx: Any) -> Any:
 def once(ctx: Any) -> Any:
     ctx.progress(0.5, "half")
     return [ctx.once("mail"), ctx.once("mail"), ctx.idempotency_key]
+
+
+@job("job.t.mixed")
+def mixed(ctx: Any, how: str = "") -> Any:
+    """Short, unless told otherwise."""
+    tell("mixed", ctx.job_id)
+    if how == "wait":
+        wait_for("gate")
+    if how == "die" and ctx.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ctx.attempt

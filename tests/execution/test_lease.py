@@ -95,7 +95,7 @@ def test_a_loss_is_reported_until_it_is_heard(
     answer = fake_port.lost
     refused = threading.Event()
 
-    def away_once(*args: Any) -> str:
+    def away_once(*args: Any, **options: Any) -> str:
         fake_port.lost = answer
         refused.set()
         raise Unavailable("away")

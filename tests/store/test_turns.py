@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from cordum.domain.ids import JobId
-from cordum.engine.coordinator import window_of
+from cordum.engine.jobs import window_of
 from cordum.store import Store
 from cordum.store.connection import Connection
 from cordum.store.scripts import Library

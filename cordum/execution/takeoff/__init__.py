@@ -9,5 +9,8 @@ of Celery's own messages, and with `takeoff: false` everything does.
     pump      the turns: record what has ended, take and claim what there is room for, give it to the pool
     flight    one job on its way: Celery's Request, without what costs time
     crew      a pool's threads, each running flights while there are any
+    batch     several short jobs on their way to one process of a prefork pool
+    board     what such a process and its parent both see of them
+    pace      which topics are short
     in_pool   what the pool runs
 """

@@ -21,6 +21,7 @@ from cordum.domain.ids import JobId
 from cordum.engine import Outcome
 from cordum.execution.attempt import Ending
 from cordum.execution.request import JobRequest
+from cordum.execution.takeoff.batch import Batch
 from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.in_pool import Landed, Load, carry_out
 from cordum.execution.tasks import failure_of_ending
@@ -68,7 +69,8 @@ class Flight(JobRequest):
     _message = _body = _content_type = _content_encoding = _eta = _expires = None
     _decoded = _utc = _ignore_result = True
     _kwargsrepr = "{}"
-    time_start: float | None
+    time_start: float | None = None
+    batch: Batch | None = None  # one of several that were given to a process; which of them runs is not known here
 
     def __init__(
         self,
@@ -164,6 +166,11 @@ class Flight(JobRequest):
     _on_reject = _on_ack
 
     @property
+    def with_child(self) -> bool:
+        """Whether a pool's process has told that it has it."""
+        return self.time_start is not None or (self.batch is not None and self.batch.accepted)
+
+    @property
     def delivered(self) -> Delivered:
         return Delivered(self.job, self.name, self.priority, self.nonce, self.direct)
 
@@ -212,7 +219,16 @@ class Flight(JobRequest):
             timeout=hard or self._task.time_limit,
             correlation_id=self.id,
         )
-        self._apply_result = None if result is None else ref(result)
+        self.held_by(result)
+
+    def held_by(self, result: Any) -> None:
+        """What stands for the pool's answer, which says who is still with a process."""
+        self._apply_result: Any = None if result is None else ref(result)
+
+    def has_left_its_process(self) -> None:
+        """Nobody may end that because of this job any more."""
+        self._terminate_on_ack: Any = None
+        self._apply_result = _nothing
 
     def run(self) -> None:
         """In a thread of the pool: what Celery's pool does there, and an error of ours is not lost with the thread."""
@@ -240,6 +256,13 @@ class Flight(JobRequest):
         if self._terminate_on_ack is not None:
             self.terminate(*self._terminate_on_ack)
         self._tower.begun(self)
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        if self.batch is None:
+            super().terminate(pool, signal)
+        else:
+            # Its process may be at another job. If it is at this one for long, that is seen soon.
+            self._terminate_on_ack = pool, signal
 
     def on_success(self, landed: Landed | ExceptionInfo, **_: Any) -> None:
         if isinstance(landed, ExceptionInfo):
@@ -278,3 +301,7 @@ class Flight(JobRequest):
 
 def _outcome(landed: Landed) -> Outcome:
     return Outcome(landed.outcome, failure=landed.failure, retry_after_ms=landed.retry_after_ms)
+
+
+def _nothing() -> None:
+    """What a reference to the pool's answer is when that is gone."""

@@ -6,7 +6,9 @@ events tell.
 
 from __future__ import annotations
 
+import pickle
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
@@ -21,10 +23,11 @@ from cordum.domain.run import Failure, OutcomeClass
 from cordum.engine.jobs import output_text, read_claim
 from cordum.execution import process
 from cordum.execution.attempt import Ending, run_claimed
+from cordum.execution.takeoff.board import board
 from cordum.execution.tasks import failure_of_ending, task_of
 from cordum.store.jobs import Claimed
 
-__all__ = ["Landed", "Load", "carry_out"]
+__all__ = ["Landed", "Load", "carry_out", "carry_out_several"]
 
 
 class Load(NamedTuple):
@@ -51,6 +54,21 @@ def carry_out(load: Load) -> Landed | ExceptionInfo:
         return _carry_out(load)
     except Exception:
         return ExceptionInfo()
+
+
+def carry_out_several(batch: int, loads: Sequence[Load]) -> list[bytes]:
+    """One after the other in a process of a prefork pool; the results of those that have been, as they are sent."""
+    found = board()
+    assert found is not None, "put up before the pool has forked"
+    found.open(batch, len(loads))
+    results: list[bytes] = []
+    for load in loads:
+        if not found.begin():
+            break
+        results.append(pickle.dumps(carry_out(load), pickle.HIGHEST_PROTOCOL))
+        if not found.end(results[-1]):
+            break
+    return results
 
 
 def _carry_out(load: Load) -> Landed:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from celery.concurrency import thread
+from celery.concurrency import prefork, thread
 from celery.worker import state
 
 from cordum.domain.routing import is_direct
@@ -23,10 +23,13 @@ from cordum.errors import Unavailable
 from cordum.execution import lease
 from cordum.execution.persistence import insist
 from cordum.execution.port import JobPort
+from cordum.execution.takeoff.batch import Batch
+from cordum.execution.takeoff.board import Board, board
 from cordum.execution.takeoff.crew import Crew
 from cordum.execution.takeoff.flight import Flight, parse
 from cordum.execution.takeoff.in_pool import Landed
 from cordum.execution.takeoff.knock import Knock
+from cordum.execution.takeoff.pace import Pace
 from cordum.settings import Settings
 from cordum.store.jobs import Claimed, ClaimReply, Delivered, Exchanged, Recording, RecordReply
 
@@ -37,8 +40,10 @@ _log = logging.getLogger(__name__)
 # More would keep them from a worker that is idle.
 MOST_AT_ONCE = 32
 _MOST_OUTPUT = 4 << 20  # characters in one round trip, unless a single result is larger
+_DEEP_TURNS = 3
 _BRANCHES = 2  # to have another worker woken takes longer than most short jobs
 _AGAIN_SEC = 0.25
+_TELL_EVERY_SEC = 0.25
 _BEGIN_SEC = 2.0
 _PATIENCE_SEC = 60.0
 
@@ -81,6 +86,12 @@ class Pump:
         self._aloft: set[Flight] = set()
         self._landed: deque[tuple[Flight, Landed]] = deque()
         self._waiting: list[tuple[Flight, float]] = []
+        self._pace = Pace()
+        self._board = _board_of(consumer)
+        self._batches: set[Batch] = set()
+        self._batch = 0
+        self._tell_at = 0.0
+        self._deep = 0  # turns since all topics were asked for
         self._changed = threading.Condition()
         self._recording = threading.Lock()
 
@@ -107,6 +118,25 @@ class Pump:
         self._aloft.discard(flight)
         self.call()
 
+    def unbegun(self, flights: Sequence[Flight], reason: str) -> None:
+        """They were given to a process and are not any more: others begin them, here or elsewhere."""
+        for flight in flights:
+            self._aloft.discard(flight)
+            state.task_ready(flight)
+        # What has landed is not recorded yet, but holds no process any more.
+        room = 0 if self._over or _is_ending() else self._room(self._listening()) + len(self._landed)
+        if room > 0:
+            self._send_all(flights, room)
+            return
+        for flight in flights:
+            lease.give_back(flight.id, flight.name, f"not begun: {reason}")
+
+    def over(self, batch: Batch) -> None:
+        self._batches.discard(batch)
+
+    def call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._consumer.timer.call_after(seconds, callback)
+
     def call(self) -> None:
         """Have a turn made soon."""
         if not self._over:
@@ -118,6 +148,10 @@ class Pump:
     def has_room(self) -> bool:
         return self._room() > 0
 
+    def together(self) -> dict[str, int]:
+        """Of which topics a process is given several jobs at once, and how many; asked for by any thread."""
+        return self._pace.together()
+
     def look(self) -> None:
         """Have a turn made if more may be had and there is room, for instance since the pool has grown."""
         if not self.dry and self.has_room:
@@ -126,11 +160,14 @@ class Pump:
     def restart(self) -> None:
         """The broker was away, and Celery has forgotten what a prefork pool had not confirmed to have begun."""
         for flight in list(self._aloft):
-            if flight.time_start is None and self._consumer.pool.uses_semaphore:
+            if not flight.with_child and self._consumer.pool.uses_semaphore:
                 lease.report_lost(flight.id, flight.name, "the connection to Redis broke before it had begun")
                 self._aloft.discard(flight)
             else:
                 state.task_reserved(flight)
+        self._batches = {batch for batch in self._batches if batch.accepted}
+        for batch in self._batches:
+            batch.look_later()
         self.dry = True
         self._knock.attach(self._consumer.hub)
         self.call()
@@ -177,21 +214,28 @@ class Pump:
     def _turn(self, heard: bool) -> None:
         ended = self._drain()
         listening = not heard and self._listening()
-        want = self._room(listening)
-        waits = listening and self.dry
-        if waits and not self._routes():
+        room = self._room(listening)
+        waits, routes = listening and self.dry, self._routes()
+        want, topics = self._to_ask(room, everything=waits and bool(routes))
+        if waits and not routes:
             # Kombu is at empty lists, and what comes wakes it. Only what these records send is there before: of each
             # that has ended two branches are taken, the rest is for others that wait.
             want = min(want, _BRANCHES * len(ended))
-        topics = self._in_turn() if want > 0 else ()
+        if want <= 0:
+            topics = ()
         waiting, self._waiting = self._waiting, []
         if ended or waiting or topics:
-            replies = self._exchange(ended, waiting, topics, want)
+            replies = self._exchange(ended, waiting, topics, want, room)
             self._claim_taken(replies.taken)
             if topics and not waits:
-                # A turn that did not ask for routes cannot know that nothing waits on them.
-                all_asked = self._routed or not self._routes()
+                # A turn that did not ask for routes cannot know that nothing waits on them. What lies on a list that it
+                # did not ask for wakes kombu.
+                all_asked = not routes or (self._routed and self._are_all(topics))
+                if not replies.begun:
+                    self._deep = _DEEP_TURNS
                 self.dry = all_asked and len(replies.begun) + len(replies.taken) < want
+        if self._pace.changed:
+            self._tell_pace()
         if self._landed:
             self.call()
         self.look()
@@ -199,12 +243,19 @@ class Pump:
             # Kombu may have been asked before this turn whether it should listen.
             self._knock.wake()
 
+    def _tell_pace(self) -> None:
+        """The windows of short topics are wider; a topic that is now short, now not, is told of now and then."""
+        now = time.monotonic()
+        if now >= self._tell_at:
+            self._tell_at, self._pace.changed = now + _TELL_EVERY_SEC, False
+            lease.stir()
+
     def _claim_taken(self, taken: Sequence[tuple[str, str]]) -> None:
         for topic, text in taken:
             self._receive(topic, text)
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._exchange([], waiting, (), 0)
+            self._exchange([], waiting, (), 0, 0)
 
     def _exchange(
         self,
@@ -212,6 +263,7 @@ class Pump:
         waiting: Sequence[tuple[Flight, float]],
         topics: tuple[str, ...],
         want: int,
+        room: int,
     ) -> Exchanged:
         """One round trip and what follows from it, but for messages that were taken and not claimed."""
         try:
@@ -221,7 +273,7 @@ class Pump:
                 [flight.delivered for flight, _ in waiting],
                 topics,
                 want,
-                self._wanted_routes() if topics else (),
+                self._wanted_routes() if topics and self._are_all(topics) else (),
                 self._number,
             )
         except BaseException:
@@ -232,8 +284,8 @@ class Pump:
         # What is there to do comes before what is only to be told.
         for (flight, until), claimed in zip(waiting, replies.claimed, strict=True):
             self._answer(flight, until, claimed)
-        for delivered, claimed in replies.begun:
-            self._begin(delivered, claimed)
+        flights = [self._begin(delivered, claimed) for delivered, claimed in replies.begun]
+        self._send_all([flight for flight in flights if flight is not None], room)
         self._write_now()
         for (flight, landed), word in zip(ended, replies.recorded, strict=True):
             self._account(flight, landed, word)
@@ -243,8 +295,33 @@ class Pump:
         pool = self._consumer.pool
         slots = getattr(self._consumer.controller, "max_concurrency", None) or pool.num_processes
         # Celery's number counts jobs that went its own way, too.
-        busy = max(len(state.reserved_requests), len(self._aloft)) + len(self._waiting) + listening
+        together = sum(batch.aboard - 1 for batch in self._batches)
+        busy = max(len(state.reserved_requests), len(self._aloft)) - together + len(self._waiting) + listening
         return int(min(MOST_AT_ONCE, slots - busy))
+
+    def _to_ask(self, room: int, everything: bool) -> tuple[int, tuple[str, ...]]:
+        """How many jobs of which topics: of short ones several for each slot, of all topics as many as there are slots.
+
+        All are asked for in every fourth turn, when there was nothing short, and when something waits on a route.
+        """
+        topics = self._in_turn() if room > 0 else ()
+        short = self._short(topics) if self._deep < _DEEP_TURNS and not everything else ()
+        if not short:
+            self._deep = 0
+            return room, topics
+        self._deep += 1
+        return min(MOST_AT_ONCE, room * min(map(self.together().__getitem__, short))), short
+
+    def _short(self, topics: tuple[str, ...]) -> tuple[str, ...]:
+        """What Celery is to end after some time goes by itself."""
+        tasks, pool = self._consumer.app.tasks, self._consumer.pool
+        short = self._pace.short(topics)
+        if self._board is None or pool.num_processes > self._board.places:
+            return ()
+        return tuple(one for one in short if not (tasks[one].time_limit or tasks[one].soft_time_limit))
+
+    def _are_all(self, topics: tuple[str, ...]) -> bool:
+        return len(topics) == len(self._topics())
 
     def _in_turn(self) -> tuple[str, ...]:
         """All topics, another one first each time."""
@@ -262,6 +339,8 @@ class Pump:
             # Its slot is free, whatever becomes of the record.
             self._aloft.discard(flight)
             state.task_ready(flight)
+            if self._board is not None:
+                self._pace.note(flight.name, landed.runtime_sec)
             ended.append((flight, landed))
         return ended
 
@@ -297,7 +376,7 @@ class Pump:
         else:
             _log.info("%s dropped: %s", flight.id, claimed.word)
 
-    def _begin(self, delivered: Delivered, claimed: Claimed) -> None:
+    def _begin(self, delivered: Delivered, claimed: Claimed) -> Flight | None:
         """A job that was claimed as it was taken."""
         job, topic, priority, nonce, _ = delivered
         try:
@@ -307,8 +386,35 @@ class Pump:
         except Exception as error:
             _log.exception("%s could not be begun", job)
             lease.report_lost(str(job), topic, f"it could not be begun: {error!r}")
-        else:
-            self._send(flight)
+            return None
+        return flight
+
+    def _send_all(self, flights: Sequence[Flight], room: int) -> None:
+        """Several to a process if there are more of them than free slots."""
+        each = -(-len(flights) // max(room, 1))
+        if self._board is None or each < 2:
+            for flight in flights:
+                self._send(flight)
+            return
+        for first in range(0, len(flights), each):
+            self._send_batch(list(flights[first : first + each]), self._board)
+
+    def _send_batch(self, flights: list[Flight], board: Board) -> None:
+        self._batch += 1
+        batch = Batch(self._batch, flights, self, board)
+        self._batches.add(batch)
+        for flight in flights:
+            self._aloft.add(flight)
+            state.task_reserved(flight)
+        try:
+            self._consumer.on_task_request(batch)
+        except Exception as error:
+            _log.exception("%d jobs could not be given to the pool", len(flights))
+            self._batches.discard(batch)
+            for flight in flights:
+                state.task_ready(flight)
+                self._aloft.discard(flight)
+                lease.report_lost(flight.id, flight.name, f"the pool did not take it: {error!r}")
 
     def _send(self, flight: Flight) -> None:
         self._aloft.add(flight)
@@ -355,6 +461,8 @@ class Pump:
             # What no thread has begun would be thrown away with the pool, claimed as it is.
             with self._changed:
                 self._changed.wait_for(lambda: all(flight.time_start for flight in list(self._aloft)), _BEGIN_SEC)
+        for batch in list(self._batches):
+            batch.look(0.0)
         self._record_the_last()
         waiting, self._waiting = self._waiting, []
         return [flight for flight, _ in waiting]
@@ -383,3 +491,14 @@ def _is_ending() -> bool:
 def _topic_of(raw: Any) -> str:
     headers = raw.get("headers")
     return str(headers.get("task", "")) if isinstance(headers, dict) else ""
+
+
+def _board_of(consumer: Any) -> Board | None:
+    """None where each job must go by itself: only a prefork pool is told of by a board, and what Celery counts or times
+    are its tasks.
+    """
+    pool = consumer.pool
+    options = ("maxtasksperchild", "max_memory_per_child", "timeout", "soft_timeout")
+    if not isinstance(pool, prefork.TaskPool) or any(pool.options.get(name) for name in options):
+        return None
+    return board()

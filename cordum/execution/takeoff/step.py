@@ -65,6 +65,7 @@ class TakeOff(bootsteps.StartStopStep):
         qos = _channel(consumer).qos
         qos.can_consume = MethodType(lambda _: self._may_listen(consumer), qos)
         consumer.cordum_stir = self._pump.call
+        consumer.cordum_together = self._pump.together
         self._pump.restart()
         self._timer = consumer.timer.call_repeatedly(_LOOK_EVERY_SEC, self._pump.look)
 
