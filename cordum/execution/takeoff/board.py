@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from billiard import current_process
@@ -48,7 +49,8 @@ class Board:
         self.places = places
         self._memory = mmap.mmap(-1, places * _SIZE)
         # Locks of the system on its bytes: those of a process end with it, whatever it was doing.
-        self._locks = os.memfd_create("cordum-board")
+        with TemporaryFile() as file:
+            self._locks = os.dup(file.fileno())
 
     # -- in a process of the pool --------------------------------------------------------------------------------
 
