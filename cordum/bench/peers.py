@@ -35,7 +35,8 @@ _SAID_LINES = 15
 class Work:
     """`play` and `count` are what a peer is told; `figure` makes the figure of its answer, in `unit`.
 
-    `floors`: by peer, how many times as good as it cordum has to be.
+    Each side has `slots` in each of its two workers, but for those in `fewer`, which are faster so. `floors`: by peer,
+    how many times as good as it cordum has to be.
     """
 
     name: str
@@ -46,8 +47,8 @@ class Work:
     more_is_better: bool
     peers: tuple[str, ...] = PEERS
     pool: str = "threads"
-    concurrency: int = 8
-    node_concurrency: int = 50
+    slots: int = 50
+    fewer: tuple[tuple[str, int], ...] = ()
     floors: tuple[tuple[str, float], ...] = ()
 
     def figure(self, answer: dict[str, Any], count: int) -> float:
@@ -82,23 +83,41 @@ WORKS = (
         True,
         ("cordum", "canvas", "bullmq"),
         pool="prefork",
-        concurrency=1,
-        node_concurrency=1,
+        slots=1,
         floors=(("canvas", 4.0),),
     ),
     Work(
         "W1b waiting",
-        "the same, steps wait 5 ms, 50 slots",
+        "the same, steps wait 5 ms",
         "waiting",
         1_000,
         "runs/s",
         True,
         _ORDERED,
-        concurrency=50,
         floors=(("bullmq", 1.5),),
     ),
-    Work("W2 1,000", "fan-out and join", "fan_out", 1_000, "s", False, _ORDERED, floors=(("bullmq", 1.0),)),
-    Work("W2 10,000", "fan-out and join", "fan_out", 10_000, "s", False, _ORDERED, floors=(("bullmq", 1.0),)),
+    Work(
+        "W2 1,000",
+        "fan-out and join",
+        "fan_out",
+        1_000,
+        "s",
+        False,
+        _ORDERED,
+        fewer=(("dramatiq", 8),),
+        floors=(("bullmq", 1.0),),
+    ),
+    Work(
+        "W2 10,000",
+        "fan-out and join",
+        "fan_out",
+        10_000,
+        "s",
+        False,
+        _ORDERED,
+        fewer=(("dramatiq", 8),),
+        floors=(("bullmq", 1.0),),
+    ),
     Work("W3", "10,000 single jobs", "singles", 10_000, "jobs/s", True, floors=(("canvas", 8.0),)),
     Work(
         "W3 by one",
@@ -108,7 +127,7 @@ WORKS = (
         "jobs/s",
         True,
         ("cordum", "bullmq"),
-        node_concurrency=1,
+        fewer=(("bullmq", 1),),
         floors=(("bullmq", 1.0),),
     ),
     Work("W4", "300 runs, a worker killed: until all ended", "killed", 300, "s", False, _ORDERED),
@@ -207,7 +226,7 @@ def _losses(answer: dict[str, Any]) -> list[str]:
 
 def measure(work: Work, peer: str, count: int) -> dict[str, Any]:
     """What one peer answers to one work of this size, on a Redis of its own; Unavailable when it fails."""
-    slots = work.node_concurrency if peer == "bullmq" else work.concurrency
+    slots = dict(work.fewer).get(peer, work.slots)
     with tempfile.TemporaryDirectory(prefix="cordum-bench-") as name, RedisServer(Path(name)) as server:
         how = ["--socket", server.address.socket, "--pool", work.pool, "--concurrency", str(slots)]
         done = subprocess.run(
