@@ -16,7 +16,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,17 @@ class Work:
 
 
 _ORDERED = ("cordum", "canvas", "dramatiq", "bullmq")
+_FAN_OUT = Work(
+    "W2 1,000",
+    "fan-out and join",
+    "fan_out",
+    1_000,
+    "s",
+    False,
+    _ORDERED,
+    fewer=(("dramatiq", 8),),
+    floors=(("bullmq", 1.0),),
+)
 WORKS = (
     Work("W1a", "one triage run at a time, p50", "latency", 200, "ms", False, _ORDERED, floors=(("bullmq", 1.0),)),
     Work(
@@ -96,28 +107,8 @@ WORKS = (
         _ORDERED,
         floors=(("bullmq", 1.5),),
     ),
-    Work(
-        "W2 1,000",
-        "fan-out and join",
-        "fan_out",
-        1_000,
-        "s",
-        False,
-        _ORDERED,
-        fewer=(("dramatiq", 8),),
-        floors=(("bullmq", 1.0),),
-    ),
-    Work(
-        "W2 10,000",
-        "fan-out and join",
-        "fan_out",
-        10_000,
-        "s",
-        False,
-        _ORDERED,
-        fewer=(("dramatiq", 8),),
-        floors=(("bullmq", 1.0),),
-    ),
+    _FAN_OUT,
+    replace(_FAN_OUT, name="W2 10,000", count=10_000),
     Work("W3", "10,000 single jobs", "singles", 10_000, "jobs/s", True, floors=(("canvas", 8.0),)),
     Work(
         "W3 by one",

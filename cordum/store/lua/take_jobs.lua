@@ -6,7 +6,7 @@
 -- The further keys are the lists of the highest priority (`lists` of them), those of the next one and so on, then what was sent to each;
 -- the further arguments are the topics of which jobs are claimed, or nothing, for the lists of one priority. A higher priority goes first,
 -- lists of one priority in turn. What is not claimed is given as it came, with its list's number: claim.lua says why not, or it is no job.
--- Whose run it is is known only when a message has been taken, so these keys, and no others in any script, are put together here.
+-- Whose run it is is known only when a message has been taken, so these keys are put together here.
 local FIXED = 6
 local want, lists, turn = tonumber(a_want), tonumber(a_lists), tonumber(a_turn)
 local now, moment = clock_now()
